@@ -1,0 +1,1 @@
+//! Entries into a Merkle tree, checkpoints and proofs; figures.

@@ -1,0 +1,1 @@
+//! My part of a plan at my enforcement points; one file a point.

@@ -1,0 +1,1 @@
+//! The member's doors: sensors, hub client, enforcement points.

@@ -1,0 +1,1 @@
+//! The alliance's rules as data: members, guards, limits, quorum.

@@ -1,0 +1,1 @@
+//! Findings and the charter into plans; the checker; approvals; standing orders.

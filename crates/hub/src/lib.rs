@@ -1,0 +1,1 @@
+//! The hub's doors: HTTPS API, stream, sequencer.

@@ -1,0 +1,1 @@
+//! The append-only log: one contract, several backends.

@@ -1,0 +1,1 @@
+//! The words: observables, sightings, findings, plans; parsed once and then typed.

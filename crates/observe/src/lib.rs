@@ -1,0 +1,1 @@
+//! Bytes from a sensor into sightings; one file a source.

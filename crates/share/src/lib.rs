@@ -1,0 +1,1 @@
+//! Other tools' formats into the words and back; one file a format.
