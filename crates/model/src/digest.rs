@@ -48,9 +48,7 @@ impl FromStr for Digest {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        unhex::<32>(text)
-            .map(Self)
-            .ok_or_else(|| ParseError::new("digest", text, "64 lower-case hexadecimal digits"))
+        unhex::<32>(text).map(Self).ok_or_else(|| ParseError::new("digest", text, "64 lower-case hexadecimal digits"))
     }
 }
 

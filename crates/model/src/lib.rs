@@ -4,8 +4,16 @@
 //! no clock, no randomness, no files. Read `observable`, then `sighting`, then `measure` and `plan`.
 
 pub mod digest;
+pub mod ids;
 pub mod merkle;
+pub mod observable;
 pub mod parse;
+pub mod time;
 
 pub use digest::Digest;
+pub use ids::{
+    DisputeId, FindingId, GroupId, KeyId, MemberId, MitigationId, PersonId, PlanId, PointName, SightingId, TokenId,
+};
+pub use observable::{Domain, FileHash, Observable, Prefix, WebUrl};
 pub use parse::ParseError;
+pub use time::{Span, Timestamp};

@@ -21,21 +21,13 @@ pub struct ParseError {
 impl ParseError {
     /// An error about `value`, which is cut and escaped so that it is safe to print.
     pub fn new(field: &str, value: &str, allowed: impl fmt::Display) -> Self {
-        Self {
-            field: field.to_owned(),
-            value: printable(value),
-            allowed: allowed.to_string(),
-        }
+        Self { field: field.to_owned(), value: printable(value), allowed: allowed.to_string() }
     }
 }
 
 /// Hostile text made safe to print: control and invisible characters escaped, cut to 80 characters.
 pub fn printable(value: &str) -> String {
-    let mut shown: String = value
-        .chars()
-        .take(SHOWN_CHARS_MAX)
-        .flat_map(escape)
-        .collect();
+    let mut shown: String = value.chars().take(SHOWN_CHARS_MAX).flat_map(escape).collect();
     if value.chars().nth(SHOWN_CHARS_MAX).is_some() {
         shown.push('…');
     }
@@ -56,11 +48,7 @@ mod tests {
 
     #[test]
     fn hostile_text_is_cut_and_escaped() {
-        let error = ParseError::new(
-            "domain",
-            &format!("a\u{1b}[31m\u{202e}{}", "x".repeat(200)),
-            "a domain name",
-        );
+        let error = ParseError::new("domain", &format!("a\u{1b}[31m\u{202e}{}", "x".repeat(200)), "a domain name");
         assert!(error.value.starts_with("a\\u{1b}[31m\\u{202e}xxx"));
         assert!(error.value.ends_with('…'));
         assert!(error.value.chars().count() < 120);
