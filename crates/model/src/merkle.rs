@@ -181,7 +181,7 @@ pub fn verify_consistency(
         return same_root("the older", root(&[]), old_root);
     }
     let mut steps = ranges.into_iter().zip(path.iter().copied()).peekable();
-    // The path starts at the older tree's last subtree; where that subtree is the older tree itself, its root is left out.
+    // The path starts at the older tree's last subtree; where that is the older tree itself, its root is left out.
     let seed = match steps.next_if(|(range, _)| range.end == old_size) {
         Some((_, hash)) => hash,
         None => old_root,
