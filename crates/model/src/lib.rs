@@ -5,15 +5,21 @@
 
 pub mod digest;
 pub mod ids;
+pub mod measure;
 pub mod merkle;
 pub mod observable;
 pub mod parse;
+pub mod refusal;
 pub mod time;
+pub mod words;
 
 pub use digest::Digest;
 pub use ids::{
     DisputeId, FindingId, GroupId, KeyId, MemberId, MitigationId, PersonId, PlanId, PointName, SightingId, TokenId,
 };
+pub use measure::{Action, Class, Measure, Scope, Target};
 pub use observable::{Domain, FileHash, Observable, Prefix, WebUrl};
 pub use parse::ParseError;
+pub use refusal::{Refusal, Rule};
 pub use time::{Span, Timestamp};
+pub use words::{Behaviour, Capability, Family, Grade, Handling, MemberKind, Role, Segment, Sensor, Standing, Tlp};
