@@ -1,25 +1,39 @@
 //! The words: observables, sightings, findings, plans; parsed once and then typed.
 //!
 //! Everything the alliance speaks about is a type here, with one canonical form. Nothing in this crate does anything:
-//! no clock, no randomness, no files. Read `observable`, then `sighting`, then `measure` and `plan`.
+//! no clock, no randomness, no files. Read `observable`, then `sighting`, `finding`, `measure` and `plan`.
 
+pub mod approval;
 pub mod digest;
+pub mod finding;
 pub mod ids;
+pub mod key;
 pub mod measure;
 pub mod merkle;
 pub mod observable;
 pub mod parse;
+pub mod plan;
+pub mod receipt;
 pub mod refusal;
+pub mod sighting;
+pub mod stream;
 pub mod time;
 pub mod words;
 
+pub use approval::{Approval, Dispute, Ground, SignedApproval, SignedDispute, Verdict};
 pub use digest::Digest;
+pub use finding::{Finding, FindingState, GuardHit, Sum, SumLine};
 pub use ids::{
     DisputeId, FindingId, GroupId, KeyId, MemberId, MitigationId, PersonId, PlanId, PointName, SightingId, TokenId,
 };
+pub use key::{PublicKey, Signature, SigningKey, Statement};
 pub use measure::{Action, Class, Measure, Scope, Target};
 pub use observable::{Domain, FileHash, Observable, Prefix, WebUrl};
 pub use parse::ParseError;
+pub use plan::{BlastRadius, Inverse, Mitigation, PartItem, Plan, PlanHeader, PlanPart, Withdrawal};
+pub use receipt::{MitigationState, Receipt, Receipts, SignedReceipts};
 pub use refusal::{Refusal, Rule};
+pub use sighting::{Batch, BatchHeader, Evidence, Opening, Salt, Sighting, finding_id};
+pub use stream::StreamMessage;
 pub use time::{Span, Timestamp};
 pub use words::{Behaviour, Capability, Family, Grade, Handling, MemberKind, Role, Segment, Sensor, Standing, Tlp};
