@@ -1,0 +1,232 @@
+//! The real peers that tests talk to, as Debian packages: found by their programs, installed where we are root.
+//!
+//! Installing must not start anything: Debian's own switch for that is `/usr/sbin/policy-rc.d` (exit code 101 = start
+//! nothing). It is written for the time of the installation where the machine has none of its own, and removed after.
+
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Failure, run};
+
+/// A Debian package and the program by which we see that it is there, whoever installed it.
+struct Package {
+    name: &'static str,
+    program: &'static str,
+    /// Why tests need it; printed before installing.
+    purpose: &'static str,
+}
+
+/// What `cargo xtask test` needs beyond Rust. One line each.
+const PACKAGES: &[Package] = &[
+    Package { name: "bind9", program: "named", purpose: "a real BIND takes our RPZ zone" },
+    Package { name: "unbound", program: "unbound", purpose: "a real Unbound takes our RPZ zone" },
+    Package { name: "nftables", program: "nft", purpose: "packet filter sets in a network namespace" },
+    Package { name: "iproute2", program: "ip", purpose: "network namespaces" },
+    Package { name: "bind9-dnsutils", program: "dig", purpose: "queries by another hand than ours" },
+    Package { name: "zstd", program: "zstd", purpose: "recorded data, packed and unpacked by another hand than ours" },
+];
+
+/// Where programs of the system stand even when a plain user's `PATH` leaves them out.
+const SYSTEM_DIRS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+
+const POLICY_PATH: &str = "/usr/sbin/policy-rc.d";
+const POLICY_MARK: &str = "# written by cargo xtask test";
+
+/// Makes sure that every package is there. Installs what is missing as root; otherwise says what to type.
+pub fn ensure() -> Result<(), Failure> {
+    let missing = missing(&search_dirs());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for package in &missing {
+        eprintln!("missing: {} ({})", package.name, package.purpose);
+    }
+    if !has_program("apt-get", &search_dirs()) {
+        return Err(Failure::Failed(without_apt(&missing)));
+    }
+    if !is_root() {
+        return Err(Failure::Failed(what_to_type(&missing)));
+    }
+    install(&missing)?;
+    match self::missing(&search_dirs()).first() {
+        None => Ok(()),
+        Some(package) => {
+            Err(Failure::Failed(format!("{} is installed but has no {:?}", package.name, package.program)))
+        }
+    }
+}
+
+fn install(missing: &[&Package]) -> Result<(), Failure> {
+    eprintln!("installing {} with apt-get; no service is started", names(missing));
+    let _no_services = NoServices::begin(Path::new(POLICY_PATH))?;
+    run::to_the_end(&mut apt(&["update"]))?;
+    let mut words = vec!["install", "--yes", "--no-install-recommends"];
+    words.extend(missing.iter().map(|package| package.name));
+    run::to_the_end(&mut apt(&words))
+}
+
+fn apt(words: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.args(["--quiet=2", "-o", "Acquire::Retries=3"]).args(words).env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn what_to_type(missing: &[&Package]) -> String {
+    format!(
+        "the tests need programs that only root can install. Type:\n\n  sudo apt-get update && sudo apt-get install \
+         --yes --no-install-recommends {}\n\nDebian starts named and unbound when they are installed. If you do not want \
+         that:\n\n  sudo systemctl disable --now named unbound",
+        names(missing)
+    )
+}
+
+fn without_apt(missing: &[&Package]) -> String {
+    let programs: Vec<&str> = missing.iter().map(|package| package.program).collect();
+    format!("this machine has no apt-get. Install, in its own way, what gives these programs: {}", programs.join(", "))
+}
+
+fn names(packages: &[&Package]) -> String {
+    packages.iter().map(|package| package.name).collect::<Vec<_>>().join(" ")
+}
+
+fn missing(dirs: &[PathBuf]) -> Vec<&'static Package> {
+    PACKAGES.iter().filter(|package| !has_program(package.program, dirs)).collect()
+}
+
+fn has_program(program: &str, dirs: &[PathBuf]) -> bool {
+    dirs.iter().any(|dir| is_executable(&dir.join(program)))
+}
+
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+fn search_dirs() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(SYSTEM_DIRS.iter().map(PathBuf::from)).collect()
+}
+
+/// Whether our effective user is root, as the kernel tells it.
+fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| effective_user(&status) == Some(0))
+}
+
+/// The second number of the `Uid:` line (real, effective, saved, file system): proc(5).
+fn effective_user(status: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// While this lives, Debian starts no service. A policy of the machine's own is left alone.
+struct NoServices {
+    /// The file to remove at the end; nothing where the machine has a policy of its own.
+    ours: Option<PathBuf>,
+}
+
+impl NoServices {
+    fn begin(path: &Path) -> Result<NoServices, Failure> {
+        match std::fs::read_to_string(path) {
+            // A run that was interrupted left it; it is ours to remove.
+            Ok(text) if text.contains(POLICY_MARK) => return Ok(NoServices { ours: Some(path.to_path_buf()) }),
+            Ok(_) => {
+                eprintln!("this machine has its own {}: it decides which services start", path.display());
+                return Ok(NoServices { ours: None });
+            }
+            Err(_) => {}
+        }
+        let failed = |error| Failure::Failed(format!("{} cannot be written: {error}", path.display()));
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o755).open(path).map_err(failed)?;
+        write!(file, "#!/bin/sh\n{POLICY_MARK}: start no service\nexit 101\n").map_err(failed)?;
+        Ok(NoServices { ours: Some(path.to_path_buf()) })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Some(path) = &self.ours
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            eprintln!("{} could not be removed ({error}); remove it, or services will not start", path.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty directory of this test's own, removed at its end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Scratch {
+            let path = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Scratch(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_package_is_there_when_its_program_can_be_run() {
+        let dir = Scratch::new("programs");
+        let dirs = vec![dir.0.clone()];
+        assert_eq!(missing(&dirs).len(), PACKAGES.len());
+        let program = dir.0.join("named");
+        std::fs::write(&program, "").unwrap();
+        assert_eq!(missing(&dirs).len(), PACKAGES.len(), "a file that cannot be run is no program");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let still: Vec<&str> = missing(&dirs).iter().map(|package| package.name).collect();
+        assert_eq!(still, ["unbound", "nftables", "iproute2", "bind9-dnsutils", "zstd"]);
+    }
+
+    #[test]
+    fn a_plain_user_gets_the_exact_line_with_only_what_is_missing() {
+        let text = what_to_type(&[&PACKAGES[1], &PACKAGES[5]]);
+        assert!(text.contains("apt-get install --yes --no-install-recommends unbound zstd\n"), "{text}");
+    }
+
+    #[test]
+    fn the_effective_user_decides_and_not_the_real_one() {
+        assert_eq!(effective_user("Name:\tx\nUid:\t1000\t0\t0\t0\n"), Some(0));
+        assert_eq!(effective_user("Name:\tx\nUid:\t0\t1000\t0\t0\n"), Some(1000));
+        assert_eq!(effective_user("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn the_policy_forbids_every_start_and_goes_when_the_installation_ends() {
+        let dir = Scratch::new("policy");
+        let path = dir.0.join("policy-rc.d");
+        let guard = NoServices::begin(&path).unwrap();
+        let status = Command::new(&path).args(["named", "start"]).status().unwrap();
+        assert_eq!(status.code(), Some(101));
+        drop(guard);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_policy_of_the_machines_own_is_left_alone() {
+        let dir = Scratch::new("own-policy");
+        let path = dir.0.join("policy-rc.d");
+        std::fs::write(&path, "#!/bin/sh\nexit 0\n").unwrap();
+        drop(NoServices::begin(&path).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "#!/bin/sh\nexit 0\n");
+    }
+
+    #[test]
+    fn a_policy_left_by_an_interrupted_run_is_removed() {
+        let dir = Scratch::new("left-policy");
+        let path = dir.0.join("policy-rc.d");
+        std::mem::forget(NoServices::begin(&path).unwrap());
+        drop(NoServices::begin(&path).unwrap());
+        assert!(!path.exists());
+    }
+}

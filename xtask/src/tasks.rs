@@ -1,0 +1,276 @@
+//! `cargo xtask bench`, `sim` and `soak`: tables of what can be measured and run long. Adding one is one row.
+//!
+//! `tidy` checks that the file of every row exists, so a row cannot outlive what it starts.
+
+use crate::{Failure, run};
+
+/// Help of `cargo xtask bench`.
+pub const BENCH_HELP: &str = "\
+cargo xtask bench                     list what can be measured
+cargo xtask bench corroborate         measure one thing, in release
+cargo xtask bench protect --rounds 9  words after the name go to the bench
+
+Figures belong into docs/performance.md together with the command, the machine and the day.
+
+Next: cargo xtask bench";
+
+/// Help of `cargo xtask sim`.
+pub const SIM_HELP: &str = "\
+cargo xtask sim                       200 seeds from 0
+cargo xtask sim --seeds 50 --from 300
+cargo xtask sim --seed 4711           repeat one run
+
+A hub and its agents in one thread, virtual time, faults from the seed; every promise is checked after every step.
+A seed that fails prints the command that repeats it.
+
+Next: cargo xtask soak";
+
+/// Help of `cargo xtask soak`.
+pub const SOAK_HELP: &str = "\
+cargo xtask soak                      1,000 seeds, then 500 rounds of kill -9 under load
+
+Takes long; nothing is skipped. All parts run even if one fails; exit code 1 when one did.
+
+Next: cargo xtask sim --seed N, with the seed that failed";
+
+/// How many seeds `sim` runs when nothing is said: the figure that CI holds.
+const SIM_SEEDS: u64 = 200;
+/// The most seeds one call takes: about a week on two cores. More is a slip of the finger.
+const SIM_SEEDS_MAX: u64 = 1_000_000;
+
+/// A named command of cargo's, with the file that it lives in.
+pub struct Task {
+    pub name: &'static str,
+    what: &'static str,
+    /// What `cargo` gets; words of the person who calls are added after `--`.
+    words: &'static [&'static str],
+    /// Variables for it.
+    variables: &'static [(&'static str, &'static str)],
+    /// The source that the words name; checked by `tidy`.
+    pub file: &'static str,
+}
+
+/// What can be measured.
+pub const BENCHES: &[Task] = &[
+    Task {
+        name: "corroborate",
+        what: "sightings/s, time of a verdict, bytes per observable and per (observable, reporter)",
+        words: &["bench", "-p", "corroborate", "--bench", "engine"],
+        variables: &[],
+        file: "crates/corroborate/benches/engine.rs",
+    },
+    Task {
+        name: "journal",
+        what: "entries/s with durable appends, time to open",
+        words: &["run", "--release", "-p", "journal", "--example", "append"],
+        variables: &[],
+        file: "crates/journal/examples/append.rs",
+    },
+    Task {
+        name: "protect",
+        what: "time to protection: the corroborating sighting to the last agent's read-back",
+        words: &["run", "--release", "-p", "epimachia", "--example", "protect"],
+        variables: &[],
+        file: "crates/epimachia/examples/protect.rs",
+    },
+    Task {
+        name: "rpz",
+        what: "a zone of 100,000 names: time to commit, to build IXFR, to transfer",
+        words: &["run", "--release", "-p", "act", "--example", "rpz"],
+        variables: &[],
+        file: "crates/act/examples/rpz.rs",
+    },
+];
+
+/// What runs long.
+pub const SOAKS: &[Task] = &[
+    Task {
+        name: "seeds",
+        what: "1,000 seeds of the simulator",
+        words: &["run", "--release", "-p", "sim", "--", "--seeds", "1000"],
+        variables: &[],
+        file: "sim/src/main.rs",
+    },
+    Task {
+        name: "kills",
+        what: "500 rounds of kill -9 on the hub under load",
+        words: &["test", "--release", "-p", "epimachia", "--test", "kill", "--", "--nocapture"],
+        variables: &[("EPIMACHIA_KILL_ROUNDS", "500")],
+        file: "crates/epimachia/tests/kill.rs",
+    },
+];
+
+/// Lists the benches or runs one.
+pub fn bench(words: &[String]) -> Result<(), Failure> {
+    let Some((name, rest)) = words.split_first() else {
+        print!("{}", list(BENCHES));
+        return Ok(());
+    };
+    let task = find(BENCHES, name)?;
+    run::to_the_end(&mut command(task, rest))
+}
+
+/// Runs the simulator over seeds, or one.
+pub fn sim(words: &[String]) -> Result<(), Failure> {
+    let seeds = Seeds::parse(words)?;
+    let mut line: Vec<String> = ["run", "--release", "-p", "sim", "--"].map(str::to_owned).to_vec();
+    line.extend(seeds.words());
+    run::to_the_end(&mut run::cargo(line))
+}
+
+/// Runs every row of the soak table.
+pub fn soak(words: &[String]) -> Result<(), Failure> {
+    if !words.is_empty() {
+        return Err(Failure::Usage(format!("soak takes no words, not {:?}", words.join(" "))));
+    }
+    let mut failed = Vec::new();
+    for task in SOAKS {
+        eprintln!("\n== {}: {}", task.name, task.what);
+        if run::to_the_end(&mut command(task, &[])).is_err() {
+            failed.push(task.name);
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::Failed(format!("failed: {}", failed.join(", ")))) }
+}
+
+fn find(tasks: &'static [Task], name: &str) -> Result<&'static Task, Failure> {
+    let unknown = || Failure::Usage(format!("nothing is named {name:?}; there are:\n{}", list(tasks).trim_end()));
+    tasks.iter().find(|task| task.name == name).ok_or_else(unknown)
+}
+
+fn command(task: &Task, rest: &[String]) -> std::process::Command {
+    let mut words: Vec<String> = task.words.iter().map(|word| (*word).to_owned()).collect();
+    if !rest.is_empty() && !task.words.contains(&"--") && rest.iter().all(|word| word != "--") {
+        words.push("--".to_owned());
+    }
+    words.extend_from_slice(rest);
+    let mut command = run::cargo(words);
+    command.envs(task.variables.iter().copied());
+    command
+}
+
+fn list(tasks: &[Task]) -> String {
+    tasks.iter().map(|task| format!("{:<12} {}\n", task.name, task.what)).collect()
+}
+
+/// Which seeds to run.
+#[derive(Debug, PartialEq, Eq)]
+enum Seeds {
+    Range { from: u64, count: u64 },
+    One(u64),
+}
+
+impl Seeds {
+    fn parse(words: &[String]) -> Result<Seeds, Failure> {
+        let (mut from, mut count, mut one) = (None, None, None);
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let slot = match word.as_str() {
+                "--seeds" => &mut count,
+                "--from" => &mut from,
+                "--seed" => &mut one,
+                _ => {
+                    return Err(Failure::Usage(format!("sim has no {word:?}; it takes --seeds N, --from S, --seed S")));
+                }
+            };
+            *slot = Some(number(word, words.next())?);
+        }
+        match (one, from, count) {
+            (Some(seed), None, None) => Ok(Seeds::One(seed)),
+            (Some(_), _, _) => Err(Failure::Usage("--seed runs one seed; leave --seeds and --from out".into())),
+            (None, from, count) => Seeds::range(from.unwrap_or(0), count.unwrap_or(SIM_SEEDS)),
+        }
+    }
+
+    fn range(from: u64, count: u64) -> Result<Seeds, Failure> {
+        if !(1..=SIM_SEEDS_MAX).contains(&count) {
+            return Err(Failure::Usage(format!("--seeds is {count}; allowed is 1 to {SIM_SEEDS_MAX}")));
+        }
+        if from.checked_add(count).is_none() {
+            return Err(Failure::Usage(format!("--from is {from}; {count} seeds after it do not fit 64 bits")));
+        }
+        Ok(Seeds::Range { from, count })
+    }
+
+    fn words(&self) -> Vec<String> {
+        match self {
+            Seeds::One(seed) => vec!["--seed".into(), seed.to_string()],
+            Seeds::Range { from, count } => {
+                vec!["--seeds".into(), count.to_string(), "--from".into(), from.to_string()]
+            }
+        }
+    }
+}
+
+fn number(option: &str, value: Option<&String>) -> Result<u64, Failure> {
+    let value = value.ok_or_else(|| Failure::Usage(format!("{option} needs a number after it")))?;
+    let parsed = value.replace(['_', ','], "").parse();
+    parsed.map_err(|_| Failure::Usage(format!("{option} is {value:?}; it must be a whole number of at most 64 bits")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn seeds_default_to_what_ci_holds() {
+        assert_eq!(Seeds::parse(&[]), Ok(Seeds::Range { from: 0, count: 200 }));
+    }
+
+    #[test]
+    fn options_of_sim_reach_the_simulator_as_typed() {
+        let range = Seeds::parse(&words("--from 300 --seeds 1_000")).unwrap();
+        assert_eq!(range.words(), words("--seeds 1000 --from 300"));
+        assert_eq!(Seeds::parse(&words("--seed 4711")).unwrap().words(), words("--seed 4711"));
+    }
+
+    #[test]
+    fn wrong_options_of_sim_are_refused_with_what_is_allowed() {
+        let cases = [
+            ("--seeds 0", "--seeds is 0; allowed is 1 to 1000000"),
+            ("--seeds many", "--seeds is \"many\"; it must be a whole number of at most 64 bits"),
+            ("--seeds", "--seeds needs a number after it"),
+            ("--seed 1 --from 2", "--seed runs one seed; leave --seeds and --from out"),
+            ("--speed 1", "sim has no \"--speed\"; it takes --seeds N, --from S, --seed S"),
+            ("--from 18446744073709551615", "--from is 18446744073709551615; 200 seeds after it do not fit 64 bits"),
+        ];
+        for (line, said) in cases {
+            assert_eq!(Seeds::parse(&words(line)), Err(Failure::Usage(said.into())), "{line}");
+        }
+    }
+
+    #[test]
+    fn unknown_bench_lists_what_exists() {
+        let Err(Failure::Usage(text)) = bench(&words("jornal")) else { panic!("accepted") };
+        assert!(text.starts_with("nothing is named \"jornal\"; there are:\n"), "{text}");
+        assert!(BENCHES.iter().all(|task| text.contains(task.name)), "{text}");
+    }
+
+    #[test]
+    fn words_after_a_bench_go_to_the_bench_and_not_to_cargo() {
+        let line = |rest: &str| {
+            let command = command(&BENCHES[1], &words(rest));
+            command.get_args().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(line(""), "run --release -p journal --example append");
+        assert_eq!(line("--entries 9"), "run --release -p journal --example append -- --entries 9");
+        assert_eq!(line("-- --entries 9"), "run --release -p journal --example append -- --entries 9");
+    }
+
+    #[test]
+    fn names_in_a_table_are_distinct() {
+        for tasks in [BENCHES, SOAKS] {
+            let names: std::collections::BTreeSet<&str> = tasks.iter().map(|task| task.name).collect();
+            assert_eq!(names.len(), tasks.len());
+        }
+    }
+
+    #[test]
+    fn soak_takes_no_words() {
+        assert_eq!(soak(&words("fast")), Err(Failure::Usage("soak takes no words, not \"fast\"".into())));
+    }
+}
