@@ -1,0 +1,250 @@
+//! The charter: who belongs to the alliance, and under which rules; one TOML file.
+
+use crate::rules::{Corroboration, HandlingDefaults, Limits, Quorum, Relevance};
+use model::{
+    Capability, Digest, Domain, GroupId, KeyId, MemberId, MemberKind, PersonId, Prefix, PublicKey, Refusal, Role, Rule,
+    Segment, Standing, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Longest charter that is read, in bytes.
+pub const CHARTER_BYTES_MAX: usize = 16 << 20;
+
+/// The charter in force: members and rules. Immutable; a change is the next version, signed by a quorum.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Charter {
+    /// `[alliance]`.
+    pub alliance: Alliance,
+    /// `[corroboration]`.
+    #[serde(default)]
+    pub corroboration: Corroboration,
+    /// `[relevance]`.
+    #[serde(default)]
+    pub relevance: Relevance,
+    /// `[guards]`.
+    #[serde(default)]
+    pub guards: GuardRules,
+    /// `[quorum]`.
+    #[serde(default)]
+    pub quorum: Quorum,
+    /// `[limits]`.
+    #[serde(default)]
+    pub limits: Limits,
+    /// `[handling]`.
+    #[serde(default)]
+    pub handling: HandlingDefaults,
+    /// `[[group]]`.
+    #[serde(default, rename = "group", skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    /// `[[member]]`.
+    #[serde(default, rename = "member")]
+    pub members: Vec<Member>,
+}
+
+/// `[alliance]`: which one, and which version of its rules.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alliance {
+    /// The alliance's name; it goes into every plan and checkpoint. 1 to 64 of a-z 0-9 - and dots.
+    pub name: String,
+    /// 1 for the first charter; each next is one higher.
+    pub version: u64,
+    /// Digest of the charter before, from version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Digest>,
+    /// When it was written.
+    pub made: Timestamp,
+    /// The key with which the hub signs checkpoints.
+    pub hub_key: PublicKey,
+}
+
+/// `[guards]`: what is never blocked by machine.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuardRules {
+    /// Addresses, prefixes and names that are never blocked: the alliance's own list.
+    pub never: Vec<String>,
+    /// Larger lists in files beside the charter, bound to it by their digests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub list: Vec<GuardFile>,
+}
+
+/// `[[guards.list]]`: one file of guarded addresses or names.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardFile {
+    /// File name, without folders.
+    pub file: String,
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+}
+
+/// `[[group]]`: some members who share among themselves. Without members it means nobody.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// The group's name.
+    pub id: GroupId,
+    /// Who is in it.
+    pub members: BTreeSet<MemberId>,
+}
+
+/// `[[member]]`: one company.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Short name, for ever.
+    pub id: MemberId,
+    /// The company's name as people write it.
+    pub name: String,
+    /// How far it belongs.
+    pub kind: MemberKind,
+    /// How far its word is trusted.
+    pub standing: Standing,
+    /// Which parts of the ecosystem it belongs to.
+    pub segments: BTreeSet<Segment>,
+    /// What it may do.
+    pub roles: BTreeSet<Role>,
+    /// What it can do for others.
+    #[serde(default)]
+    pub capabilities: BTreeSet<Capability>,
+    /// Its agent's signing keys.
+    pub keys: Vec<MemberKey>,
+    /// Persons who approve and dispute for it.
+    #[serde(default, rename = "person", skip_serializing_if = "Vec::is_empty")]
+    pub persons: Vec<Person>,
+    /// What it has proven to be its own.
+    #[serde(default)]
+    pub assets: Assets,
+}
+
+/// A signing key and when it is live.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberKey {
+    /// The public key.
+    pub public: PublicKey,
+    /// Live from then on.
+    pub from: Timestamp,
+    /// Live before then; absent: until the next charter says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl MemberKey {
+    /// Is the key live at `at`?
+    pub fn is_live(&self, at: Timestamp) -> bool {
+        self.from <= at && self.until.is_none_or(|until| at < until)
+    }
+}
+
+/// `[[member.person]]`: somebody who approves and disputes with keys of their own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// `name@member`.
+    pub id: PersonId,
+    /// The person's keys, never the agent's.
+    pub keys: Vec<MemberKey>,
+}
+
+/// `[member.assets]`: what a member has proven to be its own.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Assets {
+    /// Networks.
+    pub prefixes: BTreeSet<Prefix>,
+    /// Names, each with everything below it.
+    pub domains: BTreeSet<Domain>,
+    /// Autonomous systems.
+    pub asns: BTreeSet<u32>,
+}
+
+impl Charter {
+    /// Reads and checks a charter.
+    ///
+    /// # Errors
+    /// `malformed` with line and key, or the rule that the charter itself breaks.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        if text.len() > CHARTER_BYTES_MAX {
+            return Err(Refusal::new(Rule::TooLarge, text.len(), format!("at most {CHARTER_BYTES_MAX} bytes")));
+        }
+        let charter: Self = toml::from_str(text).map_err(|e| toml_refusal(&e, text))?;
+        crate::check::check(&charter)?;
+        Ok(charter)
+    }
+
+    /// The digest by which a charter is signed, pinned and followed: of the file's bytes.
+    pub fn digest_of(text: &str) -> Digest {
+        Digest::of(&[b"epimachia/charter-text/v1\n", text.as_bytes()])
+    }
+
+    /// A member by its name.
+    ///
+    /// # Errors
+    /// `unknown_member`.
+    pub fn member(&self, id: &MemberId) -> Result<&Member, Refusal> {
+        let found = self.members.iter().find(|m| m.id == *id);
+        found.ok_or_else(|| Refusal::new(Rule::UnknownMember, id, "a member of the charter in force"))
+    }
+
+    /// The public key of a member's agent that was live at `at`.
+    ///
+    /// # Errors
+    /// `unknown_member`, `unknown_key`.
+    pub fn member_key(&self, id: &MemberId, key: &KeyId, at: Timestamp) -> Result<PublicKey, Refusal> {
+        live_key(&self.member(id)?.keys, key, at, id.as_str())
+    }
+
+    /// The public key of a person that was live at `at`.
+    ///
+    /// # Errors
+    /// `unknown_member`, `unknown_key`.
+    pub fn person_key(&self, id: &PersonId, key: &KeyId, at: Timestamp) -> Result<PublicKey, Refusal> {
+        let member = self.member(&id.member())?;
+        let person = member.persons.iter().find(|p| p.id == *id);
+        let person = person.ok_or_else(|| Refusal::new(Rule::UnknownKey, id, "a person of the charter in force"))?;
+        live_key(&person.keys, key, at, id.as_str())
+    }
+
+    /// The members of a group; an unknown group has none.
+    pub fn group(&self, id: &GroupId) -> Option<&Group> {
+        self.groups.iter().find(|g| g.id == *id)
+    }
+
+    /// Members who may act and vote: full ones that are not suspended.
+    pub fn voters(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|m| m.kind == MemberKind::Full && m.standing != Standing::Suspended)
+    }
+}
+
+impl Member {
+    /// Has this member the role?
+    ///
+    /// # Errors
+    /// `role_missing`; `member_suspended` first of all.
+    pub fn require(&self, role: Role) -> Result<(), Refusal> {
+        if self.standing == Standing::Suspended {
+            return Err(Refusal::new(Rule::MemberSuspended, &self.id, "a member in good standing"));
+        }
+        match self.roles.contains(&role) {
+            true => Ok(()),
+            false => Err(Refusal::new(Rule::RoleMissing, &self.id, format!("role {role} in the charter"))),
+        }
+    }
+}
+
+fn live_key(keys: &[MemberKey], id: &KeyId, at: Timestamp, owner: &str) -> Result<PublicKey, Refusal> {
+    let found = keys.iter().find(|k| k.public.id() == *id && k.is_live(at));
+    let refused = || Refusal::new(Rule::UnknownKey, id, format!("a key of {owner} that was live at {at}"));
+    found.map(|k| k.public).ok_or_else(refused)
+}
+
+/// toml's error as a refusal: line, column and what is allowed, without repeating the file.
+fn toml_refusal(error: &toml::de::Error, text: &str) -> Refusal {
+    let offset = error.span().map_or(0, |s| s.start.min(text.len()));
+    let line = text.as_bytes()[..offset].iter().filter(|b| **b == b'\n').count() + 1;
+    Refusal::new(Rule::Malformed, format_args!("line {line}"), error.message())
+}

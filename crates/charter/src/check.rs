@@ -1,0 +1,132 @@
+//! What a charter must be in itself, before anybody signs it.
+
+use crate::charter::Charter;
+use model::{MemberKind, Refusal, Rule, Span};
+use std::collections::BTreeSet;
+
+/// Checks a charter that was read.
+///
+/// # Errors
+/// The first rule it breaks, with the key.
+pub fn check(charter: &Charter) -> Result<(), Refusal> {
+    name(charter)?;
+    distinct_members(charter)?;
+    distinct_keys(charter)?;
+    persons(charter)?;
+    groups(charter)?;
+    numbers(charter)?;
+    quorum(charter)
+}
+
+fn malformed(key: &str, value: impl std::fmt::Display, allowed: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Rule::Malformed, format_args!("{key} = {value}"), allowed)
+}
+
+fn name(charter: &Charter) -> Result<(), Refusal> {
+    let name = &charter.alliance.name;
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    if !(1..=64).contains(&name.len()) || !name.bytes().all(allowed) {
+        return Err(malformed("alliance.name", name, "1 to 64 of a-z 0-9 - ."));
+    }
+    match (charter.alliance.version, charter.alliance.previous) {
+        (0, _) => Err(malformed("alliance.version", 0, "1 or more")),
+        (1, Some(_)) => Err(malformed("alliance.previous", "set", "absent in version 1")),
+        (2.., None) => Err(malformed("alliance.previous", "absent", "the digest of the charter before")),
+        _ => Ok(()),
+    }
+}
+
+fn distinct_members(charter: &Charter) -> Result<(), Refusal> {
+    let mut seen = BTreeSet::new();
+    for member in &charter.members {
+        if !seen.insert(&member.id) {
+            return Err(malformed("member.id", &member.id, "each member once"));
+        }
+    }
+    let limit = charter.limits.members_max;
+    match charter.members.len() <= limit as usize {
+        true => Ok(()),
+        false => Err(Refusal::new(Rule::TooLarge, format_args!("{} members", charter.members.len()), limit)),
+    }
+}
+
+/// A key belongs to one agent or one person: with shared keys somebody would count twice.
+fn distinct_keys(charter: &Charter) -> Result<(), Refusal> {
+    let mut seen = BTreeSet::new();
+    let agents = charter.members.iter().flat_map(|m| &m.keys);
+    let persons = charter.members.iter().flat_map(|m| m.persons.iter().flat_map(|p| &p.keys));
+    for key in agents.chain(persons) {
+        if !seen.insert(key.public) {
+            return Err(malformed("public", key.public, "each key once, for one agent or one person"));
+        }
+    }
+    Ok(())
+}
+
+fn persons(charter: &Charter) -> Result<(), Refusal> {
+    for member in &charter.members {
+        let mut seen = BTreeSet::new();
+        for person in &member.persons {
+            if person.id.member() != member.id || !seen.insert(&person.id) {
+                return Err(malformed("member.person.id", &person.id, format!("name@{}, each once", member.id)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn groups(charter: &Charter) -> Result<(), Refusal> {
+    for group in &charter.groups {
+        for member in &group.members {
+            charter.member(member).map_err(|_| malformed("group.members", member, "members of this charter"))?;
+        }
+    }
+    Ok(())
+}
+
+fn numbers(charter: &Charter) -> Result<(), Refusal> {
+    let c = &charter.corroboration;
+    positive("corroboration.threshold", c.threshold)?;
+    positive("corroboration.cautious_threshold", c.cautious_threshold)?;
+    positive("corroboration.vetted_prior", c.vetted_prior)?;
+    positive("corroboration.probation_prior", c.probation_prior)?;
+    if !(0.0..1.0).contains(&c.probation_share) {
+        return Err(malformed("corroboration.probation_share", c.probation_share, "from 0 to less than 1"));
+    }
+    if c.evidence_members < 2 {
+        return Err(malformed("corroboration.evidence_members", c.evidence_members, "2 or more"));
+    }
+    let l = &charter.limits;
+    let longest = Span::days(7);
+    if l.mitigation_max > longest || l.mitigation_max <= Span::ZERO {
+        return Err(malformed("limits.mitigation_max", l.mitigation_max, format!("more than 0s, at most {longest}")));
+    }
+    if l.mitigation_default > l.mitigation_max || l.mitigation_default <= Span::ZERO {
+        return Err(malformed("limits.mitigation_default", l.mitigation_default, "at most limits.mitigation_max"));
+    }
+    Ok(())
+}
+
+fn positive(key: &str, value: f64) -> Result<(), Refusal> {
+    match value.is_finite() && value > 0.0 {
+        true => Ok(()),
+        false => Err(malformed(key, value, "a number above 0")),
+    }
+}
+
+fn quorum(charter: &Charter) -> Result<(), Refusal> {
+    let full = charter.members.iter().filter(|m| m.kind == MemberKind::Full).count();
+    for (key, value) in [
+        ("quorum.charter", charter.quorum.charter),
+        ("quorum.plan", charter.quorum.plan),
+        ("quorum.dispute", charter.quorum.dispute),
+    ] {
+        if value < 2 || value as usize > full {
+            return Err(malformed(key, value, format!("2 to {full}, the number of full members")));
+        }
+    }
+    match charter.quorum.owner_persons {
+        0 => Err(malformed("quorum.owner_persons", 0, "1 or more")),
+        _ => Ok(()),
+    }
+}
