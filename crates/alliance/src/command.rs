@@ -1,0 +1,74 @@
+//! What can be asked of the alliance. Signatures were verified before: commands carry what is already known to be true.
+
+use crate::entry::{Report, SignedRetraction};
+use crate::token::TokenRecord;
+use charter::SignedCharter;
+use model::{
+    FindingId, Measure, MemberId, PersonId, Sighting, SignedApproval, SignedDispute, SignedReceipts, Span, TokenId,
+};
+
+/// One request to the alliance.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Put a charter in force; the guard lists it names were given before with [`crate::Alliance::add_list`].
+    AdoptCharter(Box<SignedCharter>),
+    /// A member's report. `sightings` are the typed openings, made by [`model::Batch::verify`].
+    Report {
+        /// As it goes into the journal.
+        report: Report,
+        /// The same, typed, in the same order.
+        sightings: Vec<Sighting>,
+    },
+    /// A member takes a report back; the signature was verified.
+    Retract(SignedRetraction),
+    /// An agent's receipts; the signature was verified.
+    Receipts(SignedReceipts),
+    /// A person's yes or no.
+    Approve(SignedApproval),
+    /// A person's objection.
+    Dispute(SignedDispute),
+    /// A person proposes measures for members.
+    Propose(Proposal),
+    /// Remember a token.
+    IssueToken(TokenRecord),
+    /// Forget a token.
+    RevokeToken(TokenId),
+    /// Time has passed: let fade what has faded, renew what still stands, close what nobody approved.
+    Tick,
+}
+
+/// A plan that a person proposes.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proposal {
+    /// Who proposes.
+    pub person: PersonId,
+    /// The finding behind it.
+    pub finding: FindingId,
+    /// What is to be done.
+    pub measure: Measure,
+    /// By whom; empty means nobody.
+    pub members: Vec<MemberId>,
+    /// For how long.
+    pub lasts: Span,
+    /// Why, in words, at most 200 characters.
+    pub reason: String,
+}
+
+impl Command {
+    /// The kind, as one word, for logs and metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::AdoptCharter(_) => "adopt-charter",
+            Self::Report { .. } => "report",
+            Self::Retract(_) => "retract",
+            Self::Receipts(_) => "receipts",
+            Self::Approve(_) => "approve",
+            Self::Dispute(_) => "dispute",
+            Self::Propose(_) => "propose",
+            Self::IssueToken(_) => "issue-token",
+            Self::RevokeToken(_) => "revoke-token",
+            Self::Tick => "tick",
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What stands in the journal: entries, each one event with its author, time and handling.
+
+use crate::token::TokenRecord;
+use charter::SignedCharter;
+use model::{
+    Batch, Behaviour, Family, Finding, FindingId, Handling, KeyId, MemberId, Observable, PersonId, Plan, PlanId, Refusal,
+    Rule, Sighting, Signature, SignedApproval, SignedDispute, SignedReceipts, Statement, Timestamp, TokenId, Withdrawal,
+};
+use serde::{Deserialize, Serialize};
+
+/// The version of entries that this program writes and reads.
+pub const ENTRY_VERSION: u32 = 1;
+
+/// One entry of the journal. Its bytes are this struct as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Version of the form, 1.
+    pub v: u32,
+    /// When the hub accepted it.
+    pub time: Timestamp,
+    /// Who states it.
+    pub author: Author,
+    /// Who may see it.
+    pub handling: Handling,
+    /// What is stated.
+    pub event: Event,
+}
+
+impl Entry {
+    /// The entry's bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Entries are plain structs of texts and finite numbers, for which serde_json cannot fail; an empty entry
+        // would be refused by every reader.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// `malformed` with the place in the JSON; a newer version is named.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
+        let entry: Self = serde_json::from_slice(bytes)
+            .map_err(|e| Refusal::new(Rule::Malformed, e, "a journal entry of this version"))?;
+        match entry.v {
+            ENTRY_VERSION => Ok(entry),
+            v => Err(Refusal::new(Rule::Malformed, format_args!("entry version {v}"), ENTRY_VERSION)),
+        }
+    }
+}
+
+/// Who states something.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Author {
+    /// The hub: what it derived, ordered or decided by rule.
+    Hub,
+    /// A member's agent.
+    Member(MemberId),
+    /// A person of a member.
+    Person(PersonId),
+}
+
+/// What happened. History is replayed from these alone: verdicts and scores that led to something stand in them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "body")]
+pub enum Event {
+    /// A charter came into force.
+    CharterAdopted(Box<SignedCharter>),
+    /// A member reported what it saw.
+    SightingsReported(Report),
+    /// A member takes back what it reported of one observable.
+    Retracted(SignedRetraction),
+    /// What the alliance holds of an observable changed.
+    FindingChanged(Box<Finding>),
+    /// A plan was made and passed the checker.
+    PlanProposed(Box<Plan>),
+    /// A person said yes or no to a plan.
+    Approved(SignedApproval),
+    /// A plan has what its class asks for.
+    PlanInForce {
+        /// Which plan.
+        plan: PlanId,
+    },
+    /// A plan was voted down or nobody approved it in time.
+    PlanClosed {
+        /// Which plan.
+        plan: PlanId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// An agent reported on mitigations.
+    ReceiptsReported(SignedReceipts),
+    /// A person disputes a finding.
+    Disputed(SignedDispute),
+    /// A dispute was upheld: the finding is revoked and barred.
+    DisputeUpheld {
+        /// Which finding.
+        finding: FindingId,
+        /// Why it was upheld, in words.
+        reason: String,
+    },
+    /// Mitigations are to end now.
+    Withdrawn {
+        /// Which.
+        withdrawals: Vec<Withdrawal>,
+    },
+    /// An access token was made.
+    TokenIssued(TokenRecord),
+    /// An access token no longer counts.
+    TokenRevoked {
+        /// Which.
+        token: TokenId,
+    },
+    /// A rule of the alliance kept something from happening.
+    Held {
+        /// What it was about, safe to print.
+        subject: String,
+        /// The rule, the value, the limit.
+        refusal: Refusal,
+    },
+}
+
+impl Event {
+    /// The kind, as one word.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::CharterAdopted(_) => "charter-adopted",
+            Self::SightingsReported(_) => "sightings-reported",
+            Self::Retracted(_) => "retracted",
+            Self::FindingChanged(_) => "finding-changed",
+            Self::PlanProposed(_) => "plan-proposed",
+            Self::Approved(_) => "approved",
+            Self::PlanInForce { .. } => "plan-in-force",
+            Self::PlanClosed { .. } => "plan-closed",
+            Self::ReceiptsReported(_) => "receipts-reported",
+            Self::Disputed(_) => "disputed",
+            Self::DisputeUpheld { .. } => "dispute-upheld",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::TokenIssued(_) => "token-issued",
+            Self::TokenRevoked { .. } => "token-revoked",
+            Self::Held { .. } => "held",
+        }
+    }
+}
+
+/// Sightings as they were reported: signed by the member, or vouched for by the hub where the member's software cannot
+/// sign. Only the former are ever acted upon by machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Report {
+    /// Signed by the member's own key.
+    Signed(Box<Batch>),
+    /// The hub vouches for the channel.
+    Attested {
+        /// Whose token was presented.
+        member: MemberId,
+        /// Which token.
+        token: TokenId,
+        /// The sightings.
+        sightings: Vec<Sighting>,
+    },
+}
+
+impl Report {
+    /// Whose report it is.
+    pub fn member(&self) -> &MemberId {
+        match self {
+            Self::Signed(batch) => &batch.header.author,
+            Self::Attested { member, .. } => member,
+        }
+    }
+}
+
+/// A member takes back its reports of one observable.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retraction {
+    /// Who takes it back.
+    pub author: MemberId,
+    /// The key that signs.
+    pub key: KeyId,
+    /// The author's running number of submissions.
+    pub sequence: u64,
+    /// When.
+    pub made: Timestamp,
+    /// What was reported.
+    pub observable: Observable,
+    /// As which behaviour; its whole family is taken back.
+    pub behaviour: Behaviour,
+    /// Why, in words, at most 500 characters.
+    pub reason: String,
+}
+
+impl Retraction {
+    /// The family that is taken back.
+    pub fn family(&self) -> Family {
+        self.behaviour.family()
+    }
+}
+
+impl Statement for Retraction {
+    const CONTEXT: &'static str = "epimachia/retraction/v1";
+}
+
+/// A retraction with its signature.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedRetraction {
+    /// What is signed.
+    pub retraction: Retraction,
+    /// By the member's key.
+    pub signature: Signature,
+}
