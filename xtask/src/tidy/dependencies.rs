@@ -22,18 +22,30 @@ pub fn versions(tree: &Tree) -> Vec<Violation> {
     found
 }
 
-/// Every dependency of the root has a row in `docs/dependencies.md`, and every row there is one of them.
+/// Every dependency of the root has a row in `docs/dependencies.md` with its version, and every row is one of them.
 pub fn page(tree: &Tree) -> Vec<Violation> {
     let Some(root) = Manifest::root(tree) else { return Vec::new() };
     let theirs = theirs(&root);
     let rows = rows(tree.text(PAGE).unwrap_or_default());
-    let without_row = theirs.iter().filter(|name| !rows.contains_key(name.as_str())).map(|name| {
-        Violation::new("Cargo.toml", root.line_of(name), format!("{name} has no row in {PAGE}"), "say what it is for")
-    });
-    let without_use = rows.iter().filter(|(name, _)| !theirs.contains(**name)).map(|(name, line)| {
-        Violation::new(PAGE, *line, format!("{name} is no dependency of Cargo.toml"), "remove its row")
-    });
-    without_row.chain(without_use).collect()
+    let mut found = Vec::new();
+    for (name, version) in &theirs {
+        match rows.get(name.as_str()) {
+            None => {
+                let what = format!("{name} has no row in {PAGE}");
+                found.push(Violation::new("Cargo.toml", root.line_of(name), what, "say there what it is for"));
+            }
+            Some(row) if row.version != version => {
+                let what = format!("{name} is {version} in Cargo.toml and {:?} here", row.version);
+                found.push(Violation::new(PAGE, row.line, what, "write the version, and read the row again"));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = rows.iter().filter(|(name, _)| !theirs.contains_key(**name));
+    found.extend(gone.map(|(name, row)| {
+        Violation::new(PAGE, row.line, format!("{name} is no dependency of Cargo.toml"), "remove its row")
+    }));
+    found
 }
 
 /// Every dependency of the root, ours or theirs, is used by some member or by the fuzz targets.
@@ -42,7 +54,7 @@ pub fn used(tree: &Tree) -> Vec<Violation> {
     let fuzz = tree.text("fuzz/Cargo.toml").map(|text| Manifest::parse("fuzz/Cargo.toml", text));
     let members = Manifest::members(tree).chain(fuzz);
     let used: BTreeSet<String> = members.flat_map(|member| member.dependencies()).map(|d| d.name).collect();
-    let unused = theirs(&root).into_iter().filter(|name| !used.contains(name));
+    let unused = theirs(&root).into_keys().filter(|name| !used.contains(name));
     unused
         .map(|name| Violation::new("Cargo.toml", root.line_of(&name), format!("nobody uses {name}"), "remove it"))
         .collect()
@@ -63,16 +75,29 @@ fn lines_where(tree: &Tree, path: &str, wrong: fn(&str) -> bool) -> Vec<Violatio
     lines.map(|(line, n)| Violation::new(path, n, format!("another source: {line}"), fix)).collect()
 }
 
-/// The workspace's dependencies that are not paths into it.
-fn theirs(root: &Manifest) -> BTreeSet<String> {
+/// The workspace's dependencies that are not paths into it, with their versions.
+fn theirs(root: &Manifest) -> BTreeMap<String, String> {
     let all = root.at(&["workspace", "dependencies"]).and_then(toml::Value::as_table);
     let others = all.into_iter().flatten().filter(|(_, value)| value.get("path").is_none());
-    others.map(|(name, _)| name.clone()).collect()
+    let version = |value: &toml::Value| value.as_str().or_else(|| value.get("version")?.as_str()).map(str::to_owned);
+    others.map(|(name, value)| (name.clone(), version(value).unwrap_or_default())).collect()
 }
 
-/// The name in the first column of every table row of the page, and its line. Names stand in backticks.
-fn rows(page: &str) -> BTreeMap<&str, usize> {
-    page.lines().zip(1..).filter_map(|(line, n)| Some((line.strip_prefix("| `")?.split_once('`')?.0, n))).collect()
+/// A row of the page's table: `` | `name` | version | … | ``.
+struct Row<'a> {
+    version: &'a str,
+    /// From 1.
+    line: usize,
+}
+
+fn rows(page: &str) -> BTreeMap<&str, Row<'_>> {
+    page.lines().zip(1..).filter_map(|(text, line)| row(text, line)).collect()
+}
+
+fn row(text: &str, line: usize) -> Option<(&str, Row<'_>)> {
+    let (name, rest) = text.strip_prefix("| `")?.split_once("` |")?;
+    let version = rest.split('|').next()?.trim();
+    Some((name, Row { version, line }))
 }
 
 #[cfg(test)]
@@ -80,16 +105,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn page_and_manifest_are_compared_both_ways() {
-        let root = "[workspace.dependencies]\nmodel = { path = \"crates/model\" }\ntokio = \"1\"\nurl = \"2\"\n";
-        let tree =
-            Tree::of(&[("Cargo.toml", root), (PAGE, "| crate | for |\n|---|---|\n| `url` | x |\n| `gone` | y |\n")]);
-        let found: Vec<_> = page(&tree).into_iter().map(|v| (v.path, v.line, v.what)).collect();
+    fn page_and_manifest_are_compared_both_ways_and_by_version() {
+        let root = "[workspace.dependencies]\nmodel = { path = \"crates/model\" }\ntokio = \"1\"\n\
+                    url = { version = \"2\" }\nzstd = \"3\"\n";
+        let rows = "| crate | version |\n|---|---|\n| `url` | 2 |\n| `gone` | 1 |\n| `zstd` | 0.3 |\n";
+        let found = page(&Tree::of(&[("Cargo.toml", root), (PAGE, rows)]));
+        let found: Vec<_> = found.iter().map(|v| (v.path.as_str(), v.line, v.what.as_str())).collect();
         let expected = [
             ("Cargo.toml", 3, "tokio has no row in docs/dependencies.md"),
+            (PAGE, 5, "zstd is 3 in Cargo.toml and \"0.3\" here"),
             (PAGE, 4, "gone is no dependency of Cargo.toml"),
         ];
-        assert_eq!(found, expected.map(|(path, line, what)| (path.to_owned(), line, what.to_owned())));
+        assert_eq!(found, expected);
     }
 
     #[test]
