@@ -3,5 +3,6 @@
 //! A point is asked to apply, is then *read back*, and only what was read back is called verified. Start with `point`.
 
 pub mod point;
+pub mod rpz;
 
 pub use point::{Effect, Point, PointError, Presence, Protection, Seen};

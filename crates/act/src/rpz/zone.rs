@@ -1,0 +1,504 @@
+//! What one policy zone holds: who listed what, what is served for it, and the changes between its versions. No I/O.
+//!
+//! The rule for a queried name is: the nearest listed name at or above it decides. A DNS zone alone does not give that: a
+//! wildcard `*.bad.test` no longer covers `z.c.bad.test` once `b.c.bad.test` exists, because `c.bad.test` then exists too
+//! (RFC 4592 §2.2.2; BIND and Unbound both let such names through). So every name that exists only because of one below
+//! it is served with the decision of the nearest listed name above it.
+
+use super::owner::Owner;
+use domain::base::{Name, Serial};
+use ipnet::IpNet;
+use model::{Domain, Refusal, Rule};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Versions for which the difference to the next is kept.
+const DELTAS_MAX: usize = 1_000;
+/// Records in all kept differences together.
+const DELTA_RECORDS_MAX: usize = 200_000;
+/// Mitigations on one trigger.
+const ENTRIES_PER_TRIGGER_MAX: usize = 16;
+/// Longest note, in bytes: one string of a TXT record (RFC 1035 §3.3.14).
+pub const NOTE_BYTES_MAX: usize = 255;
+
+/// What a resolver does with a listed name or address. In the order in which one wins over another at the same place.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Policy {
+    /// The name does not exist.
+    NxDomain,
+    /// The name exists and has no records.
+    NoData,
+    /// The name is an alias of the member's own sinkhole or notice page.
+    Redirect(Domain),
+}
+
+/// One reason for a trigger to be in the zone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Who lists it: the mitigation. The same trigger may be listed by several.
+    pub id: String,
+    /// What to do.
+    pub policy: Policy,
+    /// What a person finds at the marker: the finding, the mitigation, the expiry.
+    pub note: String,
+}
+
+/// What a policy zone can look for.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Trigger {
+    /// A name and everything below it, when it is queried.
+    Name(Domain),
+    /// An address inside this network, when it would be an answer.
+    Network(IpNet),
+}
+
+impl Trigger {
+    /// The place in the zone.
+    ///
+    /// # Errors
+    /// [`Owner::name`].
+    pub fn owner(&self) -> Result<Owner, Refusal> {
+        match self {
+            Self::Name(domain) => Owner::name(domain),
+            Self::Network(network) => Ok(Owner::network(network.trunc())),
+        }
+    }
+}
+
+/// One wish about a zone's contents.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// List a trigger, or replace what this mitigation said about it.
+    Put(Trigger, Entry),
+    /// A mitigation no longer lists this trigger.
+    Remove(Trigger, String),
+    /// This member's own allow-list: never blocked, nor anything below or inside; wins over every entry at once.
+    Allow(Trigger),
+    /// No longer on the allow-list.
+    Disallow(Trigger),
+    /// Nothing is listed any more; the allow-list stays. The kill switch.
+    Clear,
+}
+
+/// The record data that a place is served with.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Data {
+    /// `CNAME .`
+    NxDomain,
+    /// `CNAME *.`
+    NoData,
+    /// `CNAME rpz-passthru.`
+    Passthru,
+    /// `CNAME` of a name outside the zone.
+    Redirect(Domain),
+    /// A TXT record set: one record a note.
+    Notes(Arc<[String]>),
+}
+
+impl From<&Policy> for Data {
+    fn from(policy: &Policy) -> Self {
+        match policy {
+            Policy::NxDomain => Self::NxDomain,
+            Policy::NoData => Self::NoData,
+            Policy::Redirect(target) => Self::Redirect(target.clone()),
+        }
+    }
+}
+
+/// A record set that came or went.
+pub type Served = (Owner, Data);
+
+/// The difference between two versions of a zone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delta {
+    /// The version before.
+    pub from: Serial,
+    /// The version after.
+    pub to: Serial,
+    /// What the version before had and this one has not.
+    pub removed: Vec<Served>,
+    /// What this version has and the one before had not.
+    pub added: Vec<Served>,
+}
+
+impl Delta {
+    /// Record sets on both sides.
+    pub fn records(&self) -> usize {
+        self.removed.len() + self.added.len()
+    }
+}
+
+/// A zone's name, and how much it may hold.
+#[derive(Clone, Debug)]
+pub struct ZoneLimits {
+    /// Most triggers listed.
+    pub triggers_max: usize,
+    /// Most entries on the member's own allow-list.
+    pub allowed_max: usize,
+}
+
+/// One policy zone in memory.
+#[derive(Debug)]
+pub struct Zone {
+    apex: Name<Vec<u8>>,
+    tag: String,
+    limits: ZoneLimits,
+    serial: Serial,
+    entries: BTreeMap<Owner, Vec<Entry>>,
+    networks: BTreeMap<Owner, IpNet>,
+    allowed: BTreeSet<Owner>,
+    allowed_networks: BTreeMap<Owner, IpNet>,
+    served: Arc<BTreeMap<Owner, Data>>,
+    deltas: VecDeque<Arc<Delta>>,
+    delta_records: usize,
+}
+
+impl Zone {
+    /// A zone without entries whose first served version is `serial`.
+    pub fn new(apex: Name<Vec<u8>>, tag: &str, serial: Serial, limits: ZoneLimits) -> Self {
+        let mut zone = Self {
+            apex,
+            tag: tag.to_owned(),
+            limits,
+            serial,
+            entries: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            allowed: BTreeSet::new(),
+            allowed_networks: BTreeMap::new(),
+            served: Arc::default(),
+            deltas: VecDeque::new(),
+            delta_records: 0,
+        };
+        let root = Owner::marker_root(tag);
+        let served = Arc::make_mut(&mut zone.served);
+        served.insert(root.wildcard(), Data::NoData);
+        served.insert(root, Data::NoData);
+        served.insert(Owner::version(tag), version_data(serial));
+        zone
+    }
+
+    /// The zone's name.
+    pub fn apex(&self) -> &Name<Vec<u8>> {
+        &self.apex
+    }
+
+    /// The label that keeps this zone's markers apart from another's.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The version now served.
+    pub fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    /// Everything served beside SOA and NS; cheap to take, and not changed by later versions.
+    pub fn snapshot(&self) -> Arc<BTreeMap<Owner, Data>> {
+        Arc::clone(&self.served)
+    }
+
+    /// Triggers listed.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Nothing is listed.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What is listed at a trigger and not hidden by the allow-list.
+    pub fn visible(&self, owner: &Owner) -> &[Entry] {
+        match self.is_shadowed(owner) {
+            true => &[],
+            false => self.entries.get(owner).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// The differences that lead from `serial` to now, oldest first; `None` when they are no longer kept, or would be
+    /// larger than the zone itself.
+    pub fn since(&self, serial: Serial) -> Option<Vec<Arc<Delta>>> {
+        let start = self.deltas.iter().position(|delta| delta.from == serial)?;
+        let deltas: Vec<_> = self.deltas.range(start..).cloned().collect();
+        let records: usize = deltas.iter().map(|delta| delta.records()).sum();
+        (records <= self.served.len().max(DELTAS_MAX)).then_some(deltas)
+    }
+
+    /// Checks a batch without doing anything.
+    ///
+    /// # Errors
+    /// The first change that a rule refuses.
+    pub fn check(&self, changes: &[Change]) -> Result<(), Refusal> {
+        let mut new_triggers = BTreeSet::new();
+        let mut new_allowed = BTreeSet::new();
+        for change in changes {
+            match change {
+                Change::Put(trigger, entry) => {
+                    let owner = self.place(trigger)?;
+                    self.check_entry(&owner, entry)?;
+                    new_triggers.insert(owner);
+                }
+                Change::Allow(trigger) => {
+                    new_allowed.insert(self.place(trigger)?);
+                }
+                Change::Remove(trigger, _) | Change::Disallow(trigger) => {
+                    trigger.owner()?;
+                }
+                Change::Clear => {}
+            }
+        }
+        let kept = if changes.contains(&Change::Clear) { 0 } else { self.entries.len() };
+        new_triggers.retain(|owner| kept == 0 || !self.entries.contains_key(owner));
+        new_allowed.retain(|owner| !self.allowed.contains(owner) && !self.allowed_networks.contains_key(owner));
+        let allowed = self.allowed.len() + self.allowed_networks.len() + new_allowed.len();
+        self.check_counts(kept + new_triggers.len(), allowed)
+    }
+
+    /// Makes a batch of changes one new version, `next` its serial. Nothing is served differently: no new version.
+    ///
+    /// # Errors
+    /// The first change that a rule refuses; then nothing has changed.
+    pub fn commit(&mut self, changes: &[Change], next: Serial) -> Result<Option<Arc<Delta>>, Refusal> {
+        self.check(changes)?;
+        let mut touched = BTreeSet::new();
+        for change in changes {
+            self.edit(change, &mut touched)?;
+        }
+        let (removed, added) = self.render(touched);
+        if removed.is_empty() && added.is_empty() {
+            return Ok(None);
+        }
+        let mut delta = Delta { from: self.serial, to: next, removed, added };
+        self.set_version(next, &mut delta);
+        let delta = Arc::new(delta);
+        self.keep(Arc::clone(&delta));
+        Ok(Some(delta))
+    }
+
+    fn place(&self, trigger: &Trigger) -> Result<Owner, Refusal> {
+        let owner = trigger.owner()?;
+        owner.fits(&self.apex, &self.tag)?;
+        let apex = self.apex.to_string().to_ascii_lowercase();
+        match matches!(trigger, Trigger::Name(name) if apex == name.as_str() || name.as_str().ends_with(&format!(".{apex}")))
+        {
+            false => Ok(owner),
+            true => Err(Refusal::new(Rule::GuardNever, trigger_text(trigger), "no name of the policy zone itself")),
+        }
+    }
+
+    fn check_entry(&self, owner: &Owner, entry: &Entry) -> Result<(), Refusal> {
+        if entry.note.len() > NOTE_BYTES_MAX {
+            return Err(Refusal::new(
+                Rule::TooLarge,
+                format!("a note of {} bytes", entry.note.len()),
+                "at most 255 bytes",
+            ));
+        }
+        let here = self.entries.get(owner).map_or(0, Vec::len);
+        match here < ENTRIES_PER_TRIGGER_MAX || self.entries[owner].iter().any(|old| old.id == entry.id) {
+            true => Ok(()),
+            false => Err(Refusal::new(Rule::TooLarge, owner, "at most 16 mitigations on one trigger")),
+        }
+    }
+
+    fn check_counts(&self, triggers: usize, allowed: usize) -> Result<(), Refusal> {
+        if triggers > self.limits.triggers_max {
+            let limit = format!("at most {} triggers in this zone", self.limits.triggers_max);
+            return Err(Refusal::new(Rule::TooLarge, triggers, limit));
+        }
+        if allowed > self.limits.allowed_max {
+            let limit = format!("at most {} entries on the allow-list", self.limits.allowed_max);
+            return Err(Refusal::new(Rule::TooLarge, allowed, limit));
+        }
+        Ok(())
+    }
+
+    fn edit(&mut self, change: &Change, touched: &mut BTreeSet<Owner>) -> Result<(), Refusal> {
+        match change {
+            Change::Put(trigger, entry) => self.put(trigger, entry.clone(), touched),
+            Change::Remove(trigger, id) => self.remove(trigger, id, touched),
+            Change::Allow(trigger) => self.set_allowed(trigger, true, touched),
+            Change::Disallow(trigger) => self.set_allowed(trigger, false, touched),
+            Change::Clear => {
+                self.entries.keys().for_each(|owner| self.touch(owner, touched));
+                self.entries.clear();
+                self.networks.clear();
+                Ok(())
+            }
+        }
+    }
+
+    fn put(&mut self, trigger: &Trigger, entry: Entry, touched: &mut BTreeSet<Owner>) -> Result<(), Refusal> {
+        let owner = trigger.owner()?;
+        if let Trigger::Network(network) = trigger {
+            self.networks.insert(owner.clone(), network.trunc());
+        }
+        let entries = self.entries.entry(owner.clone()).or_default();
+        entries.retain(|old| old.id != entry.id);
+        entries.push(entry);
+        entries.sort_by(|a, b| (&a.policy, &a.id).cmp(&(&b.policy, &b.id)));
+        self.touch(&owner, touched);
+        Ok(())
+    }
+
+    fn remove(&mut self, trigger: &Trigger, id: &str, touched: &mut BTreeSet<Owner>) -> Result<(), Refusal> {
+        let owner = trigger.owner()?;
+        // Before it goes: what lies below is found through what is listed.
+        self.touch(&owner, touched);
+        if let Some(entries) = self.entries.get_mut(&owner) {
+            entries.retain(|old| old.id != id);
+            if entries.is_empty() {
+                self.entries.remove(&owner);
+                self.networks.remove(&owner);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_allowed(&mut self, trigger: &Trigger, allowed: bool, touched: &mut BTreeSet<Owner>) -> Result<(), Refusal> {
+        let owner = trigger.owner()?;
+        match (trigger, allowed) {
+            (Trigger::Name(_), true) => {
+                self.allowed.insert(owner.clone());
+            }
+            (Trigger::Name(_), false) => {
+                self.allowed.remove(&owner);
+            }
+            (Trigger::Network(network), true) => {
+                self.allowed_networks.insert(owner.clone(), network.trunc());
+            }
+            (Trigger::Network(_), false) => {
+                self.allowed_networks.remove(&owner);
+            }
+        }
+        if let Trigger::Network(network) = trigger {
+            let inside = self.networks.iter().filter(|(_, listed)| network.contains(*listed));
+            inside.for_each(|(listed, _)| self.touch(listed, touched));
+        }
+        self.touch(&owner, touched);
+        Ok(())
+    }
+
+    /// Collects every place whose rendering may change when `owner` does: itself, what is above, what is below, and the
+    /// same places in the marker tree.
+    fn touch(&self, owner: &Owner, touched: &mut BTreeSet<Owner>) {
+        let mut add = |place: Owner| {
+            touched.insert(place.marker(&self.tag));
+            touched.insert(place)
+        };
+        add(owner.clone());
+        for above in owner.ancestors() {
+            add(above);
+        }
+        if owner.is_network() {
+            return;
+        }
+        let below = self.entries.range(owner..&owner.range_end()).map(|(place, _)| place);
+        let below_allowed = self.allowed.range(owner..&owner.range_end());
+        for place in below.chain(below_allowed) {
+            add(place.clone());
+            // Ends where another name has already brought in the rest.
+            let mut between = place.ancestors().take_while(|above| above != owner);
+            let _ = between.try_for_each(|above| match add(above) {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            });
+        }
+    }
+
+    fn render(&mut self, touched: BTreeSet<Owner>) -> (Vec<Served>, Vec<Served>) {
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        let wanted: Vec<(Owner, Option<Data>)> = touched
+            .into_iter()
+            .flat_map(|place| {
+                let data = self.decided(&place);
+                let below = data.clone().filter(|data| !place.is_network() && !matches!(data, Data::Notes(_)));
+                [(place.wildcard(), below), (place, data)]
+            })
+            .collect();
+        let served = Arc::make_mut(&mut self.served);
+        for (place, data) in wanted {
+            let old = match &data {
+                Some(data) if served.get(&place) == Some(data) => continue,
+                Some(data) => served.insert(place.clone(), data.clone()),
+                None => served.remove(&place),
+            };
+            removed.extend(old.map(|old| (place.clone(), old)));
+            added.extend(data.map(|data| (place, data)));
+        }
+        (removed, added)
+    }
+
+    /// What a place is served with: its own decision, or that of the nearest listed name above if it exists at all.
+    fn decided(&self, place: &Owner) -> Option<Data> {
+        let own = self.own_decision(place);
+        if own.is_some() || place.is_network() || !self.has_below(place) {
+            return own;
+        }
+        place.ancestors().find_map(|above| self.own_decision(&above).filter(|data| !matches!(data, Data::Notes(_))))
+    }
+
+    fn own_decision(&self, place: &Owner) -> Option<Data> {
+        if *place == Owner::marker_root(&self.tag) {
+            return Some(Data::NoData);
+        }
+        if let Some(listed) = place.marked(&self.tag) {
+            let notes: Vec<String> = self.visible(&listed).iter().map(|entry| entry.note.clone()).collect();
+            return (!notes.is_empty()).then(|| Data::Notes(notes.into()));
+        }
+        if self.allowed.contains(place) || self.allowed_networks.contains_key(place) {
+            return Some(Data::Passthru);
+        }
+        self.visible(place).first().map(|entry| Data::from(&entry.policy))
+    }
+
+    fn has_below(&self, place: &Owner) -> bool {
+        let place = place.marked(&self.tag).unwrap_or_else(|| place.clone());
+        let end = place.range_end();
+        self.entries.range(&place..&end).next().is_some() || self.allowed.range(&place..&end).next().is_some()
+    }
+
+    fn is_shadowed(&self, owner: &Owner) -> bool {
+        match self.networks.get(owner) {
+            Some(listed) => self.allowed_networks.values().any(|allowed| allowed.contains(listed)),
+            None => {
+                !self.allowed.is_empty()
+                    && (self.allowed.contains(owner) || owner.ancestors().any(|above| self.allowed.contains(&above)))
+            }
+        }
+    }
+
+    fn set_version(&mut self, next: Serial, delta: &mut Delta) {
+        let place = Owner::version(&self.tag);
+        let data = version_data(next);
+        let old = Arc::make_mut(&mut self.served).insert(place.clone(), data.clone());
+        delta.removed.extend(old.map(|old| (place.clone(), old)));
+        delta.added.push((place, data));
+        self.serial = next;
+    }
+
+    fn keep(&mut self, delta: Arc<Delta>) {
+        self.delta_records += delta.records();
+        self.deltas.push_back(delta);
+        while self.deltas.len() > DELTAS_MAX || self.delta_records > DELTA_RECORDS_MAX {
+            let Some(oldest) = self.deltas.pop_front() else { break };
+            self.delta_records -= oldest.records();
+        }
+    }
+}
+
+fn trigger_text(trigger: &Trigger) -> String {
+    match trigger {
+        Trigger::Name(domain) => domain.to_string(),
+        Trigger::Network(network) => network.to_string(),
+    }
+}
+
+fn version_data(serial: Serial) -> Data {
+    Data::Notes([format!("serial={}", serial.into_int())].into())
+}
+
+#[cfg(test)]
+#[path = "zone_tests.rs"]
+mod tests;
