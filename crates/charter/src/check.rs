@@ -87,11 +87,11 @@ fn groups(charter: &Charter) -> Result<(), Refusal> {
 fn numbers(charter: &Charter) -> Result<(), Refusal> {
     let c = &charter.corroboration;
     positive("corroboration.threshold", c.threshold)?;
-    positive("corroboration.cautious_threshold", c.cautious_threshold)?;
-    positive("corroboration.vetted_prior", c.vetted_prior)?;
-    positive("corroboration.probation_prior", c.probation_prior)?;
-    if !(0.0..1.0).contains(&c.probation_share) {
-        return Err(malformed("corroboration.probation_share", c.probation_share, "from 0 to less than 1"));
+    positive("corroboration.threshold_cautious", c.threshold_cautious)?;
+    positive("corroboration.prior_vetted", c.prior_vetted)?;
+    positive("corroboration.prior_probation", c.prior_probation)?;
+    if !(0.0..c.threshold).contains(&c.weak_max) {
+        return Err(malformed("corroboration.weak_max", c.weak_max, "0 or more, below corroboration.threshold"));
     }
     if c.evidence_members < 2 {
         return Err(malformed("corroboration.evidence_members", c.evidence_members, "2 or more"));

@@ -4,41 +4,46 @@
 use model::{Span, Tlp};
 use serde::{Deserialize, Serialize};
 
-/// `[corroboration]`: when the alliance may publish an observable. Points are log-odds.
+/// `[corroboration]`: when the alliance may publish an observable. Points are log-odds. The names and defaults are those of
+/// the engine that adds them up; docs/why/corroboration.md explains the sum.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Corroboration {
     /// Points that corroborate. Too low: liars publish; too high: nobody is protected in time.
     pub threshold: f64,
     /// Points asked for where a cautious guard applies (shared hosting, clouds, carrier NAT).
-    pub cautious_threshold: f64,
+    pub threshold_cautious: f64,
+    /// Half-life of a report.
+    pub half_life_report: Span,
+    /// Half-life of a member's confirmations and faults.
+    pub half_life_record: Span,
     /// Confirmations a vetted member starts with (a_j).
-    pub vetted_prior: f64,
+    pub prior_vetted: f64,
     /// Confirmations a member on probation starts with.
-    pub probation_prior: f64,
+    pub prior_probation: f64,
     /// Largest weight of one reporter.
     pub weight_max: f64,
-    /// Half-life of a report.
-    pub report_half_life: Span,
-    /// Half-life of a member's confirmations and faults.
-    pub record_half_life: Span,
-    /// Two reports within this time confirm each other.
+    /// Two reports within this time confirm each other; a report undisputed for so long has survived.
     pub horizon: Span,
-    /// Faults (F_j) added to each reporter when a dispute is upheld.
+    /// Faults (F_j) added to each reporter when a dispute is upheld. Too low: liars stay; too high: nobody dares report.
     pub fault: f64,
-    /// Upheld disputes within a day that suspend a member's right to publish alone.
-    pub suspend_after: u32,
-    /// How long the first suspension lasts; it doubles each time.
-    pub suspend_for: Span,
-    /// Credit for a report that nobody disputed within the horizon.
-    pub undisputed_credit: f64,
-    /// Largest sum of such credit.
-    pub undisputed_credit_max: f64,
-    /// Confirmations a member needs before its word alone may publish. Too low: a founder with two publishes alone.
-    pub solo_record: f64,
-    /// Share of the threshold that all members on probation together may reach.
-    pub probation_share: f64,
-    /// Members whose signed evidence an agent asks for before it acts automatically.
+    /// Upheld disputes within a day that make a member suspect, 1 to 8.
+    pub strikes: u8,
+    /// How long a member is suspect the first time; it doubles each time.
+    pub suspect_for: Span,
+    /// Confirmations without which no member publishes alone. Too low: a founder with two publishes alone.
+    pub solo_confirmations: f64,
+    /// Distinct members who must have confirmed one that publishes alone, 1 to 4.
+    pub solo_confirmers: u8,
+    /// Points others must contribute where no reporter may publish alone.
+    pub second_opinion: f64,
+    /// The most that weak evidence (probation, spoofable) contributes jointly; below the threshold.
+    pub weak_max: f64,
+    /// An observable nobody saw for so long is forgotten.
+    pub forget_after: Span,
+    /// How long a revoked observable stays barred.
+    pub bar_for: Span,
+    /// Members whose signed evidence an agent asks for before it acts automatically; 2 or more.
     pub evidence_members: u32,
     /// Evidence older than this no longer supports an action.
     pub evidence_age_max: Span,
@@ -48,20 +53,22 @@ impl Default for Corroboration {
     fn default() -> Self {
         Self {
             threshold: 2.0,
-            cautious_threshold: 6.0,
-            vetted_prior: 6.0,
-            probation_prior: 2.0,
+            threshold_cautious: 6.0,
+            half_life_report: Span::days(7),
+            half_life_record: Span::days(30),
+            prior_vetted: 6.0,
+            prior_probation: 2.0,
             weight_max: 3.5,
-            report_half_life: Span::days(7),
-            record_half_life: Span::days(30),
             horizon: Span::days(7),
             fault: 5.0,
-            suspend_after: 3,
-            suspend_for: Span::days(7),
-            undisputed_credit: 0.05,
-            undisputed_credit_max: 10.0,
-            solo_record: 12.0,
-            probation_share: 0.9,
+            strikes: 3,
+            suspect_for: Span::days(7),
+            solo_confirmations: 20.0,
+            solo_confirmers: 3,
+            second_opinion: 0.5,
+            weak_max: 1.79,
+            forget_after: Span::days(30),
+            bar_for: Span::days(365),
             evidence_members: 2,
             evidence_age_max: Span::days(7),
         }

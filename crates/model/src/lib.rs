@@ -8,6 +8,7 @@ pub mod digest;
 pub mod finding;
 pub mod ids;
 pub mod key;
+pub mod levels;
 pub mod measure;
 pub mod merkle;
 pub mod observable;
@@ -27,6 +28,7 @@ pub use ids::{
     DisputeId, FindingId, GroupId, KeyId, MemberId, MitigationId, PersonId, PlanId, PointName, SightingId, TokenId,
 };
 pub use key::{PublicKey, Signature, SigningKey, Statement};
+pub use levels::Levels;
 pub use measure::{Action, Class, Measure, Scope, Target};
 pub use observable::{Domain, FileHash, Observable, Prefix, WebUrl};
 pub use parse::ParseError;

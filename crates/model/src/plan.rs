@@ -4,6 +4,7 @@ use crate::approval::SignedApproval;
 use crate::digest::Digest;
 use crate::ids::{FindingId, MemberId, MitigationId, PlanId};
 use crate::key::Statement;
+use crate::levels::Levels;
 use crate::measure::{Action, Class, Measure};
 use crate::merkle;
 use crate::observable::Observable;
@@ -155,23 +156,24 @@ impl Plan {
         self.header.id()
     }
 
-    /// The part of the plan that `member` is asked to carry out, with proofs; `None` if there is none.
-    pub fn part_for(&self, member: &crate::ids::MemberId, approvals: &[SignedApproval]) -> Option<PlanPart> {
-        let leaves: Vec<Digest> = self.mitigations.iter().map(Mitigation::leaf).collect();
-        let mine = |(i, m): (usize, &Mitigation)| (m.member == *member).then(|| (i, m.clone()));
-        let items: Vec<PartItem> = (self.mitigations.iter().enumerate().filter_map(mine))
-            .filter_map(|(i, mitigation)| {
-                let path = merkle::inclusion_path(&leaves, u64::try_from(i).ok()?)?;
-                Some(PartItem { index: u32::try_from(i).ok()?, mitigation, path })
-            })
-            .collect();
-        if items.is_empty() {
-            return None;
+    /// Each member's part of the plan, with proofs.
+    pub fn parts(&self, approvals: &[SignedApproval]) -> BTreeMap<MemberId, PlanPart> {
+        let tree = Levels::new(self.mitigations.iter().map(Mitigation::leaf).collect());
+        let mut parts = BTreeMap::new();
+        for (i, mitigation) in self.mitigations.iter().enumerate() {
+            let (Ok(index), Some(path)) = (u32::try_from(i), tree.path(i)) else { continue };
+            let part: &mut PlanPart = parts.entry(mitigation.member.clone()).or_insert_with(|| PlanPart {
+                header: self.header.clone(),
+                items: Vec::new(),
+                evidence: BTreeMap::new(),
+                approvals: approvals.to_vec(),
+            });
+            if let Some(evidence) = self.evidence.get(&mitigation.finding) {
+                part.evidence.insert(mitigation.finding, evidence.clone());
+            }
+            part.items.push(PartItem { index, mitigation: mitigation.clone(), path });
         }
-        let evidence = (items.iter())
-            .filter_map(|item| Some((item.mitigation.finding, self.evidence.get(&item.mitigation.finding)?.clone())))
-            .collect();
-        Some(PlanPart { header: self.header.clone(), items, evidence, approvals: approvals.to_vec() })
+        parts
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::digest::{Digest, hex, unhex};
 use crate::ids::{FindingId, KeyId, MemberId, SightingId};
 use crate::key::{PublicKey, Signature, SigningKey, Statement};
+use crate::levels::Levels;
 use crate::merkle;
 use crate::observable::Observable;
 use crate::parse::ParseError;
@@ -212,22 +213,19 @@ impl Batch {
         self.openings.iter().enumerate().map(|(i, o)| o.parse().map_err(|r| at(i, r))).collect()
     }
 
-    /// The proof that opening `index` belongs to this batch; `None` if there is no such opening.
-    pub fn evidence(&self, index: usize) -> Option<Evidence> {
-        let leaves: Vec<Digest> = self.openings.iter().map(Opening::leaf).collect();
-        self.evidence_among(&leaves, index)
+    /// The tree over the batch's openings.
+    pub fn tree(&self) -> Levels {
+        Levels::new(self.openings.iter().map(Opening::leaf).collect())
     }
 
-    /// As [`Batch::evidence`], with the leaves already hashed.
-    pub fn evidence_among(&self, leaves: &[Digest], index: usize) -> Option<Evidence> {
-        let opening = self.openings.get(index)?.clone();
-        let path = merkle::inclusion_path(leaves, u64::try_from(index).ok()?)?;
+    /// The proof that opening `index` belongs to this batch, whose tree is given; `None` if there is no such opening.
+    pub fn evidence(&self, tree: &Levels, index: usize) -> Option<Evidence> {
         Some(Evidence {
             header: self.header.clone(),
             signature: self.signature,
             index: u32::try_from(index).ok()?,
-            opening,
-            path,
+            opening: self.openings.get(index)?.clone(),
+            path: tree.path(index)?,
         })
     }
 }
@@ -307,13 +305,13 @@ mod tests {
     fn one_sighting_is_shown_without_the_rest() {
         let (batch, key) = batch(7);
         for index in 0..7 {
-            let evidence = batch.evidence(index).unwrap();
+            let evidence = batch.evidence(&batch.tree(), index).unwrap();
             assert_eq!(evidence.verify(&key).unwrap(), sighting(index as u32));
             let mut moved = evidence.clone();
             moved.index = (moved.index + 1) % 7;
             assert!(moved.verify(&key).is_err());
         }
-        assert!(batch.evidence(7).is_none());
+        assert!(batch.evidence(&batch.tree(), 7).is_none());
     }
 
     #[test]
