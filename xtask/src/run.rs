@@ -12,6 +12,9 @@ pub fn root() -> PathBuf {
 }
 
 /// `cargo` as the one that runs us, in the repository's root.
+///
+/// `cargo run` describes *this* package in our environment. Some build scripts watch those variables; handed on, each change
+/// between `cargo xtask test` and `cargo test` would build their packages again.
 pub fn cargo<I, S>(words: I) -> Command
 where
     I: IntoIterator<Item = S>,
@@ -20,7 +23,17 @@ where
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(words).current_dir(root());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| describes_a_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
     command
+}
+
+/// Variables that cargo sets for the program it runs (The Cargo Book, "Environment variables Cargo sets for crates").
+fn describes_a_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"]
+        .iter()
+        .any(|begin| variable.starts_with(begin))
 }
 
 /// Runs a program to its end with our own streams; anything but exit code 0 is a failure that names the command.
@@ -64,9 +77,16 @@ mod tests {
 
     #[test]
     fn a_failing_program_is_named_with_its_words() {
-        let failed = to_the_end(cargo(["no-such-verb-here"]).env("LEVEL", "3"));
-        let Err(Failure::Failed(text)) = failed else { panic!("succeeded") };
-        assert!(text.starts_with("`LEVEL=3 cargo no-such-verb-here` ended with"), "{text}");
+        let failed = to_the_end(Command::new("/bin/false").arg("twice").env("LEVEL", "3"));
+        assert_eq!(failed, Err(Failure::Failed("`LEVEL=3 false twice` ended with exit status: 1".into())));
+    }
+
+    #[test]
+    fn cargo_does_not_hand_on_what_describes_this_package() {
+        let command = cargo(["--version"]);
+        let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        assert!(removed.contains(&"CARGO_PKG_NAME".as_ref()) && removed.contains(&"CARGO_MANIFEST_DIR".as_ref()));
+        assert!(!describes_a_package("CARGO_TARGET_DIR") && !describes_a_package("CARGO_INCREMENTAL"));
     }
 
     #[test]
