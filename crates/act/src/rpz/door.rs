@@ -1,10 +1,10 @@
 //! What the primary answers to one message: who asks, for which zone, what. No sockets.
 
 use super::access::{Access, Identity};
+use super::entry::Data;
 use super::live::LiveZone;
 use super::owner::Owner;
 use super::wire::{self, Item, Target, Transfer, UDP_OCTETS_MAX};
-use super::zone::Data;
 use domain::base::iana::{Class, Opcode, Rcode, Rtype};
 use domain::base::message_builder::{AdditionalBuilder, PushError};
 use domain::base::{Message, Name, Serial, ToName};

@@ -1,9 +1,10 @@
 //! A zone that is being served: its contents, its serial file, and who waits for its next version.
 
 use super::access::Identity;
+use super::entry::Change;
 use super::serial::SerialFile;
 use super::wire::{Frame, Timers, Transfer};
-use super::zone::{Change, Zone, ZoneLimits};
+use super::zone::{Zone, ZoneLimits};
 use crate::PointError;
 use domain::base::{Name, Serial};
 use std::collections::BTreeMap;
@@ -67,15 +68,18 @@ impl LiveZone {
         })
     }
 
-    /// Makes one new version of `changes`, and serves it from now on. Gives the version that has them.
+    /// Makes one new version of `changes`. It is served from the first [`Change::Clear`] on, since only after that the whole
+    /// contents are known. Gives the version that has the changes.
     pub(super) fn commit(&self, changes: &[Change]) -> Result<Serial, PointError> {
         let mut state = self.lock();
         let next = state.serials.take()?;
         state.zone.commit(changes, next)?;
-        state.open = true;
+        state.open |= changes.iter().any(|change| matches!(change, Change::Clear));
         let serial = state.zone.serial();
-        // Inside the lock, so that versions are announced in their order.
-        self.version.send_if_modified(|known| known.replace(serial) != Some(serial));
+        if state.open {
+            // Inside the lock, so that versions are announced in their order.
+            self.version.send_if_modified(|known| known.replace(serial) != Some(serial));
+        }
         Ok(serial)
     }
 

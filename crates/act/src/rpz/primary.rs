@@ -2,17 +2,19 @@
 
 use super::access::{Access, TsigKey};
 use super::door::Door;
+use super::entry::Change;
 use super::live::{LiveZone, ZoneSettings};
 use super::notify::{Secondary, keep_told};
 use super::server::Server;
-use super::zone::{Change, Zone};
+use super::zone::Zone;
 use crate::PointError;
 use domain::base::Serial;
 use ipnet::IpNet;
+use model::Timestamp;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 /// Attempts to find a port that is free for both UDP and TCP when the configuration leaves the choice to us.
@@ -20,6 +22,9 @@ const PORT_ATTEMPTS: u32 = 16;
 /// Most zones and most secondaries.
 const ZONES_MAX: usize = 8;
 const SECONDARIES_MAX: usize = 256;
+
+/// How often is looked for what has ended.
+const EXPIRY_TICK: Duration = Duration::from_millis(500);
 
 /// What the primary serves, and to whom.
 #[derive(Clone, Debug)]
@@ -46,8 +51,8 @@ pub struct Primary {
 }
 
 impl Primary {
-    /// Opens the sockets and serves from a thread of its own. Until a zone's first [`Primary::commit`] its queries are
-    /// answered SERVFAIL, so that resolvers keep what they have.
+    /// Opens the sockets and serves from a thread of its own. Until the first commit with [`Change::Clear`] a zone's
+    /// queries are answered SERVFAIL, so that resolvers keep what they have.
     ///
     /// # Errors
     /// Broken: the settings contradict themselves, the port is taken, or a serial file is damaged.
@@ -78,7 +83,7 @@ impl Primary {
         self.address
     }
 
-    /// Makes `changes` one new version of the zone with this tag, served and announced when this returns. Gives the
+    /// Makes `changes` one new version of the zone with this tag, announced when this returns. Gives the
     /// version that has them; changes that change nothing give the present one.
     ///
     /// # Errors
@@ -165,6 +170,9 @@ async fn serve(
             tokio::spawn(keep_told(Arc::clone(zone), secondary, source));
         }
     }
+    for zone in &door.zones {
+        tokio::spawn(keep_expiring(Arc::clone(zone)));
+    }
     let udp = tokio::net::UdpSocket::from_std(udp)?;
     let tcp = tokio::net::TcpListener::from_std(tcp)?;
     tokio::select! {
@@ -172,6 +180,23 @@ async fn serve(
         _ = stopped => {}
     }
     Ok(())
+}
+
+/// Takes out what has ended, also when nobody asks for it: Unbound never lets a zone expire by itself.
+async fn keep_expiring(zone: Arc<LiveZone>) {
+    loop {
+        tokio::time::sleep(EXPIRY_TICK).await;
+        let now = now();
+        let due = zone.serving().is_some() && zone.with(|zone| zone.earliest_end().is_some_and(|end| end <= now));
+        if due && let Err(error) = zone.commit(&[Change::Expire(now)]) {
+            tracing::error!(zone = %zone.frame.apex, %error, "rpz: what has ended is still served; tried again");
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn any(secondary: &Secondary) -> std::net::IpAddr {

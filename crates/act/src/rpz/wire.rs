@@ -1,7 +1,8 @@
 //! Zones as DNS messages: SOA, AXFR (RFC 5936), IXFR (RFC 1995), single look-ups. Bytes only, no sockets.
 
+use super::entry::Data;
 use super::owner::Owner;
-use super::zone::{Data, Delta};
+use super::zone::Delta;
 use domain::base::iana::{Class, Rcode};
 use domain::base::message_builder::{AdditionalBuilder, AnswerBuilder, MessageBuilder, PushError, StreamTarget};
 use domain::base::wire::Composer;

@@ -5,10 +5,11 @@
 //! (RFC 4592 §2.2.2; BIND and Unbound both let such names through). So every name that exists only because of one below
 //! it is served with the decision of the nearest listed name above it.
 
+use super::entry::{Change, Data, Entry, NOTE_BYTES_MAX, Trigger};
 use super::owner::Owner;
 use domain::base::{Name, Serial};
 use ipnet::IpNet;
-use model::{Domain, Refusal, Rule};
+use model::{Refusal, Rule, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -19,92 +20,6 @@ const DELTAS_MAX: usize = 1_000;
 const DELTA_RECORDS_MAX: usize = 200_000;
 /// Mitigations on one trigger.
 const ENTRIES_PER_TRIGGER_MAX: usize = 16;
-/// Longest note, in bytes: one string of a TXT record (RFC 1035 §3.3.14).
-pub const NOTE_BYTES_MAX: usize = 255;
-
-/// What a resolver does with a listed name or address. In the order in which one wins over another at the same place.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Policy {
-    /// The name does not exist.
-    NxDomain,
-    /// The name exists and has no records.
-    NoData,
-    /// The name is an alias of the member's own sinkhole or notice page.
-    Redirect(Domain),
-}
-
-/// One reason for a trigger to be in the zone.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// Who lists it: the mitigation. The same trigger may be listed by several.
-    pub id: String,
-    /// What to do.
-    pub policy: Policy,
-    /// What a person finds at the marker: the finding, the mitigation, the expiry.
-    pub note: String,
-}
-
-/// What a policy zone can look for.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Trigger {
-    /// A name and everything below it, when it is queried.
-    Name(Domain),
-    /// An address inside this network, when it would be an answer.
-    Network(IpNet),
-}
-
-impl Trigger {
-    /// The place in the zone.
-    ///
-    /// # Errors
-    /// [`Owner::name`].
-    pub fn owner(&self) -> Result<Owner, Refusal> {
-        match self {
-            Self::Name(domain) => Owner::name(domain),
-            Self::Network(network) => Ok(Owner::network(network.trunc())),
-        }
-    }
-}
-
-/// One wish about a zone's contents.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// List a trigger, or replace what this mitigation said about it.
-    Put(Trigger, Entry),
-    /// A mitigation no longer lists this trigger.
-    Remove(Trigger, String),
-    /// This member's own allow-list: never blocked, nor anything below or inside; wins over every entry at once.
-    Allow(Trigger),
-    /// No longer on the allow-list.
-    Disallow(Trigger),
-    /// Nothing is listed any more; the allow-list stays. The kill switch.
-    Clear,
-}
-
-/// The record data that a place is served with.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Data {
-    /// `CNAME .`
-    NxDomain,
-    /// `CNAME *.`
-    NoData,
-    /// `CNAME rpz-passthru.`
-    Passthru,
-    /// `CNAME` of a name outside the zone.
-    Redirect(Domain),
-    /// A TXT record set: one record a note.
-    Notes(Arc<[String]>),
-}
-
-impl From<&Policy> for Data {
-    fn from(policy: &Policy) -> Self {
-        match policy {
-            Policy::NxDomain => Self::NxDomain,
-            Policy::NoData => Self::NoData,
-            Policy::Redirect(target) => Self::Redirect(target.clone()),
-        }
-    }
-}
 
 /// A record set that came or went.
 pub type Served = (Owner, Data);
@@ -152,6 +67,8 @@ pub struct Zone {
     served: Arc<BTreeMap<Owner, Data>>,
     deltas: VecDeque<Arc<Delta>>,
     delta_records: usize,
+    /// No entry ends before this; it may lie before the end of all.
+    earliest_end: Option<Timestamp>,
 }
 
 impl Zone {
@@ -169,6 +86,7 @@ impl Zone {
             served: Arc::default(),
             deltas: VecDeque::new(),
             delta_records: 0,
+            earliest_end: None,
         };
         let root = Owner::marker_root(tag);
         let served = Arc::make_mut(&mut zone.served);
@@ -216,6 +134,11 @@ impl Zone {
         }
     }
 
+    /// No entry ends by itself before this.
+    pub fn earliest_end(&self) -> Option<Timestamp> {
+        self.earliest_end
+    }
+
     /// The differences that lead from `serial` to now, oldest first; `None` when they are no longer kept, or would be
     /// larger than the zone itself.
     pub fn since(&self, serial: Serial) -> Option<Vec<Arc<Delta>>> {
@@ -245,7 +168,7 @@ impl Zone {
                 Change::Remove(trigger, _) | Change::Disallow(trigger) => {
                     trigger.owner()?;
                 }
-                Change::Clear => {}
+                Change::Expire(_) | Change::Clear => {}
             }
         }
         let kept = if changes.contains(&Change::Clear) { 0 } else { self.entries.len() };
@@ -283,7 +206,7 @@ impl Zone {
         match matches!(trigger, Trigger::Name(name) if apex == name.as_str() || name.as_str().ends_with(&format!(".{apex}")))
         {
             false => Ok(owner),
-            true => Err(Refusal::new(Rule::GuardNever, trigger_text(trigger), "no name of the policy zone itself")),
+            true => Err(Refusal::new(Rule::GuardNever, trigger, "no name of the policy zone itself")),
         }
     }
 
@@ -320,6 +243,10 @@ impl Zone {
             Change::Remove(trigger, id) => self.remove(trigger, id, touched),
             Change::Allow(trigger) => self.set_allowed(trigger, true, touched),
             Change::Disallow(trigger) => self.set_allowed(trigger, false, touched),
+            Change::Expire(now) => {
+                self.expire(*now, touched);
+                Ok(())
+            }
             Change::Clear => {
                 self.entries.keys().for_each(|owner| self.touch(owner, touched));
                 self.entries.clear();
@@ -334,6 +261,7 @@ impl Zone {
         if let Trigger::Network(network) = trigger {
             self.networks.insert(owner.clone(), network.trunc());
         }
+        self.earliest_end = [self.earliest_end, entry.expires].into_iter().flatten().min();
         let entries = self.entries.entry(owner.clone()).or_default();
         entries.retain(|old| old.id != entry.id);
         entries.push(entry);
@@ -346,14 +274,27 @@ impl Zone {
         let owner = trigger.owner()?;
         // Before it goes: what lies below is found through what is listed.
         self.touch(&owner, touched);
-        if let Some(entries) = self.entries.get_mut(&owner) {
-            entries.retain(|old| old.id != id);
-            if entries.is_empty() {
-                self.entries.remove(&owner);
-                self.networks.remove(&owner);
-            }
-        }
+        self.retain(&owner, |old| old.id != id);
         Ok(())
+    }
+
+    fn expire(&mut self, now: Timestamp, touched: &mut BTreeSet<Owner>) {
+        let ended = |entry: &Entry| entry.expires.is_some_and(|end| end <= now);
+        let owners = self.entries.iter().filter(|(_, entries)| entries.iter().any(ended)).map(|(owner, _)| owner);
+        for owner in owners.cloned().collect::<Vec<_>>() {
+            self.touch(&owner, touched);
+            self.retain(&owner, |entry| !ended(entry));
+        }
+        self.earliest_end = self.entries.values().flatten().filter_map(|entry| entry.expires).min();
+    }
+
+    fn retain(&mut self, owner: &Owner, keep: impl Fn(&Entry) -> bool) {
+        let Some(entries) = self.entries.get_mut(owner) else { return };
+        entries.retain(keep);
+        if entries.is_empty() {
+            self.entries.remove(owner);
+            self.networks.remove(owner);
+        }
     }
 
     fn set_allowed(&mut self, trigger: &Trigger, allowed: bool, touched: &mut BTreeSet<Owner>) -> Result<(), Refusal> {
@@ -485,13 +426,6 @@ impl Zone {
             let Some(oldest) = self.deltas.pop_front() else { break };
             self.delta_records -= oldest.records();
         }
-    }
-}
-
-fn trigger_text(trigger: &Trigger) -> String {
-    match trigger {
-        Trigger::Name(domain) => domain.to_string(),
-        Trigger::Network(network) => network.to_string(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The zone as resolvers see it: the nearest listed name decides, versions differ by what their delta says.
 
 use super::*;
+use crate::rpz::entry::Policy;
 use proptest::prelude::*;
 
 const TAG: &str = "hot";
@@ -19,7 +20,7 @@ fn net(text: &str) -> Trigger {
 }
 
 fn entry(id: &str, policy: Policy) -> Entry {
-    Entry { id: id.to_owned(), policy, note: format!("mitigation={id}") }
+    Entry { id: id.to_owned(), policy, note: format!("mitigation={id}"), expires: None }
 }
 
 fn deny(text: &str) -> Change {
@@ -126,6 +127,20 @@ fn clear_lifts_everything_and_keeps_the_allow_list() {
 }
 
 #[test]
+fn entry_ends_at_its_time_and_not_before() {
+    let mut zone = zone();
+    let end = Timestamp::from_millis(1_800_000_000_000);
+    let short = Entry { expires: Some(end), ..entry("m1", Policy::NxDomain) };
+    commit(&mut zone, &[Change::Put(name("bad.test"), short), deny("other.test")]);
+    assert_eq!(zone.earliest_end(), Some(end));
+    assert!(commit(&mut zone, &[Change::Expire(end.minus(model::Span::millis(1)))]).is_none());
+    commit(&mut zone, &[Change::Expire(end)]);
+    assert_eq!(resolve(&zone.snapshot(), "bad.test"), None);
+    assert_eq!(resolve(&zone.snapshot(), "other.test"), Some(Data::NxDomain));
+    assert_eq!(zone.earliest_end(), None);
+}
+
+#[test]
 fn refused_batch_changes_nothing() {
     let mut zone = zone();
     let before = zone.snapshot();
@@ -181,7 +196,7 @@ fn decide(changes: &[Change], text: &str) -> Option<Data> {
             Change::Remove(trigger, id) => drop(listed.remove(&(trigger, id))),
             Change::Allow(trigger) => drop(allowed.insert(trigger)),
             Change::Disallow(trigger) => drop(allowed.remove(&trigger)),
-            Change::Clear => listed.clear(),
+            Change::Expire(_) | Change::Clear => listed.clear(),
         }
     }
     let chain: Vec<Trigger> = std::iter::successors(Some(text), |t| t.split_once('.').map(|(_, up)| up))

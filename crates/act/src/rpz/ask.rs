@@ -1,0 +1,157 @@
+//! Asking resolvers: many questions to one of them over one UDP socket, again and again until a deadline.
+
+use super::notify::random_id;
+use domain::base::iana::{Rcode, Rtype};
+use domain::base::{Message, MessageBuilder, Name, Serial};
+use domain::rdata::{AllRecordData, Txt};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+/// Questions on the way at once: few enough for a resolver's receive buffer.
+const WINDOW: usize = 64;
+/// How long a question may stay without an answer before it is sent again.
+const RESEND: Duration = Duration::from_millis(250);
+/// Longest answer read, in octets.
+const ANSWER_OCTETS_MAX: usize = 4_096;
+
+/// What a resolver answered to one question.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Reply {
+    pub(super) rcode: Rcode,
+    /// Type and data of each record of the answer section, in order.
+    pub(super) records: Vec<(Rtype, String)>,
+}
+
+impl Reply {
+    /// In few words, safe to print.
+    pub(super) fn summary(&self) -> String {
+        match self.records.first() {
+            Some((rtype, data)) => format!("{} {rtype} {}", self.rcode, data.escape_debug()),
+            None if self.rcode == Rcode::NOERROR => "NOERROR without records".to_owned(),
+            None => self.rcode.to_string(),
+        }
+    }
+}
+
+/// One resolver.
+pub(super) struct Asker {
+    socket: UdpSocket,
+    deadline: Instant,
+}
+
+impl Asker {
+    pub(super) fn new(resolver: SocketAddr, deadline: Instant) -> io::Result<Self> {
+        let local: SocketAddr = match resolver.is_ipv4() {
+            true => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            false => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(local)?;
+        socket.connect(resolver)?;
+        Ok(Self { socket, deadline })
+    }
+
+    pub(super) fn time_left(&self) -> bool {
+        Instant::now() < self.deadline
+    }
+
+    /// The serial of the version of a policy zone that the resolver works with; `None`: it does not say.
+    ///
+    /// # Errors
+    /// No answer before the deadline.
+    pub(super) fn version(&self, marker: &str) -> io::Result<Option<Serial>> {
+        let replies = self.ask(&[(marker.to_owned(), Rtype::TXT)]);
+        let Some(Some(reply)) = replies.first() else {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
+        };
+        let texts = reply.records.iter().filter(|(rtype, _)| *rtype == Rtype::TXT);
+        Ok(texts.filter_map(|(_, text)| text.strip_prefix("serial=")?.parse().ok().map(Serial)).next())
+    }
+
+    /// The answer to each question, in order; `None` where none came before the deadline.
+    pub(super) fn ask(&self, questions: &[(String, Rtype)]) -> Vec<Option<Reply>> {
+        let mut replies = vec![None; questions.len()];
+        for (index, window) in questions.chunks(WINDOW).enumerate() {
+            let start = index * WINDOW;
+            self.ask_window(window, &mut replies[start..start + window.len()]);
+        }
+        replies
+    }
+
+    fn ask_window(&self, questions: &[(String, Rtype)], replies: &mut [Option<Reply>]) {
+        while replies.iter().any(Option::is_none) && self.time_left() {
+            // Identifiers of one round are neighbours; the first cannot be guessed.
+            let first_id = random_id();
+            for (i, question) in questions.iter().enumerate().filter(|(i, _)| replies[*i].is_none()) {
+                if let Some(octets) = encode(offset_id(first_id, i), question) {
+                    // Refused by the peer's host: the same as no answer.
+                    let _ = self.socket.send(&octets);
+                }
+            }
+            self.collect(first_id, questions, replies);
+        }
+    }
+
+    fn collect(&self, first_id: u16, questions: &[(String, Rtype)], replies: &mut [Option<Reply>]) {
+        let until = (Instant::now() + RESEND).min(self.deadline);
+        let mut buffer = [0; ANSWER_OCTETS_MAX];
+        while replies.iter().any(Option::is_none) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.socket.set_read_timeout(Some(left)).is_err() {
+                return;
+            }
+            match self.socket.recv(&mut buffer) {
+                Ok(length) => accept(&buffer[..length], first_id, questions, replies),
+                // Nobody listens there now; perhaps later.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::thread::sleep(left.min(Duration::from_millis(20)));
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn offset_id(first: u16, index: usize) -> u16 {
+    // WINDOW is far below 65,536.
+    first.wrapping_add(u16::try_from(index).unwrap_or(u16::MAX))
+}
+
+fn encode(id: u16, (name, rtype): &(String, Rtype)) -> Option<Vec<u8>> {
+    let mut builder = MessageBuilder::new_vec();
+    builder.header_mut().set_id(id);
+    builder.header_mut().set_rd(true);
+    let mut question = builder.question();
+    question.push((name.parse::<Name<Vec<u8>>>().ok()?, *rtype)).ok()?;
+    Some(question.finish())
+}
+
+fn accept(octets: &[u8], first_id: u16, questions: &[(String, Rtype)], replies: &mut [Option<Reply>]) {
+    let Ok(message) = Message::from_octets(octets) else { return };
+    let index = usize::from(message.header().id().wrapping_sub(first_id));
+    let Some((name, rtype)) = questions.get(index) else { return };
+    let Ok(question) = message.sole_question() else { return };
+    let same_name = question.qname().to_string().trim_end_matches('.').eq_ignore_ascii_case(name);
+    if message.header().qr() && same_name && question.qtype() == *rtype {
+        replies[index] = Some(Reply { rcode: message.header().rcode(), records: records(&message) });
+    }
+}
+
+fn records(message: &Message<&[u8]>) -> Vec<(Rtype, String)> {
+    let Ok(answer) = message.answer() else { return Vec::new() };
+    let all = answer.limit_to::<AllRecordData<_, _>>().flatten();
+    all.map(|record| {
+        let text = match record.data() {
+            AllRecordData::Txt(txt) => text_of(txt),
+            data => data.to_string().trim_end_matches('.').to_ascii_lowercase(),
+        };
+        (record.rtype(), text)
+    })
+    .collect()
+}
+
+fn text_of<O: AsRef<[u8]>>(txt: &Txt<O>) -> String {
+    let bytes: Vec<u8> = txt.iter().flatten().copied().collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

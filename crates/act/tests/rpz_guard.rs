@@ -1,0 +1,149 @@
+//! Who may not, what must not, and what happens when somebody is away: against real BIND and real Unbound.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod rpz_support;
+
+use act::rpz::{RpzPoint, Timers};
+use act::{Point, Presence};
+use domain::base::iana::Rtype;
+use rpz_support::*;
+use std::time::Duration;
+use testbed::{Bind, BindOptions, Tsig, Unbound, World, ask_until, free_port};
+
+#[test]
+fn wrong_key_gets_nothing() {
+    let world = World::start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let b = free_port().unwrap();
+    let point = point(dir.path(), vec![bind_at(b)]);
+    let wrong = Tsig { name: "epi-key".into(), secret_base64: SECRET.replace("MDEy", "MDEz") };
+    let options = BindOptions { port: Some(b), ..BindOptions::default() };
+    let bind = Bind::start_with(&hot(&point), &wrong, world.port(), &options).unwrap();
+    point.apply(&[deny("bad.test")], now()).unwrap();
+    let (answer, _) = ask_until(bind.address(), "bad.test", Duration::from_secs(2), |a| a.rcode == "NXDOMAIN");
+    assert_eq!(answer.unwrap().rcode, "NOERROR");
+    let log = bind.log();
+    assert!(log.contains("BADSIG") || log.contains("tsig verify failure"), "{log}");
+    assert!(!log.contains("transferred serial"), "{log}");
+}
+
+#[test]
+fn bind_lifts_everything_when_the_primary_is_away_for_longer_than_expire() {
+    let world = World::start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let b = free_port().unwrap();
+    let mut settings = settings(dir.path(), vec![bind_at(b)]);
+    settings.primary.zones[0].timers = Timers { refresh: 1, retry: 1, expire: 4 };
+    let point = RpzPoint::start(settings).unwrap();
+    let wanted = [deny("bad.test")];
+    point.replace(&wanted, now()).unwrap();
+    let options = BindOptions { port: Some(b), ..BindOptions::default() };
+    let bind = Bind::start_with(&hot(&point), &tsig(), world.port(), &options).unwrap();
+    assert_enforced(&point, &wanted);
+    drop(point);
+    let (answer, _) = ask_until(bind.address(), "bad.test", LONG, |a| a.rcode == "NOERROR");
+    assert_eq!(answer.unwrap().rcode, "NOERROR", "{}", bind.log());
+}
+
+#[test]
+fn unbound_blocks_on_after_expire_so_that_the_agent_is_its_only_clock() {
+    let world = World::start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let u = free_port().unwrap();
+    let mut settings = settings(dir.path(), vec![unbound_at(u)]);
+    settings.primary.zones[0].timers = Timers { refresh: 1, retry: 1, expire: 2 };
+    let point = RpzPoint::start(settings.clone()).unwrap();
+    let wanted = [deny("bad.test")];
+    point.replace(&wanted, now()).unwrap();
+    let unbound = Unbound::start_on(u, &hot(&point), world.port()).unwrap();
+    assert_enforced(&point, &wanted);
+    settings.primary.listen = point.address();
+    drop(point);
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(unbound.ask("bad.test", Rtype::A).unwrap().rcode, "NXDOMAIN");
+    // The agent is back, finds that it has ended meanwhile, and lifts it.
+    let point = RpzPoint::start(settings).unwrap();
+    point.replace(&[], now()).unwrap();
+    let (answer, _) = ask_until(unbound.address(), "bad.test", LONG, |a| a.rcode == "NOERROR");
+    assert_eq!(answer.unwrap().rcode, "NOERROR");
+}
+
+#[test]
+fn own_passthru_zone_of_the_member_wins_and_read_back_says_so() {
+    let world = World::start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let b = free_port().unwrap();
+    let mut settings = settings(dir.path(), vec![bind_at(b)]);
+    settings.read_back_limit = Duration::from_secs(5);
+    let point = RpzPoint::start(settings).unwrap();
+    point.replace(&[], now()).unwrap();
+    let options = BindOptions { port: Some(b), local_passthru: vec!["keep.test".into()] };
+    let bind = Bind::start_with(&hot(&point), &tsig(), world.port(), &options).unwrap();
+    let wanted = [deny("keep.test"), deny("bad.test")];
+    point.apply(&wanted, now()).unwrap();
+    let seen = point.read_back(&wanted).unwrap();
+    assert_eq!((seen[0].presence, seen[1].presence), (Presence::Absent, Presence::Enforced));
+    assert!(seen[0].evidence.contains("a policy of its own"), "{}", seen[0].evidence);
+    assert_eq!(bind.ask("www.keep.test", Rtype::A).unwrap().rcode, "NOERROR");
+}
+
+#[test]
+fn read_back_tells_absent_from_unknown_and_never_believes_itself() {
+    let world = World::start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let follower_of_nothing = Unbound::start(&[], world.port()).unwrap();
+    let nobody = free_port().unwrap();
+    for (resolver, presence, says) in [
+        (follower_of_nothing.address(), Presence::Absent, "does not follow the zone"),
+        (local(nobody), Presence::Unknown, "no answer"),
+    ] {
+        let mut settings = settings(dir.path(), Vec::new());
+        settings.resolvers = vec![resolver];
+        settings.read_back_limit = Duration::from_millis(500);
+        let point = RpzPoint::start(settings).unwrap();
+        // The second does not exist in the world either: NXDOMAIN alone is no proof.
+        let wanted = [deny("bad.test"), deny("nowhere.invalid")];
+        point.replace(&wanted, now()).unwrap();
+        for seen in point.read_back(&wanted).unwrap() {
+            assert_eq!(seen.presence, presence, "{}", seen.evidence);
+            assert!(seen.evidence.contains(says), "{}", seen.evidence);
+        }
+    }
+}
+
+#[test]
+fn configuration_that_is_shown_is_what_the_resolvers_accept() {
+    let dir = tempfile::tempdir().unwrap();
+    let point = point(dir.path(), Vec::new());
+    let key = format!("key \"epi-key\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n");
+    let key_file = dir.path().join("epimachia.key");
+    std::fs::write(&key_file, key).unwrap();
+    let shown = point.bind_configuration();
+    assert!(!shown.contains(SECRET));
+    check("named-checkconf", &[], &shown.replace("/etc/bind/epimachia.key", &key_file.to_string_lossy()), &dir);
+    let shown = point.unbound_configuration().replace("server:\n", "server:\n  chroot: \"\"\n  username: \"\"\n");
+    check("unbound-checkconf", &[], &shown, &dir);
+    let wanted = [deny("bad.test"), deny("b.c.bad.test"), deny("192.0.2.7"), redirect("r.test", "notice.own.test")];
+    let lines = point.preview(&wanted, now());
+    assert!(lines.contains("*.bad.test CNAME .\n"), "{lines}");
+    assert!(lines.contains("r.test CNAME notice.own.test.\n"), "{lines}");
+    let zone = format!("{lines}@ SOA localhost. localhost. 1 30 10 900 5\n@ NS localhost.\n");
+    check("named-checkzone", &[HOT], &zone, &dir);
+}
+
+/// Gives a text to a checking program of the resolvers' packages.
+fn check(program: &str, arguments: &[&str], text: &str, dir: &tempfile::TempDir) {
+    let file = dir.path().join(program);
+    std::fs::write(&file, text).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let output = std::process::Command::new("env")
+        .arg(format!("PATH={path}"))
+        .arg(program)
+        .args(arguments)
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} (packages bind9-utils, bind9, unbound): {said}\n{text}");
+}
