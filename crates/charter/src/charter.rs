@@ -248,3 +248,7 @@ fn toml_refusal(error: &toml::de::Error, text: &str) -> Refusal {
     let line = text.as_bytes()[..offset].iter().filter(|b| **b == b'\n').count() + 1;
     Refusal::new(Rule::Malformed, format_args!("line {line}"), error.message())
 }
+
+#[cfg(test)]
+#[path = "charter_tests.rs"]
+mod tests;

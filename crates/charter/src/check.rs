@@ -14,6 +14,7 @@ pub fn check(charter: &Charter) -> Result<(), Refusal> {
     distinct_keys(charter)?;
     persons(charter)?;
     groups(charter)?;
+    guards(charter)?;
     numbers(charter)?;
     quorum(charter)
 }
@@ -84,6 +85,22 @@ fn groups(charter: &Charter) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn guards(charter: &Charter) -> Result<(), Refusal> {
+    for (index, text) in charter.guards.never.iter().enumerate() {
+        crate::guards::never_entry(index, text)?;
+    }
+    let mut seen = BTreeSet::new();
+    for list in &charter.guards.list {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let name = &list.file;
+        let ok = (1..=100).contains(&name.len()) && name.bytes().all(plain) && !name.starts_with('.');
+        if !ok || !seen.insert(name) {
+            return Err(malformed("guards.list.file", name, "a file name of a-z A-Z 0-9 - _ . without folders, once"));
+        }
+    }
+    Ok(())
+}
+
 fn numbers(charter: &Charter) -> Result<(), Refusal> {
     let c = &charter.corroboration;
     positive("corroboration.threshold", c.threshold)?;
@@ -93,8 +110,22 @@ fn numbers(charter: &Charter) -> Result<(), Refusal> {
     if !(0.0..c.threshold).contains(&c.weak_max) {
         return Err(malformed("corroboration.weak_max", c.weak_max, "0 or more, below corroboration.threshold"));
     }
+    if c.threshold_cautious < c.threshold {
+        let allowed = "at least corroboration.threshold";
+        return Err(malformed("corroboration.threshold_cautious", c.threshold_cautious, allowed));
+    }
     if c.evidence_members < 2 {
         return Err(malformed("corroboration.evidence_members", c.evidence_members, "2 or more"));
+    }
+    for (key, span) in [
+        ("corroboration.half_life_report", c.half_life_report),
+        ("corroboration.half_life_record", c.half_life_record),
+        ("corroboration.evidence_age_max", c.evidence_age_max),
+        ("quorum.approval_valid_max", charter.quorum.approval_valid_max),
+    ] {
+        if span <= Span::ZERO {
+            return Err(malformed(key, span, "more than 0s"));
+        }
     }
     let l = &charter.limits;
     let longest = Span::days(7);
@@ -103,6 +134,10 @@ fn numbers(charter: &Charter) -> Result<(), Refusal> {
     }
     if l.mitigation_default > l.mitigation_max || l.mitigation_default <= Span::ZERO {
         return Err(malformed("limits.mitigation_default", l.mitigation_default, "at most limits.mitigation_max"));
+    }
+    let largest = model::plan::PLAN_MITIGATIONS_MAX;
+    if !(1..=largest).contains(&(l.plan_mitigations_max as usize)) {
+        return Err(malformed("limits.plan_mitigations_max", l.plan_mitigations_max, format!("1 to {largest}")));
     }
     Ok(())
 }
@@ -130,3 +165,7 @@ fn quorum(charter: &Charter) -> Result<(), Refusal> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

@@ -10,6 +10,9 @@ pub mod rules;
 pub mod signed;
 
 pub use charter::{Alliance, Assets, Charter, Group, GuardFile, GuardRules, Member, MemberKey, Person};
-pub use guards::Guards;
+pub use guards::{ClassSummary, GuardClass, Guards};
 pub use rules::{Corroboration, HandlingDefaults, Limits, Quorum, Relevance};
 pub use signed::{CharterConsent, SignedCharter, SignedConsent};
+
+#[cfg(test)]
+mod fixture;

@@ -205,3 +205,34 @@ impl Default for HandlingDefaults {
         Self { tlp: Tlp::Green }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_reference_evaluation_and_of_the_limits_page() {
+        let c = Corroboration::default();
+        assert_eq!((c.threshold, c.threshold_cautious, c.prior_vetted, c.prior_probation), (2.0, 6.0, 6.0, 2.0));
+        assert_eq!((c.half_life_report, c.half_life_record), (Span::days(7), Span::days(30)));
+        let r = Relevance::default();
+        assert_eq!((r.base, r.own, r.all, r.burst, r.recent, r.neighbourhood), (-7.0, 1.1, 0.6, 0.4, 0.45, 0.85));
+        let l = Limits::default();
+        assert_eq!((l.members_max, l.in_force_per_member_max, l.mitigation_max), (10_000, 10_000, Span::days(1)));
+        assert_eq!((l.request_bytes_max, l.json_depth_max, l.batch_sightings_max), (8_388_608, 32, 10_000));
+    }
+
+    #[test]
+    fn two_vetted_founders_corroborate_and_one_alone_does_not() {
+        let c = Corroboration::default();
+        let weight = c.prior_vetted.ln();
+        assert!(weight < c.threshold && 2.0 * weight >= c.threshold);
+        assert!(c.weak_max < c.threshold && 2.0 * weight < c.threshold_cautious);
+    }
+
+    #[test]
+    fn a_missing_section_has_the_defaults() {
+        assert_eq!(toml::from_str::<Quorum>("").unwrap(), Quorum::default());
+        assert_eq!(toml::from_str::<Limits>("members_max = 7").unwrap().members_max, 7);
+    }
+}

@@ -113,3 +113,7 @@ impl SignedCharter {
         voter && consent.charter == self.digest() && key.is_ok_and(|k| k.verify(consent, &signed.signature).is_ok())
     }
 }
+
+#[cfg(test)]
+#[path = "signed_tests.rs"]
+mod tests;

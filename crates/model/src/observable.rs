@@ -344,6 +344,15 @@ impl WebUrl {
     pub fn domain(&self) -> Option<Domain> {
         url::Url::parse(&self.0).ok()?.domain()?.parse().ok()
     }
+
+    /// The host, if it is an address; mapped IPv4 is folded.
+    pub fn address(&self) -> Option<IpAddr> {
+        match url::Url::parse(&self.0).ok()?.host()? {
+            url::Host::Ipv4(v4) => Some(v4.into()),
+            url::Host::Ipv6(v6) => Some(fold(v6.into())),
+            url::Host::Domain(_) => None,
+        }
+    }
 }
 
 impl FromStr for WebUrl {

@@ -1,0 +1,91 @@
+//! What a charter must be in itself: one test for each way to be wrong.
+
+use crate::charter::Charter;
+use crate::fixture::CHARTER;
+use model::{Refusal, Rule};
+
+/// The refusal of the fixture with one piece replaced; the piece must be there.
+fn refused(from: &str, to: &str) -> Refusal {
+    assert!(CHARTER.contains(from), "{from}");
+    Charter::parse(&CHARTER.replacen(from, to, 1)).unwrap_err()
+}
+
+#[test]
+fn a_number_out_of_bounds_is_refused_with_its_key() {
+    for (section, line, key) in [
+        ("corroboration", "threshold = 0.0", "corroboration.threshold"),
+        ("corroboration", "threshold = nan", "corroboration.threshold"),
+        ("corroboration", "threshold = -1.0", "corroboration.threshold"),
+        ("corroboration", "threshold_cautious = inf", "corroboration.threshold_cautious"),
+        ("corroboration", "threshold_cautious = 1.0", "corroboration.threshold_cautious"),
+        ("corroboration", "prior_vetted = 0.0", "corroboration.prior_vetted"),
+        ("corroboration", "prior_probation = 0.0", "corroboration.prior_probation"),
+        ("corroboration", "weak_max = 2.0", "corroboration.weak_max"),
+        ("corroboration", "evidence_members = 1", "corroboration.evidence_members"),
+        ("corroboration", "evidence_age_max = \"0s\"", "corroboration.evidence_age_max"),
+        ("corroboration", "half_life_report = \"0s\"", "corroboration.half_life_report"),
+        ("limits", "mitigation_max = \"8d\"", "limits.mitigation_max"),
+        ("limits", "mitigation_max = \"0s\"", "limits.mitigation_max"),
+        ("limits", "mitigation_default = \"25h\"", "limits.mitigation_default"),
+        ("limits", "plan_mitigations_max = 10001", "limits.plan_mitigations_max"),
+        ("quorum", "charter = 1", "quorum.charter"),
+        ("quorum", "plan = 1", "quorum.plan"),
+        ("quorum", "plan = 4", "quorum.plan"),
+        ("quorum", "dispute = 0", "quorum.dispute"),
+        ("quorum", "owner_persons = 0", "quorum.owner_persons"),
+        ("quorum", "approval_valid_max = \"0s\"", "quorum.approval_valid_max"),
+    ] {
+        let refusal = refused("[guards]", &format!("[{section}]\n{line}\n[guards]"));
+        assert_eq!(refusal.rule, Rule::Malformed, "{line}");
+        assert!(refusal.value.starts_with(key), "{line}: {refusal}");
+    }
+}
+
+#[test]
+fn the_alliances_name_and_version_are_checked() {
+    assert!(refused("test.alliance", "Test Alliance").value.starts_with("alliance.name"));
+    assert!(refused("test.alliance", &"a".repeat(65)).value.starts_with("alliance.name"));
+    assert!(refused("version = 1", "version = 0").value.starts_with("alliance.version"));
+    assert!(refused("version = 1", "version = 2").value.starts_with("alliance.previous"));
+    let previous = format!("version = 1\nprevious = \"{}\"", "0".repeat(64));
+    assert!(refused("version = 1", &previous).value.starts_with("alliance.previous"));
+}
+
+#[test]
+fn nobody_stands_in_a_charter_twice() {
+    assert!(refused("id = \"cloud\"", "id = \"telecom\"").value.contains("telecom"));
+    let telecom = "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=";
+    let cloud = "gTl3Dqh9F19Wo1Rmw0x+zMuNipG07jeiXfYPW4/Js5Q=";
+    let ada = "1i8Bah79Hk/feT60LNhEceG6nwzwTRKHtcxx9hYofLg=";
+    assert!(refused(cloud, telecom).value.starts_with("public"), "two agents with one key");
+    assert!(refused(ada, telecom).value.starts_with("public"), "a person with an agent's key");
+}
+
+#[test]
+fn a_person_speaks_for_the_member_under_which_it_stands() {
+    assert!(refused("ada@telecom", "ada@cloud").value.starts_with("member.person.id"));
+}
+
+#[test]
+fn a_group_holds_members_only() {
+    let refusal = refused("[guards]", "[[group]]\nid = \"banks\"\nmembers = [\"bank\", \"stranger\"]\n[guards]");
+    assert!(refusal.value.contains("stranger"), "{refusal}");
+}
+
+#[test]
+fn the_never_list_and_its_files_are_checked_before_anybody_signs() {
+    for bad in ["0.0.0.0/0", "::/0", "8.8.8.8/33", "no dots", "", "*", "UPPER..com"] {
+        let refusal = refused("\"44.4.4.4\"", &format!("\"{bad}\""));
+        assert!(refusal.value.starts_with("guards.never[1]"), "{bad}: {refusal}");
+    }
+    for bad in ["../etc/passwd", "", ".hidden", "a/b.csv"] {
+        let list = format!("[[guards.list]]\nfile = \"{bad}\"\nsha256 = \"{}\"\n", "0".repeat(64));
+        let refusal = Charter::parse(&format!("{CHARTER}\n{list}")).unwrap_err();
+        assert!(refusal.value.starts_with("guards.list.file"), "{bad}: {refusal}");
+    }
+}
+
+#[test]
+fn more_members_than_the_limit_are_refused() {
+    assert_eq!(refused("[guards]", "[limits]\nmembers_max = 4\n[guards]").rule, Rule::TooLarge);
+}
