@@ -3,8 +3,9 @@
 use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
-    Batch, Behaviour, Family, Finding, FindingId, Handling, KeyId, MemberId, Observable, PersonId, Plan, PlanId, Refusal,
-    Rule, Sighting, Signature, SignedApproval, SignedDispute, SignedReceipts, Statement, Timestamp, TokenId, Withdrawal,
+    Batch, Behaviour, Family, Finding, FindingId, Handling, KeyId, MemberId, Observable, PersonId, Plan, PlanId,
+    Refusal, Rule, Sighting, Signature, SignedApproval, SignedDispute, SignedReceipts, Statement, Timestamp, TokenId,
+    Withdrawal,
 };
 use serde::{Deserialize, Serialize};
 
@@ -114,8 +115,10 @@ pub enum Event {
     },
     /// A rule of the alliance kept something from happening.
     Held {
-        /// What it was about, safe to print.
-        subject: String,
+        /// The finding that went no further.
+        finding: FindingId,
+        /// What it is about.
+        observable: Observable,
         /// The rule, the value, the limit.
         refusal: Refusal,
     },

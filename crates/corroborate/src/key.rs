@@ -23,6 +23,18 @@ impl std::fmt::Debug for Seed {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ObservableKey(pub(crate) u64);
 
+impl ObservableKey {
+    /// The key as a number, for a snapshot of whoever keeps keys.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// A key that [`ObservableKey::to_bits`] gave under the same seed.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
 /// The /24, /48 or registered domain an observable lies in, as the table knows it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NeighbourhoodKey(pub(crate) u32);

@@ -84,12 +84,16 @@ impl fmt::Display for FindingState {
     }
 }
 
-/// The sum of a finding: points of each reporter, and the threshold. Adding up `points` of the lines gives `total`.
+/// The sum of a finding: points of each reporter, and the threshold. Adding up `points` of the lines and taking off `cut`
+/// gives `total`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sum {
     /// One line for each reporter, by weight from the highest.
     pub lines: Vec<SumLine>,
+    /// Points taken off because weak evidence (probation, spoofable) counts jointly up to a limit only.
+    #[serde(default)]
+    pub cut: f64,
     /// The total, to three decimals.
     pub total: f64,
     /// What the total had to reach.

@@ -1,0 +1,335 @@
+//! Events into state: cannot fail, has no effects, and gives the same state whenever it is repeated.
+
+use crate::entry::{Entry, Event, Report, SignedRetraction};
+use crate::handle::ended;
+use crate::pointers::Place;
+use crate::state::{Alliance, InForceCharter, MitigationRecord, PlanRecord, PlanState, Protection};
+use charter::{Charter, Guards, SignedCharter};
+use corroborate::{Attestation, MemberTrust, Sight, SightOutcome};
+use model::{
+    Family, Finding, FindingId, FindingState, MemberKind, Mitigation, MitigationState, Observable, Plan, PlanId,
+    Receipt, Refusal, Sighting, SignedApproval, SignedReceipts, Span, Standing, Statement, Timestamp, Withdrawal,
+    finding_id,
+};
+use std::sync::Arc;
+
+/// Faults for reporting what a guard protects.
+const GUARD_FAULT: f64 = 0.5;
+/// How long an ended mitigation is remembered.
+const REMEMBER_ENDED: Span = Span::days(1);
+/// How many measured times to protection are kept for figures.
+const PROTECTIONS_KEPT: usize = 10_000;
+
+impl Alliance {
+    /// Takes an entry into the state.
+    pub fn apply(&mut self, position: u64, entry: &Entry) {
+        self.apply_typed(position, entry, None);
+    }
+
+    /// As [`Alliance::apply`], with the sightings of a report already typed.
+    pub fn apply_typed(&mut self, position: u64, entry: &Entry, sightings: Option<&[Sighting]>) {
+        let now = self.ledger.time.map_or(entry.time, |t| t.max(entry.time));
+        self.ledger.time = Some(now);
+        self.ledger.next_position = position + 1;
+        *self.ledger.entries.entry(entry.event.kind().to_owned()).or_default() += 1;
+        match &entry.event {
+            Event::CharterAdopted(signed) => self.take_charter(signed),
+            Event::SightingsReported(report) => self.take_report(position, report, sightings, now),
+            Event::Retracted(signed) => self.take_retraction(position, signed, now),
+            Event::FindingChanged(finding) => self.take_finding(finding),
+            Event::PlanProposed(plan) => self.take_plan(position, entry, plan),
+            Event::Approved(approval) => self.take_approval(approval),
+            Event::PlanInForce { plan } => self.take_in_force(position, *plan, now),
+            Event::PlanClosed { plan, reason } => self.set_plan(*plan, PlanState::Closed { reason: reason.clone() }),
+            Event::ReceiptsReported(signed) => self.take_receipts(position, signed, now),
+            Event::Disputed(signed) => {
+                self.ledger.disputes.entry(signed.dispute.finding).or_default().push(signed.clone());
+            }
+            Event::DisputeUpheld { finding, .. } => self.take_upheld(*finding, now),
+            Event::Withdrawn { withdrawals } => withdrawals.iter().for_each(|w| self.take_withdrawal(w)),
+            Event::TokenIssued(record) => {
+                self.ledger.tokens.insert(record.hash, record.clone());
+            }
+            Event::TokenRevoked { token } => self.ledger.tokens.retain(|_, t| t.id != *token),
+            Event::Held { finding, refusal, .. } => self.take_held(*finding, refusal),
+        }
+        self.forget_ended(now);
+    }
+
+    pub(crate) fn guards_of(&self, charter: &Charter) -> Result<Guards, Refusal> {
+        let files: Vec<Vec<u8>> = (charter.guards.list.iter())
+            .map(|list| self.lists.get(&list.sha256).map_or_else(Vec::new, |bytes| bytes.to_vec()))
+            .collect();
+        Guards::new(charter, &files)
+    }
+
+    /// The charter was verified before it was journalled; one that cannot be read any more changes nothing.
+    fn take_charter(&mut self, signed: &SignedCharter) {
+        let Ok(charter) = Charter::parse(&signed.text) else { return };
+        let rules = crate::rules::rules_of(&charter);
+        if crate::rules::set_rules(&mut self.engine, rules).is_err() {
+            return;
+        }
+        for member in &charter.members {
+            let standing = voice(member.kind, member.standing);
+            match self.number(&member.id) {
+                Some(number) => drop(self.engine.set_standing(number, standing)),
+                None if self.engine.add_member(MemberTrust { standing }).is_ok() => {
+                    self.ledger.numbered.push(member.id.clone());
+                }
+                None => {}
+            }
+        }
+        for number in 0..self.ledger.numbered.len() {
+            if charter.member(&self.ledger.numbered[number]).is_err() {
+                let index = corroborate::MemberIndex(u16::try_from(number).unwrap_or(u16::MAX));
+                drop(self.engine.set_standing(index, Standing::Suspended));
+            }
+        }
+        let guards = self.guards_of(&charter).ok();
+        let digest = signed.digest();
+        self.charter = Some(Arc::new(InForceCharter { signed: signed.clone(), charter, digest, guards }));
+    }
+
+    fn take_report(&mut self, position: u64, report: &Report, typed: Option<&[Sighting]>, now: Timestamp) {
+        let read;
+        let sightings = match (typed, report) {
+            (Some(sightings), _) => sightings,
+            (None, Report::Attested { sightings, .. }) => sightings,
+            (None, Report::Signed(batch)) => {
+                read = batch.openings.iter().filter_map(|o| o.parse().ok()).collect::<Vec<_>>();
+                &read
+            }
+        };
+        let Some(number) = self.number(report.member()) else { return };
+        let submissions = self.ledger.submissions.entry(report.member().clone()).or_default();
+        submissions.heard = Some(now);
+        submissions.sightings += sightings.len() as u64;
+        if let Report::Signed(batch) = report {
+            submissions.note(batch.header.sequence, position);
+        }
+        self.ledger.sightings += sightings.len() as u64;
+        let attested = attestation(report);
+        for (i, sighting) in sightings.iter().enumerate() {
+            let place = Place { position, index: u32::try_from(i).unwrap_or(u32::MAX) };
+            self.take_sighting(number.0, sighting, attested, place, now);
+        }
+    }
+
+    fn take_sighting(&mut self, number: u16, s: &Sighting, attested: Attestation, place: Place, now: Timestamp) {
+        let (member, family) = (corroborate::MemberIndex(number), s.behaviour.family());
+        let keys = *self.engine.keys();
+        let key = keys.finding(&s.observable, family);
+        let sight = Sight {
+            observable: key,
+            neighbourhood: keys.neighbourhood_of(&s.observable),
+            member,
+            at: s.last.min(now),
+            grade: s.grade,
+            attested,
+        };
+        let Ok(outcome) = self.engine.sight(&sight) else { return };
+        self.pointers.set(key, number, place);
+        if outcome.fresh && self.guard(&s.observable).is_some_and(|hit| hit.absolute) {
+            drop(self.engine.blame(member, GUARD_FAULT, now));
+        }
+        if self.is_worth_judging(&s.observable, family, outcome) {
+            self.ledger.pending.insert((s.observable.clone(), family));
+        }
+    }
+
+    /// A finding changes only when the table crosses a threshold, or when one that is held back gains a report.
+    fn is_worth_judging(&self, observable: &Observable, family: Family, outcome: SightOutcome) -> bool {
+        if outcome.now_informs || outcome.now_acts {
+            return true;
+        }
+        let waits = |f: &Finding| f.state != FindingState::Revoked && !f.actionable;
+        outcome.fresh && self.ledger.findings.get(&finding_id(observable, family)).is_some_and(waits)
+    }
+
+    fn take_retraction(&mut self, position: u64, signed: &SignedRetraction, now: Timestamp) {
+        let retraction = &signed.retraction;
+        let submissions = self.ledger.submissions.entry(retraction.author.clone()).or_default();
+        submissions.note(retraction.sequence, position);
+        let Some(number) = self.number(&retraction.author) else { return };
+        let key = self.engine.keys().finding(&retraction.observable, retraction.family());
+        drop(self.engine.retract(key, number, now));
+        self.pointers.remove(key, number.0);
+        if self.ledger.findings.contains_key(&finding_id(&retraction.observable, retraction.family())) {
+            self.ledger.pending.insert((retraction.observable.clone(), retraction.family()));
+        }
+    }
+
+    fn take_finding(&mut self, finding: &Finding) {
+        self.ledger.pending.remove(&(finding.observable.clone(), finding.family));
+        self.ledger.fading.retain(|(_, id)| *id != finding.id);
+        if finding.state == FindingState::Corroborated {
+            let half_life = crate::rules::half_life(&self.charter);
+            self.ledger.fading.insert((fades_at(finding, half_life), finding.id));
+        }
+        if let Some(hit) = finding.guard.as_ref().filter(|g| g.absolute && g.class == "never") {
+            let key = self.engine.keys().finding(&finding.observable, finding.family);
+            if finding.state == FindingState::Guarded && !hit.list.is_empty() {
+                drop(self.engine.dispute_upheld(key, finding.made));
+            }
+        }
+        self.ledger.findings.insert(finding.id, finding.clone());
+    }
+
+    fn take_plan(&mut self, position: u64, entry: &Entry, plan: &Plan) {
+        self.ledger.generation = self.ledger.generation.max(plan.header.generation);
+        let id = plan.id();
+        self.ledger.parent = Some(id);
+        let record = PlanRecord {
+            plan: Arc::new(plan.clone()),
+            position,
+            handling: entry.handling.clone(),
+            author: entry.author.clone(),
+            approvals: Vec::new(),
+            state: PlanState::Proposed,
+        };
+        self.ledger.plans.insert(id, record);
+    }
+
+    fn take_approval(&mut self, approval: &SignedApproval) {
+        let named = |record: &&mut PlanRecord| record.plan.header.digest() == approval.approval.plan;
+        if let Some(record) = self.ledger.plans.values_mut().find(named) {
+            record.approvals.push(approval.clone());
+        }
+    }
+
+    fn set_plan(&mut self, id: PlanId, state: PlanState) {
+        if let Some(record) = self.ledger.plans.get_mut(&id) {
+            record.state = state;
+        }
+    }
+
+    fn take_in_force(&mut self, position: u64, id: PlanId, now: Timestamp) {
+        self.set_plan(id, PlanState::InForce { since: now, position });
+        let Some(plan) = self.ledger.plans.get(&id).map(|record| Arc::clone(&record.plan)) else { return };
+        for mitigation in &plan.mitigations {
+            let mitigation_id = mitigation.id();
+            let lineage = self.ledger.lineages.entry(mitigation.finding).or_default();
+            lineage.insert(mitigation.member.clone(), mitigation_id);
+            self.ledger.mitigations.insert(mitigation_id, record_of(mitigation, &plan, id, now));
+        }
+    }
+
+    fn take_receipts(&mut self, position: u64, signed: &SignedReceipts, now: Timestamp) {
+        let receipts = &signed.receipts;
+        let submissions = self.ledger.submissions.entry(receipts.author.clone()).or_default();
+        submissions.note(receipts.sequence, position);
+        submissions.heard = Some(now);
+        for receipt in &receipts.receipts {
+            self.take_receipt(receipt, now);
+        }
+    }
+
+    fn take_receipt(&mut self, receipt: &Receipt, now: Timestamp) {
+        let Some(record) = self.ledger.mitigations.get_mut(&receipt.mitigation) else { return };
+        record.reported = Some(now);
+        record.packets = receipt.packets.or(record.packets);
+        record.bytes = receipt.bytes.or(record.bytes);
+        let skips_applied = record.state == MitigationState::Due && receipt.state == MitigationState::Verified;
+        if !record.state.may_become(receipt.state) && !skips_applied {
+            return;
+        }
+        record.state = receipt.state;
+        record.point = receipt.point.clone().or_else(|| record.point.clone());
+        record.refusal.clone_from(&receipt.refusal);
+        if !receipt.evidence.is_empty() {
+            record.evidence.clone_from(&receipt.evidence);
+        }
+        if receipt.state == MitigationState::Verified && record.verified.is_none() {
+            let at = receipt.at.min(now);
+            record.verified = Some(at);
+            let (finding, member) = (record.finding, record.member.clone());
+            if let Some(made) = self.ledger.findings.get(&finding).map(|f| f.made) {
+                let millis = at.since(made).as_millis().max(0);
+                self.ledger.protections.push_back(Protection { finding, member, millis });
+                if self.ledger.protections.len() > PROTECTIONS_KEPT {
+                    self.ledger.protections.pop_front();
+                }
+            }
+        }
+    }
+
+    fn take_upheld(&mut self, id: FindingId, now: Timestamp) {
+        let Some(finding) = self.ledger.findings.get(&id) else { return };
+        let key = self.engine.keys().finding(&finding.observable, finding.family);
+        drop(self.engine.dispute_upheld(key, now));
+    }
+
+    fn take_withdrawal(&mut self, withdrawal: &Withdrawal) {
+        if let Some(lineage) = self.ledger.lineages.get_mut(&withdrawal.finding) {
+            lineage.remove(&withdrawal.member);
+            if lineage.is_empty() {
+                self.ledger.lineages.remove(&withdrawal.finding);
+            }
+        }
+    }
+
+    fn take_held(&mut self, finding: FindingId, refusal: &Refusal) {
+        *self.ledger.refusals.entry(refusal.rule).or_default() += 1;
+        self.ledger.held.entry(finding).or_default().insert(refusal.rule);
+    }
+
+    /// What ended more than a day ago stands in the journal and is needed here no more.
+    fn forget_ended(&mut self, now: Timestamp) {
+        let ledger = &mut self.ledger;
+        if ledger.next_position % 1024 != 0 {
+            return;
+        }
+        let gone = |m: &MitigationRecord| now.since(m.expires) > REMEMBER_ENDED && (ended(m.state) || m.expires < now);
+        ledger.mitigations.retain(|_, m| !gone(m));
+        let live = &ledger.mitigations;
+        ledger.lineages.retain(|_, lineage| {
+            lineage.retain(|_, id| live.contains_key(id));
+            !lineage.is_empty()
+        });
+        let over = |p: &PlanRecord| p.plan.mitigations.iter().all(|m| now.since(m.expires) > REMEMBER_ENDED);
+        ledger.plans.retain(|_, record| record.state == PlanState::Proposed || !over(record));
+    }
+}
+
+fn attestation(report: &Report) -> Attestation {
+    match report {
+        Report::Signed(_) => Attestation::Signed,
+        Report::Attested { .. } => Attestation::ByHub,
+    }
+}
+
+/// An observer's reports inform by being in the journal; they count for nothing.
+fn voice(kind: MemberKind, standing: Standing) -> Standing {
+    match kind {
+        MemberKind::Observer => Standing::Suspended,
+        MemberKind::Full | MemberKind::Associate => standing,
+    }
+}
+
+/// When the total will have fallen to the threshold, if nobody reports again.
+fn fades_at(finding: &Finding, half_life: Span) -> Timestamp {
+    let ratio = (finding.sum.total / finding.sum.threshold).max(1.0);
+    let millis = half_life.as_millis() as f64 * ratio.log2();
+    finding.made.plus(Span::millis(millis as i64 + 1_000))
+}
+
+fn record_of(mitigation: &Mitigation, plan: &Plan, id: PlanId, now: Timestamp) -> MitigationRecord {
+    MitigationRecord {
+        member: mitigation.member.clone(),
+        finding: mitigation.finding,
+        plan: id,
+        measure: mitigation.measure.to_string(),
+        class: plan.header.class,
+        since: now,
+        expires: mitigation.expires,
+        state: MitigationState::Due,
+        point: None,
+        reported: None,
+        verified: None,
+        evidence: String::new(),
+        packets: None,
+        bytes: None,
+        refusal: None,
+    }
+}

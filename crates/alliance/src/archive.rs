@@ -1,0 +1,52 @@
+//! Reports as they stand in the journal, handed in by whoever owns it.
+
+use crate::entry::Report;
+use crate::pointers::Place;
+use model::{Evidence, Levels, Sighting};
+use std::sync::Arc;
+
+/// Looks up reports by their position. The hub reads its journal, the simulator its memory.
+pub trait Archive {
+    /// The report at `position`; `None` if that entry is no report or cannot be read now.
+    fn report(&self, position: u64) -> Option<Arc<Archived>>;
+}
+
+/// A report with the tree over its openings, hashed once.
+#[derive(Debug)]
+pub struct Archived {
+    report: Report,
+    tree: Option<Levels>,
+}
+
+impl Archived {
+    /// Prepares a report for showing single sightings of it.
+    pub fn new(report: Report) -> Self {
+        let tree = match &report {
+            Report::Signed(batch) => Some(batch.tree()),
+            Report::Attested { .. } => None,
+        };
+        Self { report, tree }
+    }
+
+    /// The report.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The sighting at a place in this report.
+    pub fn sighting(&self, place: Place) -> Option<Sighting> {
+        let index = usize::try_from(place.index).ok()?;
+        match &self.report {
+            Report::Signed(batch) => batch.openings.get(index)?.parse().ok(),
+            Report::Attested { sightings, .. } => sightings.get(index).cloned(),
+        }
+    }
+
+    /// The proof that its author signed the sighting at a place in this report; none for what the hub attested.
+    pub fn evidence(&self, place: Place) -> Option<Evidence> {
+        match (&self.report, &self.tree) {
+            (Report::Signed(batch), Some(tree)) => batch.evidence(tree, usize::try_from(place.index).ok()?),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What follows from the state: new evidence becomes findings, findings become one automatic plan.
+
+use crate::archive::Archive;
+use crate::entry::Event;
+use crate::handle::Drafted;
+use crate::judge::Judged;
+use crate::state::Alliance;
+use model::{Family, Finding, FindingState, Observable, Refusal, Rule, Timestamp};
+use std::collections::BTreeSet;
+
+/// Findings judged in one go; the rest follows in the next, so that no batch waits long for another's consequences.
+const JUDGED_AT_ONCE: usize = 2_000;
+
+/// What followed, and what was looked at for it.
+#[derive(Debug, Default)]
+pub struct Followed {
+    /// The events, in order.
+    pub drafts: Vec<Drafted>,
+    /// Given to [`Alliance::settled`] once the events were applied.
+    pub judged: BTreeSet<(Observable, Family)>,
+    /// More is waiting: call again.
+    pub more: bool,
+}
+
+impl Alliance {
+    /// Draws what follows from the state, without changing anything. `ticked` also looks at what time alone changed:
+    /// evidence that faded, mitigations to be renewed.
+    pub fn follow(&self, now: Timestamp, ticked: bool, archive: &dyn Archive) -> Followed {
+        let mut judged: BTreeSet<_> = self.ledger.pending.iter().take(JUDGED_AT_ONCE).cloned().collect();
+        let more = self.ledger.pending.len() > judged.len();
+        if ticked {
+            judged.extend(self.due(now).into_iter().take(JUDGED_AT_ONCE));
+        }
+        let mut followed = Followed { drafts: Vec::new(), judged, more };
+        if followed.judged.is_empty() || self.charter.is_none() {
+            return followed;
+        }
+        let mut candidates = Vec::new();
+        for (observable, family) in &followed.judged {
+            if let Some(judged) = self.judge(observable, *family, now, archive) {
+                self.follow_finding(judged, now, &mut followed.drafts, &mut candidates);
+            }
+        }
+        followed.drafts.extend(self.automatic_plans(candidates, now));
+        followed
+    }
+
+    /// Says that what followed was applied.
+    pub fn settled(&mut self, followed: &Followed) {
+        for judged in &followed.judged {
+            self.ledger.pending.remove(judged);
+        }
+    }
+
+    fn follow_finding(&self, judged: Judged, now: Timestamp, drafts: &mut Vec<Drafted>, plan: &mut Vec<Judged>) {
+        let finding = &judged.finding;
+        let known = self.ledger.findings.get(&finding.id);
+        if known.is_none() && finding.state == FindingState::Observed {
+            return;
+        }
+        if is_news(known, finding) || self.faded_by(finding, now) {
+            let event = Event::FindingChanged(Box::new(finding.clone()));
+            drafts.push(Drafted::hub(finding.handling.clone(), event));
+            drafts.extend(self.held_by_guard(finding));
+        }
+        match finding.state {
+            FindingState::Corroborated if finding.actionable => plan.push(judged),
+            FindingState::Corroborated => {}
+            state => drafts.extend(self.withdrawals(finding.id, state.explains(), now)),
+        }
+    }
+
+    /// A guard that holds back what would otherwise be published is named in the journal, once a finding.
+    fn held_by_guard(&self, finding: &Finding) -> Option<Drafted> {
+        let hit = finding.guard.as_ref().filter(|_| finding.state == FindingState::Guarded)?;
+        let (rule, limit) = match hit.absolute {
+            true => (Rule::GuardNever, "nothing on a guard list is published by machine".to_owned()),
+            false => (Rule::GuardCaution, format!("{} points, or a person", finding.sum.threshold)),
+        };
+        let value = format!("{} is on list {} ({}: {})", finding.observable, hit.list, hit.class, hit.entry);
+        self.held(finding, Refusal { rule, value, limit })
+    }
+
+    /// The refusal as an entry, unless the journal has it already.
+    pub(crate) fn held(&self, finding: &Finding, refusal: Refusal) -> Option<Drafted> {
+        if self.ledger.held.get(&finding.id).is_some_and(|rules| rules.contains(&refusal.rule)) {
+            return None;
+        }
+        let event = Event::Held { finding: finding.id, observable: finding.observable.clone(), refusal };
+        Some(Drafted::hub(finding.handling.clone(), event))
+    }
+
+    /// What time alone may have changed by `now`.
+    fn due(&self, now: Timestamp) -> BTreeSet<(Observable, Family)> {
+        let faded = self.ledger.fading.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id);
+        let to_renew = self.ledger.mitigations.values().filter(|m| {
+            let third = m.expires.since(m.since).as_millis() / 3;
+            let left = m.expires.since(now).as_millis();
+            (1..third).contains(&left) && !m.state.is_final()
+        });
+        let ids: BTreeSet<_> = faded.chain(to_renew.map(|m| m.finding)).collect();
+        let findings = ids.iter().filter_map(|id| self.ledger.findings.get(id));
+        findings.map(|f| (f.observable.clone(), f.family)).collect()
+    }
+
+    /// Its time to be looked at has come: the journal says how it stands now, whatever the result.
+    fn faded_by(&self, finding: &Finding, now: Timestamp) -> bool {
+        let due = |(at, id): &&(Timestamp, model::FindingId)| *at <= now && *id == finding.id;
+        finding.state == FindingState::Corroborated && self.ledger.fading.iter().any(|entry| due(&entry))
+    }
+}
+
+/// Does the finding differ in what anybody would do about it?
+fn is_news(known: Option<&Finding>, finding: &Finding) -> bool {
+    known.is_none_or(|known| known.state != finding.state || known.actionable != finding.actionable)
+}

@@ -1,0 +1,215 @@
+//! Commands into events: decides, and changes nothing.
+
+use crate::command::Command;
+use crate::entry::{Author, Event, Report, SignedRetraction};
+use crate::state::{Alliance, PlanState};
+use crate::token::TokenRecord;
+use charter::SignedCharter;
+use model::{
+    FindingId, FindingState, Ground, Handling, MemberId, MitigationState, PersonId, Refusal, Role, Rule, Sighting,
+    SignedDispute, SignedReceipts, Standing, Timestamp, Tlp, TokenId, Withdrawal,
+};
+use std::collections::BTreeSet;
+
+/// Longest reason that a person may give, in characters.
+pub const REASON_CHARS_MAX: usize = 500;
+
+/// An event that is to become an entry.
+#[derive(Clone, Debug)]
+pub struct Drafted {
+    /// Who states it.
+    pub author: Author,
+    /// Who may see it.
+    pub handling: Handling,
+    /// What is stated.
+    pub event: Event,
+    /// For reports: the sightings already typed, so that applying need not read them again.
+    pub sightings: Option<Vec<Sighting>>,
+}
+
+impl Drafted {
+    /// An event that the hub states.
+    pub(crate) fn hub(handling: Handling, event: Event) -> Self {
+        Self { author: Author::Hub, handling, event, sightings: None }
+    }
+
+    fn by(author: Author, handling: Handling, event: Event) -> Self {
+        Self { author, handling, event, sightings: None }
+    }
+}
+
+/// What all members may see.
+pub(crate) fn internal() -> Handling {
+    Handling::alliance(Tlp::Green)
+}
+
+impl Alliance {
+    /// Decides what a command leads to, without changing anything.
+    ///
+    /// # Errors
+    /// The rule that says no.
+    pub fn handle(&self, command: Command, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+        match command {
+            Command::AdoptCharter(signed) => self.adopt(*signed, now),
+            Command::Report { report, sightings } => self.report(report, sightings, now),
+            Command::Retract(signed) => self.retract(signed, now),
+            Command::Receipts(signed) => self.receipts(signed, now),
+            Command::Approve(signed) => self.approve(signed, now),
+            Command::Dispute(signed) => self.dispute(signed, now),
+            Command::Propose(proposal) => self.propose(&proposal, now),
+            Command::IssueToken(record) => self.issue(record, now),
+            Command::RevokeToken(id) => self.revoke(id),
+            Command::Tick => Ok(self.close_unapproved(now)),
+        }
+    }
+
+    fn adopt(&self, signed: SignedCharter, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+        let charter = match &self.charter {
+            None => signed.verify_first(now)?,
+            Some(before) => signed.verify_next(&before.charter, before.digest, now)?,
+        };
+        if let Some(missing) = charter.guards.list.iter().find(|list| !self.lists.contains_key(&list.sha256)) {
+            let limit = "every guard list is given before the charter that names it";
+            return Err(Refusal::new(Rule::DigestMismatch, &missing.file, limit));
+        }
+        self.guards_of(&charter)?;
+        Ok(vec![Drafted::hub(internal(), Event::CharterAdopted(Box::new(signed)))])
+    }
+
+    fn report(&self, report: Report, sightings: Vec<Sighting>, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+        let handling = self.admit_report(&report, &sightings, now)?;
+        let author = Author::Member(report.member().clone());
+        let event = Event::SightingsReported(report);
+        Ok(vec![Drafted { author, handling, event, sightings: Some(sightings) }])
+    }
+
+    fn retract(&self, signed: SignedRetraction, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+        let retraction = &signed.retraction;
+        let charter = &self.in_force()?.charter;
+        charter.member(&retraction.author)?.require(Role::Reporter)?;
+        charter.member_key(&retraction.author, &retraction.key, now)?;
+        self.require_next(&retraction.author, retraction.sequence)?;
+        require_reason(&retraction.reason)?;
+        let author = Author::Member(retraction.author.clone());
+        Ok(vec![Drafted::by(author, internal(), Event::Retracted(signed))])
+    }
+
+    fn receipts(&self, signed: SignedReceipts, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+        let receipts = &signed.receipts;
+        let charter = &self.in_force()?.charter;
+        charter.member(&receipts.author)?.require(Role::Operator)?;
+        charter.member_key(&receipts.author, &receipts.key, now)?;
+        self.require_next(&receipts.author, receipts.sequence)?;
+        for receipt in &receipts.receipts {
+            let foreign = self.ledger.mitigations.get(&receipt.mitigation).filter(|m| m.member != receipts.author);
+            if let Some(record) = foreign {
+                let value = format!("{} of {}", receipt.mitigation, record.member);
+                return Err(Refusal::new(Rule::NotForUs, value, "receipts for the author's own mitigations"));
+            }
+        }
+        let author = Author::Member(receipts.author.clone());
+        Ok(vec![Drafted::by(author, internal(), Event::ReceiptsReported(signed))])
+    }
+
+    fn dispute(&self, signed: SignedDispute, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+        let dispute = &signed.dispute;
+        self.require_person(&dispute.person, now)?;
+        self.in_force()?.charter.person_key(&dispute.person, &dispute.key, now)?;
+        require_reason(&dispute.reason)?;
+        let finding = self.ledger.findings.get(&dispute.finding);
+        let unknown = || Refusal::new(Rule::UnknownFinding, dispute.finding, "a finding the alliance holds");
+        let finding = finding.ok_or_else(unknown)?;
+        let known = self.ledger.disputes.get(&dispute.finding).map_or(&[][..], Vec::as_slice);
+        if known.iter().any(|d| d.dispute.person == dispute.person) {
+            return Err(Refusal::new(Rule::ApprovalReplayed, &dispute.person, "one dispute a person and finding"));
+        }
+        let author = Author::Person(dispute.person.clone());
+        let mut drafts = vec![Drafted::by(author, finding.handling.clone(), Event::Disputed(signed.clone()))];
+        let upheld = self.upheld_by(finding.id, &signed, known);
+        if let (Some(reason), true) = (upheld, finding.state != FindingState::Revoked) {
+            let event = Event::DisputeUpheld { finding: finding.id, reason: reason.clone() };
+            drafts.push(Drafted::hub(finding.handling.clone(), event));
+            let mut revoked = finding.clone();
+            (revoked.state, revoked.actionable, revoked.made) = (FindingState::Revoked, false, now);
+            drafts.extend(self.withdrawals(finding.id, &format!("revoked: {reason}"), now));
+            drafts.push(Drafted::hub(finding.handling.clone(), Event::FindingChanged(Box::new(revoked))));
+        }
+        Ok(drafts)
+    }
+
+    /// Why a dispute is upheld: its member owns the asset, or persons of enough members agree.
+    fn upheld_by(&self, finding: FindingId, new: &SignedDispute, known: &[SignedDispute]) -> Option<String> {
+        let in_force = self.charter.as_ref()?;
+        let member = new.dispute.person.member();
+        let observable = &self.ledger.findings.get(&finding)?.observable;
+        let owner = in_force.guards.as_ref().and_then(|g| g.owner(observable));
+        if owner == Some(&member) && new.dispute.ground == Ground::OwnAsset {
+            return Some(format!("{member} has proven it to be its own"));
+        }
+        let vetted = |m: &MemberId| in_force.charter.member(m).is_ok_and(|m| m.standing == Standing::Vetted);
+        let members: BTreeSet<MemberId> =
+            (known.iter().chain([new])).map(|d| d.dispute.person.member()).filter(vetted).collect();
+        let enough = members.len() >= in_force.charter.quorum.dispute as usize;
+        let names: Vec<&str> = members.iter().map(MemberId::as_str).collect();
+        enough.then(|| format!("persons of {} dispute it", names.join(", ")))
+    }
+
+    /// The withdrawal of everything in force for a finding.
+    pub(crate) fn withdrawals(&self, finding: FindingId, reason: &str, now: Timestamp) -> Option<Drafted> {
+        let lineage = self.ledger.lineages.get(&finding)?;
+        let live = |id| self.ledger.mitigations.get(id).is_some_and(|m| !ended(m.state) && m.expires > now);
+        let withdrawals: Vec<Withdrawal> = (lineage.iter().filter(|(_, id)| live(*id)))
+            .map(|(member, _)| Withdrawal { member: member.clone(), finding, reason: reason.to_owned(), made: now })
+            .collect();
+        let handling = self.ledger.findings.get(&finding).map_or_else(internal, |f| f.handling.clone());
+        (!withdrawals.is_empty()).then(|| Drafted::hub(handling, Event::Withdrawn { withdrawals }))
+    }
+
+    /// A person may approve and dispute for a member that is heard and has the role.
+    pub(crate) fn require_person(&self, person: &PersonId, _now: Timestamp) -> Result<(), Refusal> {
+        self.in_force()?.charter.member(&person.member())?.require(Role::Approver)
+    }
+
+    fn issue(&self, record: TokenRecord, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+        self.in_force()?.charter.member(&record.member)?;
+        if record.expires <= now {
+            return Err(Refusal::new(Rule::TokenInvalid, record.expires, format!("an expiry after {now}")));
+        }
+        if record.scopes.is_empty() || record.label.chars().count() > 100 {
+            return Err(Refusal::new(Rule::Malformed, &record.label, "one scope or more; a label of 100 characters"));
+        }
+        Ok(vec![Drafted::hub(internal(), Event::TokenIssued(record))])
+    }
+
+    fn revoke(&self, id: TokenId) -> Result<Vec<Drafted>, Refusal> {
+        match self.ledger.tokens.values().any(|t| t.id == id) {
+            true => Ok(vec![Drafted::hub(internal(), Event::TokenRevoked { token: id })]),
+            false => Err(Refusal::new(Rule::TokenInvalid, id, "a token the alliance knows")),
+        }
+    }
+
+    /// Plans that nobody approved within the time an approval is valid.
+    fn close_unapproved(&self, now: Timestamp) -> Vec<Drafted> {
+        let Some(in_force) = &self.charter else { return Vec::new() };
+        let valid = in_force.charter.quorum.approval_valid_max;
+        let open = self.ledger.plans.iter().filter(|(_, record)| record.state == PlanState::Proposed);
+        open.filter(|(_, record)| now.since(record.plan.header.made) > valid)
+            .map(|(id, record)| {
+                let event = Event::PlanClosed { plan: *id, reason: format!("not approved within {valid}") };
+                Drafted::hub(record.handling.clone(), event)
+            })
+            .collect()
+    }
+}
+
+/// Has the mitigation ended for good?
+pub(crate) fn ended(state: MitigationState) -> bool {
+    state.is_final()
+}
+
+pub(crate) fn require_reason(reason: &str) -> Result<(), Refusal> {
+    match (1..=REASON_CHARS_MAX).contains(&reason.chars().count()) {
+        true => Ok(()),
+        false => Err(Refusal::new(Rule::Malformed, reason, format!("a reason of 1 to {REASON_CHARS_MAX} characters"))),
+    }
+}

@@ -1,0 +1,200 @@
+//! From the corroboration table to a finding: guards first, then the sum, then what state follows.
+
+use crate::archive::Archive;
+use crate::state::Alliance;
+use corroborate::{Guard, Reason, Reporter, TruthSum, Verdict};
+use model::{
+    Behaviour, Evidence, Family, Finding, FindingId, FindingState, GuardHit, Handling, Observable, Sighting, Sum,
+    SumLine, Timestamp, finding_id,
+};
+use std::collections::BTreeSet;
+
+/// A finding with the signed evidence behind it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The finding as it stands now.
+    pub finding: Finding,
+    /// Signed sightings of distinct members, strongest reporter first.
+    pub evidence: Vec<Evidence>,
+}
+
+impl Alliance {
+    /// What the alliance holds of `observable` now; `None` if nobody reported it, or if its reports have no common
+    /// audience.
+    pub(crate) fn judge(
+        &self,
+        observable: &Observable,
+        family: Family,
+        now: Timestamp,
+        archive: &dyn Archive,
+    ) -> Option<Judged> {
+        let hit = self.guard(observable);
+        let key = self.engine.keys().finding(observable, family);
+        let truth = self.engine.truth(key, now, &guard_word(hit.as_ref()));
+        let support = self.support(&truth, observable, family, archive);
+        let id = finding_id(observable, family);
+        let state = self.state_of(id, &truth);
+        let finding = Finding {
+            id,
+            observable: observable.clone(),
+            family,
+            behaviours: support.behaviours,
+            state,
+            actionable: state == FindingState::Corroborated && truth.act.verdict == Verdict::Corroborated,
+            sum: self.sum(&truth),
+            guard: hit,
+            handling: support.handling?,
+            first: support.first?,
+            last: support.last?,
+            made: now,
+        };
+        Some(Judged { finding, evidence: support.evidence })
+    }
+
+    /// The guard's word. Without its guards a charter lets nothing pass.
+    pub(crate) fn guard(&self, observable: &Observable) -> Option<GuardHit> {
+        match self.charter.as_ref().and_then(|c| c.guards.as_ref()) {
+            Some(guards) => guards.verdict(observable),
+            None => Some(GuardHit {
+                class: "never".to_owned(),
+                entry: observable.to_string(),
+                list: "a guard list is missing, so nothing is published".to_owned(),
+                absolute: true,
+            }),
+        }
+    }
+
+    fn state_of(&self, id: FindingId, truth: &TruthSum) -> FindingState {
+        let known = self.ledger.findings.get(&id).map(|f| f.state);
+        match truth.inform.verdict {
+            Verdict::Corroborated => FindingState::Corroborated,
+            Verdict::Barred => FindingState::Revoked,
+            Verdict::Guarded | Verdict::NeedsPerson if truth.inform.total >= self.engine.rules().threshold => {
+                FindingState::Guarded
+            }
+            _ => match known {
+                None | Some(FindingState::Observed) => FindingState::Observed,
+                Some(FindingState::Revoked) => FindingState::Revoked,
+                Some(_) => FindingState::Faded,
+            },
+        }
+    }
+
+    /// What the journal holds of the reporters' latest sightings.
+    fn support(&self, truth: &TruthSum, observable: &Observable, family: Family, archive: &dyn Archive) -> Support {
+        let key = self.engine.keys().finding(observable, family);
+        let mut support = Support::default();
+        for reporter in &truth.reporters {
+            let Some(place) = self.pointers.get(key, reporter.member.0) else { continue };
+            let Some(archived) = archive.report(place.position) else { continue };
+            let Some(sighting) = archived.sighting(place) else { continue };
+            // Two observables may share a key; evidence is for the one it names only.
+            if sighting.observable != *observable || sighting.behaviour.family() != family {
+                continue;
+            }
+            support.take(&sighting);
+            if counts_to_act(reporter) {
+                support.evidence.extend(archived.evidence(place));
+            }
+        }
+        support
+    }
+
+    fn sum(&self, truth: &TruthSum) -> Sum {
+        let lines = truth.reporters.iter().filter_map(|r| self.line(r)).collect();
+        let cut = truth.inform.strong + truth.inform.weak - truth.inform.total;
+        Sum {
+            lines,
+            cut: rounded(cut.max(0.0)),
+            total: rounded(truth.inform.total),
+            threshold: rounded(truth.inform.threshold),
+        }
+    }
+
+    fn line(&self, reporter: &Reporter) -> Option<SumLine> {
+        Some(SumLine {
+            member: self.numbered(reporter.member)?.clone(),
+            grade: reporter.grade,
+            weight: rounded(reporter.weight),
+            age_days: rounded(reporter.age_days),
+            decay: rounded(reporter.decay),
+            dependence: rounded(reporter.dependence),
+            points: rounded(reporter.points),
+            note: self.note(reporter),
+        })
+    }
+
+    /// Why a reporter counts for less than its weight, in words.
+    fn note(&self, reporter: &Reporter) -> String {
+        let mut notes: Vec<String> = Vec::new();
+        if let Some(reason) = reporter.inform_limited {
+            notes.push(explain(reason).to_owned());
+        } else if let Some(reason) = reporter.act_limited {
+            notes.push(format!("informs people only: {}", explain(reason)));
+        }
+        if let Some(copied) = reporter.copies.and_then(|m| self.numbered(m)) {
+            notes.push(format!("seems to copy {copied}"));
+        }
+        if reporter.suspect {
+            notes.push("several upheld disputes hang over it".to_owned());
+        }
+        notes.join("; ")
+    }
+}
+
+/// Only signed, unforgeable reports of members in good standing are shown to agents as evidence.
+fn counts_to_act(reporter: &Reporter) -> bool {
+    reporter.act_limited.is_none() && reporter.points_to_act > 0.0
+}
+
+fn explain(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Retracted => "taken back by the member",
+        Reason::Suspended => "the member has no voice at present",
+        Reason::Forgotten => "too long ago",
+        Reason::Spoofable => "anybody could have forged it",
+        Reason::Unsigned => "not signed by the member",
+        Reason::Probation => "on probation: counts within the limit for newcomers",
+        Reason::Crowded => "stronger reports are counted already",
+    }
+}
+
+fn guard_word(hit: Option<&GuardHit>) -> Guard {
+    match hit {
+        None => Guard::None,
+        Some(hit) if hit.absolute => Guard::Absolute { class: hit.class.clone(), entry: hit.entry.clone() },
+        Some(hit) => Guard::Cautious { class: hit.class.clone(), entry: hit.entry.clone() },
+    }
+}
+
+/// To three decimals, so that what stands in the journal reads the same everywhere.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// What the reports of one observable say together.
+#[derive(Default)]
+struct Support {
+    behaviours: BTreeSet<Behaviour>,
+    handling: Option<Handling>,
+    disagree: bool,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    evidence: Vec<Evidence>,
+}
+
+impl Support {
+    fn take(&mut self, sighting: &Sighting) {
+        self.behaviours.insert(sighting.behaviour);
+        self.first = Some(self.first.map_or(sighting.first, |t| t.min(sighting.first)));
+        self.last = Some(self.last.map_or(sighting.last, |t| t.max(sighting.last)));
+        if self.disagree {
+            return;
+        }
+        self.handling = match &self.handling {
+            None => Some(sighting.handling.clone()),
+            Some(handling) => handling.strictest(&sighting.handling),
+        };
+        self.disagree = self.handling.is_none();
+    }
+}

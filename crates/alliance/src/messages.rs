@@ -1,0 +1,98 @@
+//! What goes to whose agent, and what is in force for a member that reconnects.
+
+use crate::entry::{Entry, Event};
+use crate::state::{Alliance, PlanState};
+use model::{Finding, FindingState, Handling, MemberId, PlanId, StreamMessage, Withdrawal};
+use std::collections::BTreeMap;
+
+impl Alliance {
+    /// The messages that an entry, already applied, means for each member's agent.
+    pub fn messages(&self, entry: &Entry) -> Vec<(MemberId, StreamMessage)> {
+        match &entry.event {
+            Event::PlanInForce { plan } => self.parts_of(*plan),
+            Event::Withdrawn { withdrawals } => by_member(withdrawals),
+            Event::FindingChanged(finding) => self.finding_for_all(finding),
+            Event::CharterAdopted(_) => self.charter_for_all(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a member's agent has to know when it connects: its parts of plans in force, each with the position by which
+    /// it was announced, later than `after`, in order; and the withdrawals it may have missed.
+    pub fn in_force_for(&self, member: &MemberId, after: Option<u64>) -> Vec<(u64, StreamMessage)> {
+        let mut messages: Vec<(u64, StreamMessage)> = Vec::new();
+        for record in self.ledger.plans.values() {
+            let PlanState::InForce { position, .. } = record.state else { continue };
+            if after.is_some_and(|after| position <= after) {
+                continue;
+            }
+            if let Some(part) = record.plan.parts(&record.approvals).remove(member) {
+                messages.push((position, StreamMessage::Part(Box::new(part))));
+            }
+        }
+        messages.sort_by_key(|(position, _)| *position);
+        let revoked = self.withdrawn_for(member);
+        if !revoked.is_empty() {
+            let last = self.ledger.next_position.saturating_sub(1);
+            messages.push((last, StreamMessage::Withdraw(revoked)));
+        }
+        messages
+    }
+
+    /// May `viewer` see what is handled like this? Without a viewer it is the hub's own operator, who may not see RED.
+    pub fn may_see(&self, viewer: Option<&MemberId>, handling: &Handling) -> bool {
+        if handling.tlp == model::Tlp::Red {
+            return false;
+        }
+        let (Some(viewer), Some(group)) = (viewer, &handling.group) else { return true };
+        let members = self.charter.as_ref().and_then(|c| c.charter.group(group)).map(|g| &g.members);
+        members.is_some_and(|members| members.contains(viewer))
+    }
+
+    fn parts_of(&self, plan: PlanId) -> Vec<(MemberId, StreamMessage)> {
+        let Some(record) = self.ledger.plans.get(&plan) else { return Vec::new() };
+        let parts = record.plan.parts(&record.approvals);
+        parts.into_iter().map(|(member, part)| (member, StreamMessage::Part(Box::new(part)))).collect()
+    }
+
+    /// Findings without a standing corroboration: whatever an agent still has in force for them is to end.
+    fn withdrawn_for(&self, member: &MemberId) -> Vec<Withdrawal> {
+        let time = self.ledger.time.unwrap_or(model::Timestamp::MIN);
+        let ended = |m: &&crate::state::MitigationRecord| m.member == *member && m.expires > time;
+        let gone = |finding: &&Finding| !matches!(finding.state, FindingState::Corroborated);
+        let candidates = self.ledger.mitigations.values().filter(ended);
+        let mut withdrawals: Vec<Withdrawal> = candidates
+            .filter_map(|m| self.ledger.findings.get(&m.finding).filter(gone))
+            .map(|finding| Withdrawal {
+                member: member.clone(),
+                finding: finding.id,
+                reason: format!("the finding is {}", finding.state),
+                made: finding.made,
+            })
+            .collect();
+        withdrawals.dedup();
+        withdrawals
+    }
+
+    fn finding_for_all(&self, finding: &Finding) -> Vec<(MemberId, StreamMessage)> {
+        let Some(in_force) = &self.charter else { return Vec::new() };
+        (in_force.charter.members.iter())
+            .filter(|member| self.may_see(Some(&member.id), &finding.handling))
+            .map(|member| (member.id.clone(), StreamMessage::Finding(Box::new(finding.clone()))))
+            .collect()
+    }
+
+    fn charter_for_all(&self) -> Vec<(MemberId, StreamMessage)> {
+        let Some(in_force) = &self.charter else { return Vec::new() };
+        let message = StreamMessage::Charter { version: in_force.charter.alliance.version };
+        in_force.charter.members.iter().map(|member| (member.id.clone(), message.clone())).collect()
+    }
+}
+
+fn by_member(withdrawals: &[Withdrawal]) -> Vec<(MemberId, StreamMessage)> {
+    let mut members: BTreeMap<MemberId, Vec<Withdrawal>> = BTreeMap::new();
+    for withdrawal in withdrawals {
+        members.entry(withdrawal.member.clone()).or_default().push(withdrawal.clone());
+    }
+    members.into_iter().map(|(member, list)| (member, StreamMessage::Withdraw(list))).collect()
+}

@@ -1,0 +1,235 @@
+//! The alliance's state: what replaying the journal leaves behind.
+
+use crate::entry::Author;
+use crate::pointers::Pointers;
+use crate::token::TokenRecord;
+use charter::{Charter, Guards, SignedCharter};
+use corroborate::{Engine, MemberIndex};
+use model::{
+    Class, Digest, Family, Finding, FindingId, Handling, MemberId, MitigationId, MitigationState, Observable, Plan,
+    PlanId, PointName, Refusal, Rule, SignedApproval, SignedDispute, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// How many of a member's last submissions are remembered with their positions, for resends.
+const REMEMBERED_SUBMISSIONS: usize = 256;
+
+/// The charter in force with what was made of it.
+#[derive(Clone, Debug)]
+pub struct InForceCharter {
+    /// The text and its signatures.
+    pub signed: SignedCharter,
+    /// Typed.
+    pub charter: Charter,
+    /// Digest of the text.
+    pub digest: Digest,
+    /// Its guards; `None` if a list file is missing, in which case nothing is published by machine.
+    pub guards: Option<Guards>,
+}
+
+/// What the alliance knows beyond charter and corroboration table; small enough for one JSON document in a snapshot.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    /// Time of the latest entry.
+    pub time: Option<Timestamp>,
+    /// Position after the latest entry.
+    pub next_position: u64,
+    /// Members in the order in which the corroboration table numbers them.
+    pub numbered: Vec<MemberId>,
+    /// Each member's submissions.
+    pub submissions: BTreeMap<MemberId, Submissions>,
+    /// Findings that were ever more than observed.
+    pub findings: BTreeMap<FindingId, Finding>,
+    /// When each finding is to be looked at again, because its evidence will have faded by then.
+    pub fading: BTreeSet<(Timestamp, FindingId)>,
+    /// Observables with new reports, to be judged.
+    pub pending: BTreeSet<(Observable, Family)>,
+    /// Plans that are open or in force.
+    pub plans: BTreeMap<PlanId, PlanRecord>,
+    /// The newest mitigation of each lineage.
+    pub lineages: BTreeMap<FindingId, BTreeMap<MemberId, MitigationId>>,
+    /// Mitigations of plans in force, and those that ended within a day.
+    pub mitigations: BTreeMap<MitigationId, MitigationRecord>,
+    /// Open and upheld disputes.
+    pub disputes: BTreeMap<FindingId, Vec<SignedDispute>>,
+    /// Rules that kept a finding from leading to a plan, so that each is journalled once.
+    pub held: BTreeMap<FindingId, BTreeSet<Rule>>,
+    /// The number of the latest plan.
+    pub generation: u64,
+    /// The latest plan.
+    pub parent: Option<PlanId>,
+    /// Tokens by the digest of their secret.
+    #[serde(with = "as_pairs")]
+    pub tokens: BTreeMap<Digest, TokenRecord>,
+    /// Refusals that stand in the journal, by rule.
+    pub refusals: BTreeMap<Rule, u64>,
+    /// Entries by kind.
+    pub entries: BTreeMap<String, u64>,
+    /// Sightings accepted in all.
+    pub sightings: u64,
+    /// Times from corroboration to read-back, the last ones, for figures.
+    pub protections: VecDeque<Protection>,
+}
+
+/// One member's submissions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Submissions {
+    /// The highest number accepted.
+    pub last: u64,
+    /// Where the latest ones stand.
+    pub recent: VecDeque<(u64, u64)>,
+    /// When the member last sent something.
+    pub heard: Option<Timestamp>,
+    /// Sightings it sent in all.
+    pub sightings: u64,
+}
+
+impl Submissions {
+    /// Notes an accepted submission.
+    pub fn note(&mut self, sequence: u64, position: u64) {
+        self.last = self.last.max(sequence);
+        self.recent.push_back((sequence, position));
+        while self.recent.len() > REMEMBERED_SUBMISSIONS {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Where a submission stands, if it was accepted before. One that is older than what is remembered is answered with
+    /// the oldest position still known.
+    pub fn position_of(&self, sequence: u64) -> Option<u64> {
+        if sequence == 0 || sequence > self.last {
+            return None;
+        }
+        let known = self.recent.iter().find(|(s, _)| *s == sequence).or(self.recent.front());
+        known.map(|(_, position)| *position)
+    }
+}
+
+/// A plan with what happened to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Where it stands in the journal.
+    pub position: u64,
+    /// Who may see it.
+    pub handling: Handling,
+    /// Who proposed it.
+    pub author: Author,
+    /// Approvals so far.
+    pub approvals: Vec<SignedApproval>,
+    /// Where it stands.
+    pub state: PlanState,
+}
+
+/// Where a plan stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlanState {
+    /// Waits for approvals.
+    Proposed,
+    /// In force since.
+    InForce {
+        /// When.
+        since: Timestamp,
+        /// The entry that put it in force; agents resume by it.
+        position: u64,
+    },
+    /// Voted down, or nobody approved it in time.
+    Closed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A mitigation of a plan in force with what its agent reported.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MitigationRecord {
+    /// Whose.
+    pub member: MemberId,
+    /// The finding behind it.
+    pub finding: FindingId,
+    /// Which plan asks for it.
+    pub plan: PlanId,
+    /// What is asked, as text.
+    pub measure: String,
+    /// How the plan came into force.
+    pub class: Class,
+    /// When it came into force.
+    pub since: Timestamp,
+    /// When it ends by itself.
+    pub expires: Timestamp,
+    /// Where it stands on the member's side.
+    pub state: MitigationState,
+    /// The enforcement point that was asked.
+    pub point: Option<PointName>,
+    /// When the member last said so.
+    pub reported: Option<Timestamp>,
+    /// When it was first read back as enforcing.
+    pub verified: Option<Timestamp>,
+    /// What was read back.
+    pub evidence: String,
+    /// Packets or answers affected.
+    pub packets: Option<u64>,
+    /// Bytes affected.
+    pub bytes: Option<u64>,
+    /// Which rule said no.
+    pub refusal: Option<Refusal>,
+}
+
+/// One measured time to protection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Protection {
+    /// The finding.
+    pub finding: FindingId,
+    /// The member that became protected.
+    pub member: MemberId,
+    /// From the corroborating sighting's acceptance to the read-back, milliseconds.
+    pub millis: i64,
+}
+
+/// The state machine that joins the stages.
+#[derive(Clone, Debug)]
+pub struct Alliance {
+    pub(crate) charter: Option<Arc<InForceCharter>>,
+    pub(crate) lists: BTreeMap<Digest, Arc<[u8]>>,
+    pub(crate) engine: Engine,
+    pub(crate) pointers: Pointers,
+    pub(crate) ledger: Ledger,
+}
+
+impl Alliance {
+    /// The member's number in the corroboration table.
+    pub(crate) fn number(&self, member: &MemberId) -> Option<MemberIndex> {
+        let place = self.ledger.numbered.iter().position(|m| m == member)?;
+        u16::try_from(place).ok().map(MemberIndex)
+    }
+
+    /// The member with this number.
+    pub(crate) fn numbered(&self, index: MemberIndex) -> Option<&MemberId> {
+        self.ledger.numbered.get(usize::from(index.0))
+    }
+}
+
+/// JSON objects have texts as keys; a map keyed by digests is written as pairs.
+mod as_pairs {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    pub fn serialize<K: Serialize, V: Serialize, S: Serializer>(map: &BTreeMap<K, V>, s: S) -> Result<S::Ok, S::Error> {
+        map.iter().collect::<Vec<_>>().serialize(s)
+    }
+
+    pub fn deserialize<'d, K, V, D>(d: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'d> + Ord,
+        V: Deserialize<'d>,
+        D: Deserializer<'d>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(d)?.into_iter().collect())
+    }
+}
