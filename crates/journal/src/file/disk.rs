@@ -75,18 +75,30 @@ pub(crate) fn read_whole(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>
     }
 }
 
-/// Takes the directory's lock; held until the file is dropped, also when the process is killed.
-pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
-    let path = dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| unavailable("opening", &path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Unavailable(format!(
-            "{} is open in another process (it holds {})",
-            dir.display(),
-            path.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(unavailable("locking", &path, &error)),
+/// The lock on a directory; given back when dropped, or when the process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Lock {
+    /// Takes the directory's lock.
+    pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|error| unavailable("opening", &path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => {
+                let told = format!("{} is open in another process (it holds {})", dir.display(), path.display());
+                Err(Error::Unavailable(told))
+            }
+            Err(TryLockError::Error(error)) => Err(unavailable("locking", &path, &error)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a program just being started shares it until its own code runs.
+        let _ = self.0.unlock();
     }
 }

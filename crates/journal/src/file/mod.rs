@@ -82,7 +82,7 @@ pub struct FileJournal {
     grown: Condvar,
     // None when read-only.
     writer: Option<Mutex<Writer>>,
-    _lock: Option<File>,
+    _lock: Option<disk::Lock>,
 }
 
 impl FileJournal {
@@ -95,7 +95,7 @@ impl FileJournal {
     /// a newer format, with the file, the byte and what was expected.
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         disk::make_directory(dir)?;
-        let lock = disk::lock(dir)?;
+        let lock = disk::Lock::take(dir)?;
         let swept = disk::sweep(dir)?;
         let mut recovered = recover(dir, Some(options.log), options.check, options.acknowledged)?;
         recovered.report.swept = swept;
@@ -169,7 +169,7 @@ impl FileJournal {
         Ok(Writer::new(segment, file, end, 0, options.segment_bytes))
     }
 
-    fn with(dir: &Path, recovered: Recovered, writer: Option<Writer>, lock: Option<File>) -> Self {
+    fn with(dir: &Path, recovered: Recovered, writer: Option<Writer>, lock: Option<disk::Lock>) -> Self {
         Self {
             dir: dir.to_owned(),
             index: Mutex::new(Index::new(recovered.known, recovered.report.head)),
@@ -236,5 +236,7 @@ impl Journal for FileJournal {
     }
 }
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 mod tests;
