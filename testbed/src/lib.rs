@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod dns;
+pub mod netns;
 pub mod unbound;
 
 pub use bind::{Bind, BindOptions, Rpz, Tsig};
