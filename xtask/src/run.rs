@@ -13,8 +13,8 @@ pub fn root() -> PathBuf {
 
 /// `cargo` as the one that runs us, in the repository's root.
 ///
-/// `cargo run` describes *this* package in our environment. Some build scripts watch those variables; handed on, each change
-/// between `cargo xtask test` and `cargo test` would build their packages again.
+/// `cargo run` describes *this* package in our environment. Some build scripts watch those variables; handed on, each
+/// change between `cargo xtask test` and `cargo test` would build their packages again.
 pub fn cargo<I, S>(words: I) -> Command
 where
     I: IntoIterator<Item = S>,

@@ -8,7 +8,7 @@ use crate::{Failure, run};
 pub const BENCH_HELP: &str = "\
 cargo xtask bench                     list what can be measured
 cargo xtask bench corroborate         measure one thing, in release
-cargo xtask bench protect --rounds 9  words after the name go to the bench
+cargo xtask bench journal DIR         words after the name go to the bench
 
 Figures belong into docs/performance.md together with the command, the machine and the day.
 
@@ -61,7 +61,7 @@ pub const BENCHES: &[Task] = &[
     },
     Task {
         name: "journal",
-        what: "entries/s with durable appends, time to open",
+        what: "entries/s with durable appends beside a bare write and sync; give the directory",
         words: &["run", "--release", "-p", "journal", "--example", "append"],
         variables: &[],
         file: "crates/journal/examples/append.rs",
@@ -75,10 +75,17 @@ pub const BENCHES: &[Task] = &[
     },
     Task {
         name: "rpz",
-        what: "a zone of 100,000 names: time to commit, to build IXFR, to transfer",
-        words: &["run", "--release", "-p", "act", "--example", "rpz"],
+        what: "command to the first changed answer of a real BIND and a real Unbound, small and large zones",
+        words: &["run", "--release", "-p", "act", "--example", "rpz_latency"],
         variables: &[],
-        file: "crates/act/examples/rpz.rs",
+        file: "crates/act/examples/rpz_latency.rs",
+    },
+    Task {
+        name: "nftables",
+        what: "command to the first packet dropped, in network namespaces; needs root",
+        words: &["run", "--release", "-p", "act", "--example", "nft_bench"],
+        variables: &[],
+        file: "crates/act/examples/nft_bench.rs",
     },
 ];
 
