@@ -114,6 +114,11 @@ impl Engine {
         best(records.map(|record| self.rank(record, member, now)), most, least)
     }
 
+    /// C of a neighbourhood: how many of its days were active, decayed to `at`.
+    pub fn activity(&self, near: NeighbourhoodKey, at: Timestamp) -> f64 {
+        f64::from(self.counters.value(near.0, seconds(at)))
+    }
+
     fn is_live(&self, id: u32, now: u32) -> bool {
         let record = &self.records[id];
         record.reports > 0 && !self.is_forgotten(record, now)
