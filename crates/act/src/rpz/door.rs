@@ -2,7 +2,7 @@
 
 use super::access::{Access, Identity};
 use super::entry::Data;
-use super::live::LiveZone;
+use super::live::{Busy, LiveZone};
 use super::owner::Owner;
 use super::wire::{self, Item, Target, Transfer, UDP_OCTETS_MAX};
 use domain::base::iana::{Class, Opcode, Rcode, Rtype};
@@ -11,6 +11,7 @@ use domain::base::{Message, Name, Serial, ToName};
 use domain::rdata::Soa;
 use domain::rdata::tsig::Time48;
 use domain::tsig::{Key, ServerSequence};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub(super) enum Outcome {
     Silence,
     /// One message, complete.
     Reply(Vec<u8>),
+    /// The zone is being changed: ask again in a moment.
+    Busy,
     /// A transfer in many messages.
     Stream(Box<Stream>),
 }
@@ -66,7 +69,7 @@ enum Verdict {
     Error(Rcode),
     Soa(Arc<LiveZone>, Serial),
     LookUp(Arc<LiveZone>),
-    Transfer(Arc<LiveZone>, Transfer, Identity),
+    Transfer(Arc<LiveZone>, Result<Transfer, Busy>, Identity),
 }
 
 impl Door {
@@ -97,7 +100,8 @@ impl Door {
     ) -> Result<Outcome, PushError> {
         let verdict = self.judge(&request, who, via);
         let message = match verdict {
-            Verdict::Transfer(zone, transfer, who) => {
+            Verdict::Transfer(_, Err(Busy), _) => return Ok(Outcome::Busy),
+            Verdict::Transfer(zone, Ok(transfer), who) => {
                 return Ok(Outcome::Stream(Box::new(Stream { request, signer, zone, transfer, who })));
             }
             Verdict::Error(rcode) => wire::start(request.for_slice(), rcode)?.additional(),
@@ -106,7 +110,10 @@ impl Door {
                 wire::push(&mut answer, &zone.frame, Item::Soa(serial))?;
                 answer.additional()
             }
-            Verdict::LookUp(zone) => look_up(&request, &zone)?,
+            Verdict::LookUp(zone) => match zone.snapshot() {
+                Err(Busy) => return Ok(Outcome::Busy),
+                Ok((serial, served)) => look_up(&request, &zone, serial, &served)?,
+            },
         };
         finish(message, &request, &mut signer).map(Outcome::Reply)
     }
@@ -168,14 +175,18 @@ fn warn_if_ahead(has: Serial, now: Serial, who: &Identity, zone: &LiveZone) {
 }
 
 /// For a person with dig: the record set at one name. No wildcards are expanded: this is the zone, not its effect.
-fn look_up(request: &Message<Vec<u8>>, zone: &LiveZone) -> Result<AdditionalBuilder<Target>, PushError> {
+fn look_up(
+    request: &Message<Vec<u8>>,
+    zone: &LiveZone,
+    serial: Serial,
+    served: &BTreeMap<Owner, Data>,
+) -> Result<AdditionalBuilder<Target>, PushError> {
     let Ok(question) = request.sole_question() else {
         return Ok(wire::start(request.for_slice(), Rcode::FORMERR)?.additional());
     };
     let name: Name<Vec<u8>> = question.qname().to_name();
     let depth = name.label_count() - zone.frame.apex.label_count();
     let owner = Owner::from_labels(name.iter().take(depth).map(|label| label.as_slice()));
-    let (served, serial) = zone.with(|zone| (zone.snapshot(), zone.serial()));
     let exists = match &owner {
         None => depth == 0,
         Some(owner) => served.range(owner..&owner.range_end()).next().is_some(),

@@ -3,7 +3,7 @@
 use super::access::{Identity, TsigKey};
 use super::live::LiveZone;
 use super::wire;
-use domain::base::iana::{Class, Opcode, Rtype};
+use domain::base::iana::{Class, Opcode, Rcode, Rtype};
 use domain::base::message_builder::PushError;
 use domain::base::{Message, Serial, Ttl};
 use domain::rdata::tsig::Time48;
@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep_until};
 const WAIT_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait: a secondary that was away has the news so long after it is back.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// The wait after a refusal: the secondary does not follow this zone, or its configuration is wrong.
+const WAIT_REFUSED: Duration = Duration::from_secs(60);
 /// After so many messages without success an operator should know.
 const WARN_AFTER: u32 = 6;
 
@@ -86,13 +88,17 @@ async fn tell(
             tracing::warn!(zone = %zone.frame.apex, to = %secondary.address, serial = serial.into_int(), acknowledged,
                 "rpz: secondary has not fetched the zone; NOTIFY goes on");
         }
-        let deadline = Instant::now() + wait;
+        let mut deadline = Instant::now() + wait;
         wait = (wait * 2).min(WAIT_MAX);
         loop {
             tokio::select! {
                 () = sleep_until(deadline) => break,
                 received = socket.recv(&mut buffer) => match received {
-                    Ok(length) => acknowledged |= notice.is_acknowledged_by(&buffer[..length]),
+                    Ok(length) => match notice.answered_by(&buffer[..length]) {
+                        Some(Rcode::NOERROR) => acknowledged = true,
+                        Some(_) => deadline = Instant::now() + WAIT_REFUSED,
+                        None => {}
+                    },
                     Err(_) => { sleep_until(deadline).await; break }
                 },
                 changed = fetches.changed() => if changed.is_err() { return Ok(()) },
@@ -138,15 +144,16 @@ impl Notice {
         Ok(Self { id, octets: super::door::octets_of(message), signature })
     }
 
-    fn is_acknowledged_by(&self, octets: &[u8]) -> bool {
-        let Ok(mut message) = Message::try_from_octets(octets.to_vec()) else { return false };
+    /// The code of an answer to this very message; a refusal may come without a signature.
+    fn answered_by(&self, octets: &[u8]) -> Option<Rcode> {
+        let mut message = Message::try_from_octets(octets.to_vec()).ok()?;
         let header = message.header();
         let ours = header.qr() && header.id() == self.id && header.opcode() == Opcode::NOTIFY;
         let signed = match &self.signature {
             Some(signature) => signature.answer(&mut message, Time48::now()).is_ok(),
             None => true,
         };
-        ours && signed && message.no_error()
+        (ours && (signed || header.rcode() != Rcode::NOERROR)).then(|| header.rcode())
     }
 }
 

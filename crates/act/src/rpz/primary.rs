@@ -187,8 +187,9 @@ async fn keep_expiring(zone: Arc<LiveZone>) {
     loop {
         tokio::time::sleep(EXPIRY_TICK).await;
         let now = now();
-        let due = zone.serving().is_some() && zone.with(|zone| zone.earliest_end().is_some_and(|end| end <= now));
-        if due && let Err(error) = zone.commit(&[Change::Expire(now)]) {
+        if zone.has_ended(now)
+            && let Err(error) = zone.commit(&[Change::Expire(now)])
+        {
             tracing::error!(zone = %zone.frame.apex, %error, "rpz: what has ended is still served; tried again");
         }
     }

@@ -21,6 +21,9 @@ const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
 const TRANSFERS_MAX: usize = 32;
 /// How long a transfer waits for its turn.
 const TRANSFER_WAIT: Duration = Duration::from_secs(5);
+/// How long a request waits for a change that is being made (a large bulk list), and how often it looks.
+const BUSY_WAIT: Duration = Duration::from_secs(30);
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// How long a connection may say nothing, and how long one message may take to be taken off our hands.
 const IDLE: Duration = Duration::from_secs(10);
 /// Requests on one connection.
@@ -133,13 +136,24 @@ async fn converse(mut stream: TcpStream, place: &Place) -> io::Result<()> {
     stream.set_nodelay(true)?;
     for _ in 0..REQUESTS_PER_CONNECTION_MAX {
         let Some(request) = in_time(read_message(&mut stream)).await? else { return Ok(()) };
-        match place.shared.door.handle(request, place.peer, Via::Tcp) {
-            Outcome::Silence => return Ok(()),
+        match patiently(&request, place).await {
+            Outcome::Silence | Outcome::Busy => return Ok(()),
             Outcome::Reply(reply) => write_message(&mut stream, &reply).await?,
             Outcome::Stream(transfer) => send(&mut stream, place, *transfer).await?,
         }
     }
     Ok(())
+}
+
+/// Waits for a change of the zone that is being made.
+async fn patiently(request: &[u8], place: &Place) -> Outcome {
+    let end = tokio::time::Instant::now() + BUSY_WAIT;
+    loop {
+        match place.shared.door.handle(request.to_vec(), place.peer, Via::Tcp) {
+            Outcome::Busy if tokio::time::Instant::now() < end => tokio::time::sleep(BUSY_PAUSE).await,
+            outcome => return outcome,
+        }
+    }
 }
 
 /// One message with its length before it (RFC 1035 §4.2.2); `None` when the peer has hung up.

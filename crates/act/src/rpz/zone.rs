@@ -139,13 +139,19 @@ impl Zone {
         self.earliest_end
     }
 
-    /// The differences that lead from `serial` to now, oldest first; `None` when they are no longer kept, or would be
-    /// larger than the zone itself.
+    /// [`differences`] of what is kept now.
     pub fn since(&self, serial: Serial) -> Option<Vec<Arc<Delta>>> {
-        let start = self.deltas.iter().position(|delta| delta.from == serial)?;
-        let deltas: Vec<_> = self.deltas.range(start..).cloned().collect();
-        let records: usize = deltas.iter().map(|delta| delta.records()).sum();
-        (records <= self.served.len().max(DELTAS_MAX)).then_some(deltas)
+        differences(&self.deltas, self.served.len(), serial)
+    }
+
+    /// Differences that are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.deltas.len()
+    }
+
+    /// Record sets that are served.
+    pub(super) fn served_len(&self) -> usize {
+        self.served.len()
     }
 
     /// Checks a batch without doing anything.
@@ -328,19 +334,19 @@ impl Zone {
             touched.insert(place.marker(&self.tag));
             touched.insert(place)
         };
-        add(owner.clone());
-        for above in owner.ancestors() {
-            add(above);
-        }
+        // Whatever is in already has brought in everything above it.
+        let _ = std::iter::once(owner.clone()).chain(owner.ancestors()).try_for_each(|place| match add(place) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        });
         if owner.is_network() {
             return;
         }
         let below = self.entries.range(owner..&owner.range_end()).map(|(place, _)| place);
         let below_allowed = self.allowed.range(owner..&owner.range_end());
         for place in below.chain(below_allowed) {
-            add(place.clone());
-            // Ends where another name has already brought in the rest.
-            let mut between = place.ancestors().take_while(|above| above != owner);
+            let mut between =
+                std::iter::once(place.clone()).chain(place.ancestors().take_while(|above| above != owner));
             let _ = between.try_for_each(|above| match add(above) {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
@@ -427,6 +433,15 @@ impl Zone {
             self.delta_records -= oldest.records();
         }
     }
+}
+
+/// The differences that lead from `serial` to the last version, oldest first; `None` when they are no longer kept, or
+/// would be larger than the zone itself with its `served` record sets.
+pub(super) fn differences(deltas: &VecDeque<Arc<Delta>>, served: usize, serial: Serial) -> Option<Vec<Arc<Delta>>> {
+    let start = deltas.iter().position(|delta| delta.from == serial)?;
+    let wanted: Vec<_> = deltas.range(start..).cloned().collect();
+    let records: usize = wanted.iter().map(|delta| delta.records()).sum();
+    (records <= served.max(DELTAS_MAX)).then_some(wanted)
 }
 
 fn version_data(serial: Serial) -> Data {
