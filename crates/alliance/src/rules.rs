@@ -20,7 +20,7 @@ pub fn rules_of(charter: &Charter) -> Rules {
     rules.fault = c.fault;
     rules.strikes = c.strikes;
     rules.suspect_for = c.suspect_for.as_days();
-    rules.solo_confirmations = c.solo_confirmations;
+    rules.solo_record = c.solo_record;
     rules.solo_confirmers = c.solo_confirmers;
     rules.second_opinion = c.second_opinion;
     rules.weak_max = c.weak_max;

@@ -32,7 +32,7 @@ pub struct Corroboration {
     /// How long a member is suspect the first time; it doubles each time.
     pub suspect_for: Span,
     /// Confirmations without which no member publishes alone. Too low: a founder with two publishes alone.
-    pub solo_confirmations: f64,
+    pub solo_record: f64,
     /// Distinct members who must have confirmed one that publishes alone, 1 to 4.
     pub solo_confirmers: u8,
     /// Points others must contribute where no reporter may publish alone.
@@ -63,7 +63,7 @@ impl Default for Corroboration {
             fault: 5.0,
             strikes: 3,
             suspect_for: Span::days(7),
-            solo_confirmations: 20.0,
+            solo_record: 20.0,
             solo_confirmers: 3,
             second_opinion: 0.5,
             weak_max: 1.79,

@@ -1,0 +1,285 @@
+//! `epimachia journal`: verify, show, export, prove, on a directory; needs no hub.
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::out;
+use account::{Audit, Audited, SignedCheckpoint, VerifierKey};
+use alliance::Entry;
+use clap::Subcommand;
+use journal::{Error, FileJournal, Journal as _, Record};
+use serde::Serialize;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// What to do with a journal.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Read every byte, rebuild the tree, compare it with the signed checkpoint
+    Verify {
+        /// The journal's directory, or a copy of it
+        dir: PathBuf,
+        /// The hub's public key (the `hub_key` line of the charter, as `name+hash+key`); without it only the bytes are
+        /// checked
+        #[arg(long)]
+        key: Option<String>,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// List entries
+    Show {
+        /// The journal's directory
+        dir: PathBuf,
+        /// First position
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// How many at most
+        #[arg(long, default_value_t = 50)]
+        max: usize,
+        /// Only entries of this kind, such as plan-in-force
+        #[arg(long)]
+        kind: Option<String>,
+        /// A JSON list of the entries
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write all entries as JSON lines
+    Export {
+        /// The journal's directory
+        dir: PathBuf,
+    },
+    /// Throw away what is derived from the journal, so that the hub's next start rebuilds it
+    Rebuild {
+        /// The hub's data directory, whose hub must not run
+        dir: PathBuf,
+        /// Do it; without this it is only said what would be done
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Check a proof file for one entry, offline
+    Check {
+        /// The proof file
+        proof: PathBuf,
+        /// The hub's public key, as `name+hash+key`
+        #[arg(long)]
+        key: String,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the command.
+pub fn run(command: Command) -> Outcome {
+    match command {
+        Command::Verify { dir, key, json } => verify(&dir, key.as_deref(), json),
+        Command::Show { dir, from, max, kind, json } => show(&dir, from, max, kind.as_deref(), json),
+        Command::Export { dir } => export(&dir),
+        Command::Rebuild { dir, yes } => rebuild(&dir, yes),
+        Command::Check { proof, key, json } => check(&proof, &key, json),
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    directory: PathBuf,
+    entries: u64,
+    segments: usize,
+    torn: Option<String>,
+    checkpoint: Option<u64>,
+    root: Option<model::Digest>,
+    verified: bool,
+}
+
+fn verify(dir: &Path, key: Option<&str>, json: bool) -> Outcome {
+    let dir = journal_dir(dir);
+    let key = key.map(parse_key).transpose()?;
+    let checkpoint = checkpoint(&dir, key.as_ref())?;
+    let mut audit = checkpoint.as_ref().map(|signed| Audit::new(&signed.unverified()));
+    let bar = crate::progress::entries(checkpoint.as_ref().map_or(0, |c| c.unverified().size), "Verifying");
+    let mut visit = |record: Record| {
+        if let Some(audit) = &mut audit {
+            audit.push(&record.nonce, &record.entry);
+        }
+        bar.inc(1);
+    };
+    let verified = journal::verify(&dir, None, &mut visit).map_err(|e| damaged(&e))?;
+    bar.finish_and_clear();
+    let audited: Option<Audited> = audit.map(Audit::finish).transpose().map_err(|fault| {
+        Failure::failed(
+            format_args!("The entries are whole, but they are not what the hub signed: {fault}"),
+            "keep this copy, compare it with another member's, and tell the alliance",
+        )
+    })?;
+    let report = Report {
+        directory: dir.clone(),
+        entries: verified.head,
+        segments: verified.segments,
+        torn: verified.torn.as_ref().map(|torn| format!("{torn:?}")),
+        checkpoint: checkpoint.as_ref().map(|c| c.unverified().size),
+        root: audited.as_ref().map(|_| checkpoint.as_ref().map_or(model::Digest::of(&[]), |c| c.unverified().root)),
+        verified: audited.is_some() && key.is_some(),
+    };
+    match json {
+        true => out::json(&report),
+        false => print_report(&report, key.is_some()),
+    }
+    Ok(Exit::Done)
+}
+
+fn print_report(report: &Report, with_key: bool) {
+    let (dir, entries, segments) = (report.directory.display(), report.entries, report.segments);
+    out::line(format_args!("{dir}: {entries} entries in {segments} segments, every frame whole."));
+    if let Some(torn) = &report.torn {
+        out::line(format_args!("At the end stands an interrupted write that was never acknowledged: {torn}."));
+    }
+    match (report.checkpoint, with_key) {
+        (None, _) => out::line("No checkpoint stands beside them, so only their bytes were checked."),
+        (Some(size), true) => {
+            out::line(format_args!("The first {size} are exactly what the hub signed; {} came after.", entries - size));
+        }
+        (Some(size), false) => {
+            out::line(format_args!(
+                "Their tree agrees with the checkpoint over {size}, whose signature was not checked."
+            ));
+            out::say("Next: epimachia journal verify DIR --key NAME+HASH+KEY");
+        }
+    }
+}
+
+fn show(dir: &Path, from: u64, max: usize, kind: Option<&str>, json: bool) -> Outcome {
+    let journal = open(dir)?;
+    let (mut position, mut shown) = (from, Vec::new());
+    while shown.len() < max {
+        let records = journal.read(position, max.min(1_000)).map_err(|e| damaged(&e))?;
+        let Some(last) = records.last() else { break };
+        position = last.position + 1;
+        for record in records {
+            let entry = Entry::from_bytes(&record.entry)?;
+            if shown.len() < max && kind.is_none_or(|kind| entry.event.kind() == kind) {
+                shown.push((record.position, entry));
+            }
+        }
+    }
+    #[derive(Serialize)]
+    struct Item<'a> {
+        position: u64,
+        entry: &'a Entry,
+    }
+    if json {
+        let items: Vec<Item> = shown.iter().map(|(position, entry)| Item { position: *position, entry }).collect();
+        out::json_list(&items);
+        return Ok(Exit::Done);
+    }
+    let rows: Vec<Vec<String>> = shown.iter().map(|(position, entry)| row(*position, entry)).collect();
+    out::table(&["POSITION", "TIME", "AUTHOR", "HANDLING", "KIND", "WHAT"], &rows);
+    Ok(Exit::Done)
+}
+
+fn row(position: u64, entry: &Entry) -> Vec<String> {
+    let author = match &entry.author {
+        alliance::Author::Hub => "hub".to_owned(),
+        alliance::Author::Member(member) => member.to_string(),
+        alliance::Author::Person(person) => person.to_string(),
+    };
+    let (time, handling) = (entry.time.to_string(), entry.handling.to_string());
+    vec![position.to_string(), time, author, handling, entry.event.kind().to_owned(), crate::words::what(&entry.event)]
+}
+
+fn export(dir: &Path) -> Outcome {
+    let journal = open(dir)?;
+    let mut position = 0;
+    let mut stdout = std::io::stdout().lock();
+    loop {
+        let records = journal.read(position, 1_000).map_err(|e| damaged(&e))?;
+        let Some(last) = records.last() else { break };
+        position = last.position + 1;
+        for record in &records {
+            stdout.write_all(&record.entry)?;
+            stdout.write_all(b"\n")?;
+        }
+    }
+    out::say(format_args!("{position} entries."));
+    Ok(Exit::Done)
+}
+
+/// Snapshots and tiles are derived: without them the next start reads the whole journal.
+fn rebuild(dir: &Path, yes: bool) -> Outcome {
+    let derived: Vec<PathBuf> =
+        ["snapshots", "tiles"].iter().map(|name| dir.join(name)).filter(|path| path.exists()).collect();
+    if derived.is_empty() {
+        out::line("Nothing derived is there; the next start reads the whole journal anyway.");
+        return Ok(Exit::Done);
+    }
+    let names: Vec<String> = derived.iter().map(|path| path.display().to_string()).collect();
+    if !yes {
+        out::line(format_args!("Would remove {}. Nothing was changed.", names.join(", ")));
+        out::say(format_args!("Next: epimachia journal rebuild {} --yes", dir.display()));
+        return Ok(Exit::Done);
+    }
+    // Opening for writing takes the directory's lock: with a hub running it is refused.
+    let log = open(dir)?.log().map_err(|e| damaged(&e))?;
+    let journal = FileJournal::open(&journal_dir(dir), journal::Options::new(log)).map_err(|e| damaged(&e))?;
+    derived.iter().try_for_each(std::fs::remove_dir_all)?;
+    drop(journal);
+    out::line(format_args!("Removed {}. The hub's next start rebuilds them from the journal.", names.join(", ")));
+    Ok(Exit::Done)
+}
+
+fn check(file: &Path, key: &str, json: bool) -> Outcome {
+    let key = parse_key(key)?;
+    let bytes = std::fs::read(file).map_err(|e| Failure::failed(format_args!("{}: {e}", file.display()), ""))?;
+    let proof = account::EntryProof::parse(&bytes)
+        .map_err(|e| Failure::failed(format_args!("{}: {e}", file.display()), "ask for the proof again"))?;
+    let proven = proof.verify(&key).map_err(|fault| {
+        let what = format!("{}: the proof does not hold: {fault}", file.display());
+        Failure::failed(what, "ask for the proof again, from another member too")
+    })?;
+    let entry = proven.entry.map(Entry::from_bytes).transpose()?;
+    #[derive(Serialize)]
+    struct Proven<'a> {
+        position: u64,
+        tree_size: u64,
+        entry: Option<&'a Entry>,
+    }
+    let result = Proven { position: proven.index, tree_size: proven.size, entry: entry.as_ref() };
+    if json {
+        out::json(&result);
+        return Ok(Exit::Done);
+    }
+    let (position, size) = (result.position, result.tree_size);
+    out::line(format_args!("Entry {position} stands in the journal of {size} entries that {} signed.", key.name()));
+    match &entry {
+        Some(entry) => out::line(row(position, entry)[1..].join("  ")),
+        None => out::line("Its content is not shown in this proof; only its place is proven."),
+    }
+    Ok(Exit::Done)
+}
+
+/// A hub's data directory holds its journal in `journal`; the journal's own directory is accepted too.
+fn journal_dir(dir: &Path) -> PathBuf {
+    let inner = dir.join("journal");
+    if inner.is_dir() { inner } else { dir.to_owned() }
+}
+
+fn open(dir: &Path) -> Result<FileJournal, Failure> {
+    FileJournal::open_read_only(&journal_dir(dir), None, journal::Check::From(u64::MAX)).map_err(|e| damaged(&e))
+}
+
+fn checkpoint(dir: &Path, key: Option<&VerifierKey>) -> Result<Option<SignedCheckpoint>, Failure> {
+    let Some(bytes) = journal::read_checkpoint(dir).map_err(|e| damaged(&e))? else { return Ok(None) };
+    let place = dir.join("checkpoint");
+    let failed = |what: &dyn std::fmt::Display| Failure::failed(format_args!("{}: {what}", place.display()), "");
+    let signed = SignedCheckpoint::parse(&bytes).map_err(|e| failed(&e))?;
+    if let Some(key) = key {
+        signed.verify(key).map_err(|e| failed(&e))?;
+    }
+    Ok(Some(signed))
+}
+
+fn parse_key(text: &str) -> Result<VerifierKey, Failure> {
+    text.parse().map_err(|e| Failure::Usage(format!("--key: {e}")))
+}
+
+fn damaged(error: &Error) -> Failure {
+    Failure::failed(error, "keep the directory as it is; restore a backup, or copy it from another member")
+}

@@ -1,0 +1,53 @@
+//! Events in one line each, as the journal's listing and the demo's transcript say them.
+
+use alliance::{Event, Report};
+use model::{MitigationState, SignedReceipts, Verdict};
+use std::collections::BTreeMap;
+
+/// What happened, in one line.
+pub fn what(event: &Event) -> String {
+    match event {
+        Event::CharterAdopted(signed) => format!("charter {}", &signed.digest().to_string()[..12]),
+        Event::SightingsReported(report) => reported(report),
+        Event::Retracted(signed) => format!("{} taken back", signed.retraction.observable),
+        Event::FindingChanged(f) => {
+            format!("{} {} is {}, {} of {} points", f.id, f.observable, f.state, f.sum.total, f.sum.threshold)
+        }
+        Event::PlanProposed(plan) => format!(
+            "{} generation {}, {} mitigations, class {}",
+            plan.id(),
+            plan.header.generation,
+            plan.header.count,
+            plan.header.class.as_str()
+        ),
+        Event::Approved(signed) => {
+            let verb = if signed.approval.verdict == Verdict::Approve { "approves" } else { "rejects" };
+            format!("{verb} {}", model::PlanId::of(&signed.approval.plan))
+        }
+        Event::PlanInForce { plan } => plan.to_string(),
+        Event::PlanClosed { plan, reason } => format!("{plan}: {reason}"),
+        Event::ReceiptsReported(signed) => receipts(signed),
+        Event::Disputed(signed) => format!("{}: {}", signed.dispute.finding, signed.dispute.reason),
+        Event::DisputeUpheld { finding, reason } => format!("{finding}: {reason}"),
+        Event::Withdrawn { withdrawals } => format!("{} mitigations", withdrawals.len()),
+        Event::TokenIssued(token) => format!("{} for {}", token.id, token.member),
+        Event::TokenRevoked { token } => token.to_string(),
+        Event::Held { finding, refusal, .. } => format!("{finding}: {}: {}", refusal.rule, refusal.value),
+    }
+}
+
+fn reported(report: &Report) -> String {
+    match report {
+        Report::Signed(batch) => format!("{} sightings, signed, number {}", batch.header.count, batch.header.sequence),
+        Report::Attested { sightings, .. } => format!("{} sightings, not signed", sightings.len()),
+    }
+}
+
+fn receipts(signed: &SignedReceipts) -> String {
+    let mut states: BTreeMap<MitigationState, usize> = BTreeMap::new();
+    for receipt in &signed.receipts.receipts {
+        *states.entry(receipt.state).or_default() += 1;
+    }
+    let parts: Vec<String> = states.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    parts.join(", ")
+}
