@@ -95,7 +95,8 @@ fn configuration(zones: &[Rpz], key: &Tsig, world: u16, port: u16, options: &Bin
         let _ = write!(policy, "zone \"{zone}\" policy given log yes; ");
         let _ = writeln!(
             secondaries,
-            "zone \"{zone}\" {{ type secondary; primaries {{ {ip} port {primary_port} key {name}; }}; file \"{zone}.db\"; \
+            "zone \"{zone}\" {{ type secondary; primaries {{ {ip} port {primary_port} key {name}; }}; \
+             file \"{zone}.db\"; \
              request-ixfr yes; notify no; min-refresh-time 1; min-retry-time 1; allow-notify {{ key {name}; }}; }};"
         );
     }

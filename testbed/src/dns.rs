@@ -1,4 +1,4 @@
-//! The small world that test resolvers live in: an authoritative server for `test.`, a client, free ports, child programs.
+//! The small world of test resolvers: an authoritative server for `test.`, a client, free ports, child programs.
 
 use crate::Error;
 use domain::base::iana::{Class, Rcode, Rtype};
@@ -157,7 +157,8 @@ pub fn ask(server: SocketAddr, name: &str, rtype: Rtype, wait: Duration) -> Opti
     Some(Answer { rcode: message.header().rcode().to_string(), records })
 }
 
-/// Asks for addresses again and again until `wanted` holds, at most for `wait`. Gives the last answer and how long it took.
+/// Asks for addresses again and again until `wanted` holds, at most for `wait`. Gives the last answer and the time
+/// that it took.
 pub fn ask_until(
     server: SocketAddr,
     name: &str,

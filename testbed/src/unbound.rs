@@ -17,8 +17,8 @@ pub struct Unbound {
 }
 
 impl Unbound {
-    /// Starts one that transfers `zones` (without a key, which it cannot use), in the order of precedence, and knows the
-    /// rest from the world at `world_port`. Returns when it answers queries; the zones may still be on their way.
+    /// Starts one that transfers `zones` (without a key, which it cannot use), in the order of precedence, and knows
+    /// the rest from the world at `world_port`. Returns when it answers queries; the zones may still be on their way.
     ///
     /// # Errors
     /// Unbound is not installed, or does not start; with its log.

@@ -63,6 +63,10 @@ fn listed_name_and_all_below_do_not_exist_and_the_finding_shows_at_the_marker() 
         let none = ask(server, "other.test.hot._epimachia", Rtype::TXT, LONG).unwrap();
         assert_eq!((none.rcode.as_str(), none.records.len()), ("NOERROR", 0));
     }
+    // BIND has taken the signed NOTIFY, Unbound the unsigned one: the refresh time is longer than this test.
+    let notified = format!("received notify for zone '{HOT}': TSIG 'epi-key'");
+    assert!(stage.bind.log().contains(&notified), "{}", stage.bind.log());
+    assert!(!stage.bind.log().contains("refused notify"), "{}", stage.bind.log());
     assert!(stage.bind.log().contains("rpz QNAME NXDOMAIN rewrite bad.test"));
     assert!(stage.unbound.log().contains("rpz: applied"));
     // What is listed is never told to the world by asking for its marker there.
@@ -136,8 +140,8 @@ fn name_on_the_own_allow_list_is_reachable_at_once_whatever_is_listed() {
         assert!(ask(server, "good.bad.test", Rtype::AAAA, LONG).unwrap().has(&format!("AAAA {WORLD_V6}")));
     }
     assert_enforced(&stage.point, &wanted[..1]);
-    // Also when its address is denied: the name is what the member has allowed. Only BIND keeps to that for answers from
-    // its cache; for Unbound the address must be allowed as well.
+    // Also when its address is denied: the name is what the member has allowed. Only BIND keeps to that for answers
+    // from its cache; for Unbound the address must be allowed as well.
     let addresses = [deny("192.0.2.80")];
     stage.point.apply(&addresses, now()).unwrap();
     assert_enforced(&stage.point, &addresses);

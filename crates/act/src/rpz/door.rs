@@ -237,3 +237,79 @@ fn finish(
 pub(super) fn octets_of(message: AdditionalBuilder<Target>) -> Vec<u8> {
     message.finish().into_target().as_dgram_slice().to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpz::wire::Timers;
+    use crate::rpz::{Change, Entry, Policy, Trigger, ZoneLimits, ZoneSettings};
+    use domain::base::MessageBuilder;
+    use domain::base::Ttl;
+    use proptest::prelude::*;
+
+    const ZONE: &str = "rpz.alliance.example";
+
+    fn door() -> (Door, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = ZoneSettings {
+            name: ZONE.to_owned(),
+            tag: "hot".to_owned(),
+            serial_file: dir.path().join("serial"),
+            limits: ZoneLimits { triggers_max: 10, allowed_max: 10 },
+            timers: Timers::default(),
+        };
+        let zone = LiveZone::new(&settings, 1).unwrap();
+        let entry = Entry { id: "m1".into(), policy: Policy::NxDomain, note: "n".into(), expires: None };
+        let put = Change::Put(Trigger::Name("bad.test".parse().unwrap()), entry);
+        zone.commit(&[Change::Clear, put]).unwrap();
+        let access = Access::new(Vec::new(), vec!["127.0.0.1/32".parse().unwrap()]).unwrap();
+        (Door { access, zones: vec![Arc::new(zone)] }, dir)
+    }
+
+    fn request(name: &str, rtype: u16, with_soa: bool) -> Vec<u8> {
+        let name: Name<Vec<u8>> = name.parse().unwrap();
+        let mut question = MessageBuilder::new_vec().question();
+        question.push((&name, Rtype::from_int(rtype))).unwrap();
+        let mut authority = question.authority();
+        if with_soa {
+            let (zero, root) = (Ttl::ZERO, Name::root_vec);
+            authority.push((&name, zero, Soa::new(root(), root(), Serial(1), zero, zero, zero, zero))).unwrap();
+        }
+        authority.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_from_outside_bring_the_door_down(
+            noise in prop::collection::vec(any::<u8>(), 0..600),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            front in "([a-z_*]{1,9}\\.){0,4}",
+            rtype in prop_oneof![Just(6u16), Just(16), Just(251), Just(252), Just(255), any::<u16>()],
+            with_soa in any::<bool>(),
+        ) {
+            let (door, _dir) = door();
+            let mut bent = request(&format!("{front}{ZONE}"), rtype, with_soa);
+            for (at, value) in flips {
+                let at = at.index(bent.len());
+                bent[at] = value;
+            }
+            for octets in [noise, bent] {
+                for via in [Via::Udp, Via::Tcp] {
+                    let outcome = door.handle(octets.clone(), "127.0.0.1".parse().unwrap(), via);
+                    if let Outcome::Reply(reply) = &outcome {
+                        // An answer is an answer, to this question, and never more than a few times its size.
+                        prop_assert_eq!(&reply[..2], &octets[..2]);
+                        prop_assert!(reply[2] & 0x80 != 0);
+                        prop_assert!(reply.len() <= octets.len() + 400);
+                    }
+                    let is_stream = matches!(outcome, Outcome::Stream(_));
+                    prop_assert!(!(is_stream && via == Via::Udp));
+                    // Whoever is not known gets no record at all.
+                    if let Outcome::Reply(reply) = door.handle(octets.clone(), "192.0.2.1".parse().unwrap(), via) {
+                        prop_assert_eq!(&reply[6..10], &[0; 4]);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -87,8 +87,8 @@ impl LiveZone {
         })
     }
 
-    /// Makes one new version of `changes`. It is served from the first [`Change::Clear`] on, since only after that the whole
-    /// contents are known. Gives the version that has the changes.
+    /// Makes one new version of `changes`. It is served from the first [`Change::Clear`] on, since only after that the
+    /// whole contents are known. Gives the version that has the changes.
     pub(super) fn commit(&self, changes: &[Change]) -> Result<Serial, PointError> {
         let mut state = lock(&self.state);
         let next = state.serials.take()?;

@@ -1,7 +1,7 @@
 //! A small resolver that follows policy zones as BIND and Unbound do, for demonstrations on a machine that has neither.
 //!
-//! What it is not: a resolver for anybody's users. It resolves nothing by itself (a function of the caller is its world),
-//! speaks UDP only to its clients, knows no DNSSEC, no TSIG, no cache, and answers nobody while it transfers a zone.
+//! What it is not: a resolver for anybody's users. It resolves nothing by itself (a function of the caller is its
+//! world), speaks UDP only to its clients, knows no DNSSEC, no TSIG, no cache, and answers nobody while it transfers.
 
 use super::mini_zone::{Followed, Found};
 use super::owner::Owner;

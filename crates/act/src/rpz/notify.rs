@@ -60,8 +60,8 @@ pub(super) async fn keep_told(zone: Arc<LiveZone>, secondary: Secondary, source:
 
 /// Sends until the secondary has acknowledged and fetched the version; a newer version starts afresh.
 ///
-/// Both signs are wanted: several resolvers may share one key or address, so that a fetch alone may be another's, and an
-/// acknowledgement alone says nothing about the transfer after it.
+/// Both signs are wanted: several resolvers may share one key or address, so that a fetch alone may be another's, and
+/// an acknowledgement alone says nothing about the transfer after it.
 async fn tell(
     zone: &LiveZone,
     secondary: &Secondary,

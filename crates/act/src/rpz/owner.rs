@@ -64,15 +64,14 @@ impl Owner {
         Self::marker_root(tag).child("version")
     }
 
-    /// Where the zone says why this trigger is there: `bad.test.tag._epimachia`.
-    pub fn marker(&self, tag: &str) -> Self {
-        let root = Self::marker_root(tag);
-        Self(format!("{}{}", root.0, self.0).into())
+    /// Where the zone says why this trigger is there: `bad.test.tag._epimachia`, below its [`Owner::marker_root`].
+    pub fn marker(&self, root: &Self) -> Self {
+        Self([&*root.0, &*self.0].concat().into())
     }
 
-    /// The trigger of which this is the marker, if it is below the marker root of `tag`.
-    pub fn marked(&self, tag: &str) -> Option<Self> {
-        let rest = self.0.strip_prefix(MARKER)?.strip_prefix('\0')?.strip_prefix(tag)?.strip_prefix('\0')?;
+    /// The trigger of which this is the marker, if it is below that marker root.
+    pub fn marked(&self, root: &Self) -> Option<Self> {
+        let rest = self.0.strip_prefix(&*root.0)?;
         (!rest.is_empty()).then(|| Self(rest.into()))
     }
 
@@ -239,11 +238,12 @@ mod tests {
 
     #[test]
     fn marker_leads_back_to_its_trigger() {
-        let marker = name("bad.test").marker("hot");
+        let (hot, bulk) = (Owner::marker_root("hot"), Owner::marker_root("bulk"));
+        let marker = name("bad.test").marker(&hot);
         assert_eq!(marker.to_string(), "bad.test.hot._epimachia");
-        assert_eq!(marker.marked("hot"), Some(name("bad.test")));
-        assert_eq!(marker.marked("bulk"), None);
-        assert_eq!(Owner::marker_root("hot").marked("hot"), None);
+        assert_eq!(marker.marked(&hot), Some(name("bad.test")));
+        assert_eq!(marker.marked(&bulk), None);
+        assert_eq!(hot.marked(&hot), None);
     }
 
     #[test]
@@ -257,7 +257,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn order_keeps_what_is_below_together(a in "[a-c]{1,2}(\\.[a-c]{1,2}){1,3}", b in "[a-c]{1,2}(\\.[a-c]{1,2}){1,3}") {
+        fn order_keeps_what_is_below_together(
+            a in "[a-c]{1,2}(\\.[a-c]{1,2}){1,3}",
+            b in "[a-c]{1,2}(\\.[a-c]{1,2}){1,3}",
+        ) {
             let (x, y) = (name(&a), name(&b));
             let below = b == a || b.ends_with(&format!(".{a}"));
             prop_assert_eq!(y.is_within(&x), below);

@@ -22,8 +22,8 @@ const RESOLVERS_MAX: usize = 64;
 pub struct RpzSettings {
     /// The point's name.
     pub name: PointName,
-    /// The primary and its zones. The first zone is the hot one: small, of the alliance's mitigations, in force within
-    /// milliseconds. Any other is for bulk lists.
+    /// The primary and its zones. The first zone is the hot one: small, of the alliance's mitigations, in force
+    /// within milliseconds. Any other is for bulk lists.
     pub primary: PrimarySettings,
     /// The member's own resolvers, which are asked whether they enforce; never our own primary.
     pub resolvers: Vec<SocketAddr>,
@@ -42,8 +42,8 @@ pub struct RpzPoint {
 }
 
 impl RpzPoint {
-    /// Opens the primary. The hot zone answers SERVFAIL until the first [`Point::replace`] has said what is in force (a bulk
-    /// zone: [`RpzPoint::load_bulk`]), so that a restart lifts nothing.
+    /// Opens the primary. The hot zone answers SERVFAIL until the first [`Point::replace`] has said what is in force
+    /// (a bulk zone: [`RpzPoint::load_bulk`]), so that a restart lifts nothing.
     ///
     /// # Errors
     /// As [`Primary::start`]; or more than 64 resolvers to be read back.
@@ -144,7 +144,8 @@ impl RpzPoint {
         let changes = self.puts(wanted)?;
         let hot = self.settings.primary.zones.first();
         let hot = hot.ok_or_else(|| PointError::Broken("rpz: no zone".to_owned()))?;
-        let apex: Name<Vec<u8>> = hot.name.parse().map_err(|_| PointError::Broken("rpz: zone name".to_owned()))?;
+        let apex: Name<Vec<u8>> =
+            hot.name.to_ascii_lowercase().parse().map_err(|_| PointError::Broken("rpz: zone name".to_owned()))?;
         let mut zone = Zone::new(apex, &hot.tag, Serial(0), hot.limits.clone());
         let allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
         let allow: Vec<Change> = allowed.iter().cloned().map(Change::Allow).collect();

@@ -59,7 +59,7 @@ fn object(zone: &Zone, protection: &Protection) -> Object {
     let Some(trigger) = Trigger::of(protection.measure.target()) else { return nothing };
     let Ok(owner) = trigger.owner() else { return nothing };
     let id = protection.mitigation.to_string();
-    let marker = (owner.marker(zone.tag()).to_string(), Rtype::TXT);
+    let marker = (owner.marker(zone.marker_root()).to_string(), Rtype::TXT);
     let listed = zone.visible(&owner);
     // The first entry is the one that is served; another mitigation's stricter policy enforces this one as well.
     match (listed.first().filter(|_| listed.iter().any(|entry| entry.id == id)), trigger) {

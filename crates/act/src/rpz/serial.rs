@@ -1,5 +1,5 @@
-//! The serial number of a zone across restarts. A resolver that has seen a higher serial keeps its old zone without a word,
-//! so no serial is ever served before one that is not lower is safe on disk.
+//! The serial number of a zone across restarts. A resolver that has seen a higher serial keeps its old zone without a
+//! word, so no serial is ever served before one that is not lower is safe on disk.
 
 use crate::PointError;
 use domain::base::Serial;
@@ -21,9 +21,9 @@ pub struct SerialFile {
 }
 
 impl SerialFile {
-    /// Reads the file. There is none: begins at `seconds`, the time in seconds since 1970, so that a file that was lost
-    /// still leads to a higher serial than any that was served (unless there was more than one update a second for all of
-    /// the zone's life).
+    /// Reads the file. There is none: begins at `seconds`, the time in seconds since 1970, so that a file that was
+    /// lost still leads to a higher serial than any that was served (unless there was more than one update a second
+    /// for all of the zone's life).
     ///
     /// # Errors
     /// Broken: the file cannot be read or is damaged; the text says what to do.

@@ -67,7 +67,8 @@ pub(super) fn unbound(settings: &PrimarySettings, address: SocketAddr) -> String
     let (ip, port) = (address.ip(), address.port());
     let mut text = String::from(
         "server:\n  module-config: \"respip validator iterator\"\n# Unbound cannot sign transfers: name its address in \
-         the point's `allow_unsigned`.\n# Unbound never lets a zone expire: if the agent dies, lift by removing the zone.\n",
+         the point's `allow_unsigned`.\n# Unbound never lets a zone expire: if the agent dies, \
+         lift by removing the zone.\n",
     );
     for ZoneSettings { name, .. } in &settings.zones {
         let _ = write!(

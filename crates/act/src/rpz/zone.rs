@@ -1,9 +1,9 @@
 //! What one policy zone holds: who listed what, what is served for it, and the changes between its versions. No I/O.
 //!
-//! The rule for a queried name is: the nearest listed name at or above it decides. A DNS zone alone does not give that: a
-//! wildcard `*.bad.test` no longer covers `z.c.bad.test` once `b.c.bad.test` exists, because `c.bad.test` then exists too
-//! (RFC 4592 §2.2.2; BIND and Unbound both let such names through). So every name that exists only because of one below
-//! it is served with the decision of the nearest listed name above it.
+//! The rule for a queried name is: the nearest listed name at or above it decides. A DNS zone alone does not give
+//! that: a wildcard `*.bad.test` no longer covers `z.c.bad.test` once `b.c.bad.test` exists, because `c.bad.test` then
+//! exists too (RFC 4592 §2.2.2; BIND and Unbound both let such names through). So every name that exists only because
+//! of one below it is served with the decision of the nearest listed name above it.
 
 use super::entry::{Change, Data, Entry, NOTE_BYTES_MAX, Trigger};
 use super::owner::Owner;
@@ -58,6 +58,7 @@ pub struct ZoneLimits {
 pub struct Zone {
     apex: Name<Vec<u8>>,
     tag: String,
+    marker_root: Owner,
     limits: ZoneLimits,
     serial: Serial,
     entries: BTreeMap<Owner, Vec<Entry>>,
@@ -77,6 +78,7 @@ impl Zone {
         let mut zone = Self {
             apex,
             tag: tag.to_owned(),
+            marker_root: Owner::marker_root(tag),
             limits,
             serial,
             entries: BTreeMap::new(),
@@ -88,7 +90,7 @@ impl Zone {
             delta_records: 0,
             earliest_end: None,
         };
-        let root = Owner::marker_root(tag);
+        let root = zone.marker_root.clone();
         let served = Arc::make_mut(&mut zone.served);
         served.insert(root.wildcard(), Data::NoData);
         served.insert(root, Data::NoData);
@@ -99,6 +101,11 @@ impl Zone {
     /// The zone's name.
     pub fn apex(&self) -> &Name<Vec<u8>> {
         &self.apex
+    }
+
+    /// Below this stand the markers ([`Owner::marker`]).
+    pub fn marker_root(&self) -> &Owner {
+        &self.marker_root
     }
 
     /// The label that keeps this zone's markers apart from another's.
@@ -208,9 +215,10 @@ impl Zone {
     fn place(&self, trigger: &Trigger) -> Result<Owner, Refusal> {
         let owner = trigger.owner()?;
         owner.fits(&self.apex, &self.tag)?;
-        let apex = self.apex.to_string().to_ascii_lowercase();
-        match matches!(trigger, Trigger::Name(name) if apex == name.as_str() || name.as_str().ends_with(&format!(".{apex}")))
-        {
+        let Trigger::Name(name) = trigger else { return Ok(owner) };
+        let apex = self.apex.to_string();
+        let above = name.as_str().strip_suffix(apex.as_str());
+        match above.is_some_and(|above| above.is_empty() || above.ends_with('.')) {
             false => Ok(owner),
             true => Err(Refusal::new(Rule::GuardNever, trigger, "no name of the policy zone itself")),
         }
@@ -331,7 +339,7 @@ impl Zone {
     /// same places in the marker tree.
     fn touch(&self, owner: &Owner, touched: &mut BTreeSet<Owner>) {
         let mut add = |place: Owner| {
-            touched.insert(place.marker(&self.tag));
+            touched.insert(place.marker(&self.marker_root));
             touched.insert(place)
         };
         // Whatever is in already has brought in everything above it.
@@ -387,10 +395,10 @@ impl Zone {
     }
 
     fn own_decision(&self, place: &Owner) -> Option<Data> {
-        if *place == Owner::marker_root(&self.tag) {
+        if *place == self.marker_root {
             return Some(Data::NoData);
         }
-        if let Some(listed) = place.marked(&self.tag) {
+        if let Some(listed) = place.marked(&self.marker_root) {
             let notes: Vec<String> = self.visible(&listed).iter().map(|entry| entry.note.clone()).collect();
             return (!notes.is_empty()).then(|| Data::Notes(notes.into()));
         }
@@ -401,7 +409,7 @@ impl Zone {
     }
 
     fn has_below(&self, place: &Owner) -> bool {
-        let place = place.marked(&self.tag).unwrap_or_else(|| place.clone());
+        let place = place.marked(&self.marker_root).unwrap_or_else(|| place.clone());
         let end = place.range_end();
         self.entries.range(&place..&end).next().is_some() || self.allowed.range(&place..&end).next().is_some()
     }

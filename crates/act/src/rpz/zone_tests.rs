@@ -51,7 +51,7 @@ fn listed_name_and_everything_below_is_blocked_and_marked() {
     assert_eq!(resolve(&served, "bad.test"), Some(Data::NxDomain));
     assert_eq!(resolve(&served, "a.b.bad.test"), Some(Data::NxDomain));
     assert_eq!(resolve(&served, "good.test"), None);
-    let marker = Owner::name(&"bad.test".parse().unwrap()).unwrap().marker(TAG);
+    let marker = Owner::name(&"bad.test".parse().unwrap()).unwrap().marker(&Owner::marker_root(TAG));
     assert_eq!(served[&marker], Data::Notes(["mitigation=m1".to_owned()].into()));
 }
 
