@@ -1,19 +1,234 @@
 //! Findings into plans, and what persons say to them.
 
 use crate::command::Proposal;
-use crate::handle::Drafted;
+use crate::entry::{Author, Event};
+use crate::handle::{Drafted, ended, internal};
 use crate::judge::Judged;
-use crate::state::Alliance;
-use model::{Refusal, SignedApproval, Timestamp};
+use crate::state::{Alliance, PlanRecord, PlanState};
+use charter::{Charter, Guards};
+use decide::{Candidate, CheckContext, Draft, Head, InForce, Input, Lineage, Vote};
+use model::{
+    Class, GroupId, Handling, MemberId, MitigationState, Plan, PlanId, Refusal, Role, Rule, SignedApproval,
+    Statement as _, Timestamp,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest reason of a proposal, in characters.
+const PROPOSAL_REASON_CHARS_MAX: usize = 200;
 
 impl Alliance {
-    pub(crate) fn automatic_plans(&self, _candidates: Vec<Judged>, _now: Timestamp) -> Vec<Drafted> {
-        Vec::new()
+    /// One automatic plan for the findings of the moment, for each audience; in force at once if the checker agrees.
+    pub(crate) fn automatic_plans(&self, judged: Vec<Judged>, now: Timestamp) -> Vec<Drafted> {
+        let Some(in_force) = &self.charter else { return Vec::new() };
+        let Some(guards) = &in_force.guards else { return Vec::new() };
+        let mut audiences: BTreeMap<Option<GroupId>, Vec<Judged>> = BTreeMap::new();
+        for judged in judged {
+            audiences.entry(judged.finding.handling.group.clone()).or_default().push(judged);
+        }
+        let mut drafts = Vec::new();
+        let mut head = Head { plan: self.ledger.parent, generation: self.ledger.generation };
+        for (group, judged) in audiences {
+            let charter = self.audience(&in_force.charter, group.as_ref());
+            let candidates: Vec<Candidate> = judged.iter().map(|j| self.candidate(j, &charter, now)).collect();
+            let planned = decide::plan(&Input {
+                charter: &charter,
+                guards,
+                candidates: &candidates,
+                in_force: &self.lineages_in_force(now),
+                trust_alone: &BTreeMap::new(),
+                parent: head.plan,
+                generation: head.generation + 1,
+                now,
+            });
+            for skipped in planned.skipped.into_iter().filter(|s| s.member.is_none()) {
+                let finding = judged.iter().find(|j| j.finding.id == skipped.finding).map(|j| &j.finding);
+                drafts.extend(finding.and_then(|finding| self.held(finding, skipped.refusal)));
+            }
+            for plan in planned.plans {
+                let handling = handling_of(&plan, &judged);
+                drafts.extend(self.propose_checked(plan, handling, &charter, guards, &mut head, now));
+            }
+        }
+        drafts
     }
-    pub(crate) fn approve(&self, _signed: SignedApproval, _now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
-        Ok(Vec::new())
+
+    /// The charter as it is for one audience: members outside a group are asked for nothing.
+    fn audience(&self, charter: &Charter, group: Option<&GroupId>) -> Charter {
+        let mut charter = charter.clone();
+        if let Some(id) = group {
+            let inside: BTreeSet<MemberId> = charter.group(id).map(|g| g.members.clone()).unwrap_or_default();
+            for member in charter.members.iter_mut().filter(|m| !inside.contains(&m.id)) {
+                member.roles.remove(&Role::Operator);
+            }
+        }
+        charter
     }
-    pub(crate) fn propose(&self, _proposal: &Proposal, _now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
-        Ok(Vec::new())
+
+    fn candidate<'a>(&self, judged: &'a Judged, charter: &Charter, now: Timestamp) -> Candidate<'a> {
+        let (finding, keys) = (&judged.finding, self.engine.keys());
+        let (key, near) =
+            (keys.finding(&finding.observable, finding.family), keys.neighbourhood_of(&finding.observable));
+        let relevance = charter.members.iter().filter_map(|member| {
+            let score = self.engine.relevance_score(key, near, self.number(&member.id)?, now)?;
+            Some((member.id.clone(), score))
+        });
+        Candidate { finding, evidence: judged.evidence.clone(), relevance: relevance.collect() }
     }
+
+    /// What is in force now, or on its way to be, by lineage.
+    fn lineages_in_force(&self, now: Timestamp) -> BTreeMap<Lineage, InForce> {
+        let mut in_force = BTreeMap::new();
+        for (finding, lineage) in &self.ledger.lineages {
+            for (member, id) in lineage {
+                let record = self.ledger.mitigations.get(id).filter(|m| m.expires > now && !lets_go(m.state));
+                let plan = record.and_then(|m| self.ledger.plans.get(&m.plan));
+                if let (Some(record), Some(plan)) = (record, plan) {
+                    let lineage = Lineage { member: member.clone(), finding: *finding };
+                    let generation = plan.plan.header.generation;
+                    in_force.insert(lineage, InForce { generation, since: record.since, expires: record.expires });
+                }
+            }
+        }
+        in_force
+    }
+
+    /// The second judge, before anybody hears of the plan.
+    fn propose_checked(
+        &self,
+        plan: Plan,
+        handling: Handling,
+        charter: &Charter,
+        guards: &Guards,
+        head: &mut Head,
+        now: Timestamp,
+    ) -> Vec<Drafted> {
+        let trust_alone = BTreeMap::new();
+        let context = CheckContext { charter, guards, trust_alone: &trust_alone, head: Some(*head), now };
+        let fault = decide::check(&plan, &context).into_iter().find(|f| f.severity == decide::Severity::Refused);
+        if let Some(fault) = fault {
+            return self.held_plan(&plan, handling, fault.refusal);
+        }
+        let (id, class) = (plan.id(), plan.header.class);
+        *head = Head { plan: Some(id), generation: plan.header.generation };
+        let mut drafts = vec![Drafted::hub(handling.clone(), Event::PlanProposed(Box::new(plan)))];
+        if class == Class::Automatic {
+            drafts.push(Drafted::hub(handling, Event::PlanInForce { plan: id }));
+        }
+        drafts
+    }
+
+    /// A plan that the checker does not let pass is named in the journal once for each of its findings.
+    fn held_plan(&self, plan: &Plan, handling: Handling, refusal: Refusal) -> Vec<Drafted> {
+        let subjects: BTreeMap<_, _> = plan.mitigations.iter().map(|m| (m.finding, m.observable.clone())).collect();
+        let known = |id: &model::FindingId| self.ledger.held.get(id).is_some_and(|rules| rules.contains(&refusal.rule));
+        (subjects.into_iter().filter(|(id, _)| !known(id)))
+            .map(|(finding, observable)| {
+                let event = Event::Held { finding, observable, refusal: refusal.clone() };
+                Drafted::hub(handling.clone(), event)
+            })
+            .collect()
+    }
+
+    pub(crate) fn approve(&self, signed: SignedApproval, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+        let in_force = self.in_force()?;
+        let approval = &signed.approval;
+        let open =
+            |record: &&PlanRecord| record.state == PlanState::Proposed && record.plan.header.digest() == approval.plan;
+        let unknown = || Refusal::new(Rule::UnknownPlan, PlanId::of(&approval.plan), "a plan that waits for approvals");
+        let record = self.ledger.plans.values().find(open).ok_or_else(unknown)?;
+        let header = &record.plan.header;
+        let acting = record.plan.mitigations.first().map(|m| &m.member);
+        decide::admit(&signed, header, acting, &in_force.charter, now)?;
+        let said = |a: &SignedApproval| a.approval.person == approval.person && a.approval.verdict == approval.verdict;
+        if record.approvals.iter().any(said) {
+            return Err(Refusal::new(Rule::ApprovalReplayed, &approval.person, "one verdict a person and plan"));
+        }
+        let author = Author::Person(approval.person.clone());
+        let mut approvals = record.approvals.clone();
+        approvals.push(signed.clone());
+        let mut drafts = vec![Drafted {
+            author,
+            handling: record.handling.clone(),
+            event: Event::Approved(signed),
+            sightings: None,
+        }];
+        let tally = decide::count(header, acting, &approvals, &in_force.charter, now);
+        let event = match tally.vote {
+            Vote::Waiting { .. } => None,
+            Vote::Rejected => {
+                Some(Event::PlanClosed { plan: header.id(), reason: "rejected by its approvers".to_owned() })
+            }
+            Vote::Approved { .. } => Some(self.enact(record, now)),
+        };
+        drafts.extend(event.map(|event| Drafted::hub(record.handling.clone(), event)));
+        Ok(drafts)
+    }
+
+    /// An approved plan comes into force unless the checker, asked once more, says that the world has changed.
+    fn enact(&self, record: &PlanRecord, now: Timestamp) -> Event {
+        let plan = record.plan.id();
+        let refused = match self.charter.as_ref().and_then(|c| Some((&c.charter, c.guards.as_ref()?))) {
+            None => Some("no guards are loaded".to_owned()),
+            Some((charter, guards)) => {
+                let trust_alone = BTreeMap::new();
+                let context = CheckContext { charter, guards, trust_alone: &trust_alone, head: None, now };
+                let faults = decide::check(&record.plan, &context);
+                faults.into_iter().find(|f| f.severity == decide::Severity::Refused).map(|f| f.refusal.to_string())
+            }
+        };
+        match refused {
+            None => Event::PlanInForce { plan },
+            Some(reason) => Event::PlanClosed { plan, reason },
+        }
+    }
+
+    pub(crate) fn propose(&self, proposal: &Proposal, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+        let in_force = self.in_force()?;
+        self.require_person(&proposal.person, now)?;
+        if !(1..=PROPOSAL_REASON_CHARS_MAX).contains(&proposal.reason.chars().count()) {
+            let limit = format!("a reason of 1 to {PROPOSAL_REASON_CHARS_MAX} characters");
+            return Err(Refusal::new(Rule::Malformed, &proposal.reason, limit));
+        }
+        let unknown = || Refusal::new(Rule::UnknownFinding, proposal.finding, "a finding the alliance holds");
+        let finding = self.ledger.findings.get(&proposal.finding).ok_or_else(unknown)?;
+        let closed =
+            || Refusal::new(Rule::GuardNever, &finding.observable, "a charter whose guard lists are all there");
+        let guards = in_force.guards.as_ref().ok_or_else(closed)?;
+        if proposal.members.is_empty() {
+            return Err(Refusal::new(Rule::NotForUs, "no members", "members by name; nobody means nobody"));
+        }
+        let draft = Draft {
+            person: proposal.person.clone(),
+            finding,
+            evidence: Vec::new(),
+            measure: proposal.measure.clone(),
+            members: proposal.members.iter().cloned().collect(),
+            lasts: proposal.lasts,
+            reason: proposal.reason.clone(),
+        };
+        let head = Some(Head { plan: self.ledger.parent, generation: self.ledger.generation });
+        let trust_alone = BTreeMap::new();
+        let context = CheckContext { charter: &in_force.charter, guards, trust_alone: &trust_alone, head, now };
+        let (plan, _notices) = decide::propose(&draft, &context).map_err(first_refusal)?;
+        let author = Author::Person(proposal.person.clone());
+        let handling = finding.handling.clone();
+        Ok(vec![Drafted { author, handling, event: Event::PlanProposed(Box::new(plan)), sightings: None }])
+    }
+}
+
+/// A mitigation whose member lifted or refused it is not in force there; its lineage may be asked again.
+fn lets_go(state: MitigationState) -> bool {
+    ended(state) && state != MitigationState::Refused
+}
+
+fn first_refusal(faults: Vec<decide::Fault>) -> Refusal {
+    let refused = faults.into_iter().find(|f| f.severity == decide::Severity::Refused).map(|f| f.refusal);
+    refused.unwrap_or_else(|| Refusal::new(Rule::Malformed, "the plan", "a plan without faults"))
+}
+
+/// The strictest handling of the findings a plan acts upon; they have one audience.
+fn handling_of(plan: &Plan, judged: &[Judged]) -> Handling {
+    let used: BTreeSet<_> = plan.mitigations.iter().map(|m| m.finding).collect();
+    let handlings = judged.iter().filter(|j| used.contains(&j.finding.id)).map(|j| j.finding.handling.clone());
+    handlings.reduce(|a, b| a.strictest(&b).unwrap_or(a)).unwrap_or_else(internal)
 }

@@ -141,3 +141,7 @@ fn lone_newcomer_is_heard_and_not_followed() {
     let mut world = World::new("");
     assert_eq!(world.saw("newcomer", "1.2.3.4"), ["sightings-reported"]);
 }
+
+mod bad_input;
+mod flow;
+mod replay;

@@ -1,0 +1,220 @@
+//! From evidence to plans, disputes, expiry: each promise of the flow as a conversation.
+
+use super::{World, at, key, member};
+use crate::{Command, Event, Proposal};
+use model::{
+    Action, Approval, Class, Dispute, FindingState, Ground, Measure, MitigationState, Plan, PlanId, Receipt, Receipts,
+    Rule, Scope, SignedApproval, SignedDispute, SignedReceipts, Span, Statement as _, Target, Verdict,
+};
+
+fn last_plan(world: &World) -> Plan {
+    let plans = world.entries.iter().rev();
+    let mut found = plans.filter_map(|e| match &e.event {
+        Event::PlanProposed(plan) => Some((**plan).clone()),
+        _ => None,
+    });
+    found.next().expect("a plan")
+}
+
+fn approve(world: &mut World, plan: &Plan, name: &str, verdict: Verdict) -> Result<Vec<&'static str>, model::Refusal> {
+    let signer = key(&format!("ada@{name}"));
+    let approval = Approval {
+        plan: plan.header.digest(),
+        person: format!("ada@{name}").parse().unwrap(),
+        key: signer.public().id(),
+        verdict,
+        made: world.now,
+        expires: world.now.plus(Span::hours(1)),
+    };
+    world.run(Command::Approve(SignedApproval::sign(approval, &signer)))
+}
+
+fn dispute(world: &mut World, name: &str, ground: Ground) -> Result<Vec<&'static str>, model::Refusal> {
+    let finding = world.alliance.findings(None, None, None, 1)[0].id;
+    let signer = key(&format!("ada@{name}"));
+    let dispute = Dispute {
+        finding,
+        person: format!("ada@{name}").parse().unwrap(),
+        key: signer.public().id(),
+        ground,
+        reason: "our customer's mail server".to_owned(),
+        made: world.now,
+    };
+    world.run(Command::Dispute(SignedDispute::sign(dispute, &signer)))
+}
+
+fn corroborated(observable: &str) -> World {
+    let mut world = World::new("");
+    world.saw("telecom", observable);
+    world.now = at(10);
+    world.saw("cloud", observable);
+    world
+}
+
+#[test]
+fn corroborated_address_leads_to_one_automatic_plan_in_force() {
+    let world = corroborated("1.2.3.4");
+    let kinds: Vec<_> = world.entries.iter().map(|e| e.event.kind()).collect();
+    assert_eq!(
+        kinds[1..],
+        ["sightings-reported", "sightings-reported", "finding-changed", "plan-proposed", "plan-in-force"]
+    );
+    let plan = last_plan(&world);
+    assert_eq!(plan.header.class, Class::Automatic);
+    assert_eq!(plan.mitigations.len(), 5, "every member with the capability is asked");
+    assert_eq!(plan.evidence.values().map(Vec::len).collect::<Vec<_>>(), [2]);
+    let messages = world.alliance.messages(world.entries.last().unwrap());
+    assert_eq!(messages.len(), 5);
+}
+
+#[test]
+fn many_findings_of_a_moment_share_one_plan() {
+    let mut world = World::new("");
+    let sightings = |world: &World| (1..20).map(|n| world.sighting(&format!("1.2.3.{n}"), "handshake")).collect();
+    let batch = sightings(&world);
+    world.report("telecom", batch).unwrap();
+    let batch = sightings(&world);
+    let followed = world.report("cloud", batch).unwrap();
+    assert_eq!(followed.iter().filter(|k| **k == "plan-proposed").count(), 1);
+    assert_eq!(last_plan(&world).mitigations.len(), 19 * 5);
+}
+
+#[test]
+fn forged_packets_of_two_founders_are_never_acted_upon() {
+    let mut world = World::new("");
+    for name in ["telecom", "cloud", "dns", "device"] {
+        let sighting = world.sighting("1.2.3.4", "spoofable");
+        let followed = world.report(name, vec![sighting]).unwrap();
+        assert!(!followed.contains(&"plan-proposed"), "{name}: {followed:?}");
+    }
+}
+
+#[test]
+fn resolver_on_a_guard_list_is_held_back_by_name() {
+    let mut world = World::new("[guards]\nnever = [\"9.9.9.9\"]");
+    world.saw("telecom", "9.9.9.9");
+    let followed = world.saw("cloud", "9.9.9.9");
+    assert!(followed.contains(&"held") && !followed.contains(&"plan-proposed"), "{followed:?}");
+    assert_eq!(world.alliance.status(world.now).refusals.get("guard_never"), Some(&1));
+}
+
+#[test]
+fn network_needs_persons_of_two_members() {
+    let mut world = corroborated("1.2.3.4");
+    let finding = world.alliance.findings(None, None, None, 1)[0].id;
+    let net = "1.2.3.0/24".parse().unwrap();
+    let measure = Measure::new(Action::Deny, Target::Net(net), Scope::Border).unwrap();
+    let proposal = Proposal {
+        person: "ada@telecom".parse().unwrap(),
+        finding,
+        measure,
+        members: vec![member("dns"), member("cloud")],
+        lasts: Span::hours(1),
+        reason: "the whole network scans".to_owned(),
+    };
+    assert_eq!(world.run(Command::Propose(proposal)).unwrap(), ["plan-proposed"]);
+    let plan = last_plan(&world);
+    assert_eq!(plan.header.class, Class::Quorum);
+    assert_eq!(approve(&mut world, &plan, "telecom", Verdict::Approve).unwrap(), ["approved"]);
+    let again = approve(&mut world, &plan, "telecom", Verdict::Approve).unwrap_err();
+    assert_eq!(again.rule, Rule::ApprovalReplayed, "nobody counts twice");
+    assert_eq!(approve(&mut world, &plan, "dns", Verdict::Approve).unwrap(), ["approved", "plan-in-force"]);
+    let late = approve(&mut world, &plan, "cloud", Verdict::Approve).unwrap_err();
+    assert_eq!(late.rule, Rule::UnknownPlan);
+}
+
+#[test]
+fn rejected_plan_is_closed() {
+    let mut world = corroborated("1.2.3.4");
+    let finding = world.alliance.findings(None, None, None, 1)[0].id;
+    let target = Target::Net("1.2.3.0/24".parse().unwrap());
+    let measure = Measure::new(Action::Deny, target, Scope::Border).unwrap();
+    let (person, members) = ("ada@telecom".parse().unwrap(), vec![member("dns")]);
+    let proposal = Proposal { person, finding, measure, members, lasts: Span::hours(1), reason: "x".to_owned() };
+    world.run(Command::Propose(proposal)).unwrap();
+    let plan = last_plan(&world);
+    approve(&mut world, &plan, "cloud", Verdict::Reject).unwrap();
+    assert_eq!(approve(&mut world, &plan, "dns", Verdict::Reject).unwrap(), ["approved", "plan-closed"]);
+}
+
+#[test]
+fn upheld_dispute_withdraws_everywhere_and_bars() {
+    let mut world = corroborated("1.2.3.4");
+    assert_eq!(dispute(&mut world, "dns", Ground::FalsePositive).unwrap(), ["disputed"]);
+    let followed = dispute(&mut world, "device", Ground::FalsePositive).unwrap();
+    assert_eq!(followed, ["disputed", "dispute-upheld", "withdrawn", "finding-changed"]);
+    assert_eq!(world.state("1.2.3.4"), Some(FindingState::Revoked));
+    world.now = at(100);
+    let followed = world.saw("dns", "1.2.3.4");
+    assert!(!followed.contains(&"plan-proposed"), "revoked does not come back: {followed:?}");
+}
+
+#[test]
+fn receipts_move_a_mitigation_and_measure_time_to_protection() {
+    let mut world = corroborated("1.2.3.4");
+    let plan = last_plan(&world);
+    let mitigation = plan.mitigations.iter().find(|m| m.member == member("dns")).unwrap().id();
+    world.now = at(11);
+    for (sequence, state) in [(1, MitigationState::Applied), (2, MitigationState::Verified)] {
+        let receipt = Receipt {
+            mitigation,
+            state,
+            point: Some("rpz".parse().unwrap()),
+            at: world.now,
+            evidence: "NXDOMAIN".to_owned(),
+            packets: None,
+            bytes: None,
+            refusal: None,
+        };
+        let signer = key("dns");
+        let receipts = Receipts {
+            author: member("dns"),
+            key: signer.public().id(),
+            sequence,
+            made: world.now,
+            receipts: vec![receipt],
+        };
+        world.run(Command::Receipts(SignedReceipts::sign(receipts, &signer))).unwrap();
+    }
+    let status = world.alliance.status(world.now);
+    assert_eq!(status.mitigations.get("verified"), Some(&1));
+    assert_eq!(status.protections_millis, [1_000]);
+}
+
+#[test]
+fn standing_mitigations_are_renewed_before_they_end_and_unsupported_ones_are_not() {
+    let mut world = corroborated("1.2.3.4");
+    let first = last_plan(&world);
+    world.now = first.header.made.plus(Span::hours(5));
+    let followed = world.run(Command::Tick).unwrap();
+    assert_eq!(followed, ["plan-proposed", "plan-in-force"], "a third of six hours is left");
+    assert!(last_plan(&world).header.generation > first.header.generation);
+    assert_eq!(world.run(Command::Tick).unwrap(), [""; 0], "and only once");
+    world.now = first.header.made.plus(Span::days(8));
+    let followed = world.run(Command::Tick).unwrap();
+    assert!(!followed.contains(&"plan-proposed"), "{followed:?}");
+}
+
+#[test]
+fn evidence_that_faded_ends_the_finding() {
+    let mut world = corroborated("1.2.3.4");
+    world.now = world.now.plus(Span::days(9));
+    let followed = world.run(Command::Tick).unwrap();
+    assert!(followed.contains(&"finding-changed"), "{followed:?}");
+    assert_eq!(world.state("1.2.3.4"), Some(FindingState::Faded));
+}
+
+#[test]
+fn unapproved_plan_is_closed_in_time() {
+    let mut world = corroborated("1.2.3.4");
+    let finding = world.alliance.findings(None, None, None, 1)[0].id;
+    let target = Target::Net("1.2.3.0/24".parse().unwrap());
+    let measure = Measure::new(Action::Deny, target, Scope::Border).unwrap();
+    let (person, members) = ("ada@telecom".parse().unwrap(), vec![member("dns")]);
+    let proposal = Proposal { person, finding, measure, members, lasts: Span::hours(1), reason: "x".to_owned() };
+    world.run(Command::Propose(proposal)).unwrap();
+    let id: PlanId = last_plan(&world).id();
+    world.now = world.now.plus(Span::hours(25));
+    assert!(world.run(Command::Tick).unwrap().contains(&"plan-closed"));
+    assert_eq!(world.alliance.plan_view(world.alliance.plan(id, None).unwrap()).state, "closed");
+}
