@@ -1,1 +1,8 @@
 //! The member's doors: sensors, hub client, enforcement points.
+//!
+//! [`core`] is the heart, a state machine without I/O.
+
+pub mod core;
+mod error;
+
+pub use error::{Broken, Error};

@@ -1,0 +1,336 @@
+//! The heart of an agent: a state machine without I/O, clock or randomness. Time and salts are arguments.
+//!
+//! [`Core::handle`] takes one [`Input`] and says what is to be done. What it must not forget it says first, as
+//! [`Output::Persist`]; only when that is durable may the rest be carried out. The real agent and the simulator run the
+//! same core.
+//!
+//! Read `exchange` (what goes in and comes out), `state` (what is remembered), then `parts` (what is accepted), `points`
+//! (how it comes into force and is read back), `history` (charters and checkpoints), `reports` (what is told the hub).
+//!
+//! What is absent: nothing here trusts the hub. A mitigation is accepted for what members signed, and ends by itself.
+
+mod alarms;
+pub mod exchange;
+mod history;
+pub mod outbox;
+mod parts;
+mod persons;
+mod places;
+mod points;
+mod reports;
+pub mod settings;
+pub mod state;
+pub mod views;
+
+pub use exchange::{Alarm, AlarmKind, Input, Order, Outcome, Output, Trouble, WhichCharter};
+pub use outbox::{Outbox, Submission};
+pub use settings::{PointSetup, Router, Settings};
+pub use state::{Record, State};
+
+use alarms::Alarms;
+use charter::{Charter, Guards};
+use decide::AllowList;
+use history::Doubts;
+use model::{
+    Digest, Finding, FindingId, MitigationId, MitigationState, PointName, Receipt, Refusal, Rule, SigningKey, Span,
+    Target, Timestamp,
+};
+use places::Places;
+use state::Held;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How often the time is written down while nothing else happens.
+const TIME_EVERY: Span = Span::seconds(30);
+/// A clock that goes back by more than this is worth an alarm.
+const CLOCK_BACK_MAX: Span = Span::minutes(1);
+/// Findings that are remembered for `why`; they are not needed for anything else.
+const FINDINGS_MAX: usize = 10_000;
+
+/// One member's agent, as a state machine.
+pub struct Core {
+    settings: Settings,
+    key: SigningKey,
+    router: Arc<dyn Router>,
+    state: State,
+    /// The charter in force, ready to be asked; none before the first one came.
+    law: Option<Law>,
+    /// The allow-list of the configuration and of persons, ready to be asked.
+    allow: AllowList,
+    places: Places,
+    by_finding: BTreeMap<FindingId, BTreeSet<MitigationId>>,
+    by_target: BTreeMap<Target, BTreeSet<MitigationId>>,
+    expiries: BTreeSet<(Timestamp, MitigationId)>,
+    /// What is to be ordered at the end of this call.
+    orders: BTreeMap<(PointName, Order), BTreeSet<MitigationId>>,
+    /// What changed in this call, so that its state is to be looked at.
+    changed: BTreeSet<MitigationId>,
+    patrol: points::Patrol,
+    doubts: Doubts,
+    alarms: Alarms,
+    counts: views::Counts,
+    findings: BTreeMap<FindingId, Finding>,
+    /// Mitigations that were refused since the start, so that a resend is not refused again.
+    refused: BTreeSet<MitigationId>,
+    withdrawn: parts::Withdrawn,
+    sending: reports::Sending,
+    now: Timestamp,
+    out: Vec<Output>,
+}
+
+/// The charter in force with what follows from it.
+struct Law {
+    charter: Charter,
+    digest: Digest,
+    /// None while the guard lists are not at hand: nothing is accepted then.
+    guards: Option<Guards>,
+}
+
+impl Core {
+    /// The core of an agent with this configuration, key, points and state; `lists` are the guard list files of the
+    /// charter in the state, where they are at hand. The first input must be [`Input::Restarted`].
+    ///
+    /// # Errors
+    /// The charter in the state cannot be read any more.
+    pub fn new(
+        settings: Settings,
+        key: SigningKey,
+        router: Arc<dyn Router>,
+        state: State,
+        lists: Option<&[Vec<u8>]>,
+    ) -> Result<Self, Refusal> {
+        let law = state.charter.as_ref().map(|signed| Law::new(signed, lists)).transpose()?;
+        let mut core = Self {
+            settings,
+            key,
+            router,
+            law,
+            allow: AllowList::default(),
+            places: Places::default(),
+            by_finding: BTreeMap::new(),
+            by_target: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            orders: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            patrol: points::Patrol::default(),
+            doubts: Doubts::default(),
+            alarms: Alarms::default(),
+            counts: views::Counts::default(),
+            findings: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            withdrawn: parts::Withdrawn::default(),
+            sending: reports::Sending::default(),
+            now: state.seen.unwrap_or(Timestamp::MIN),
+            out: Vec::new(),
+            state,
+        };
+        let held: Vec<Held> = core.state.held.values().cloned().collect();
+        held.iter().for_each(|held| core.index(held));
+        core.read_allow_list();
+        Ok(core)
+    }
+
+    /// Takes one input and says what is to be done, in order.
+    pub fn handle(&mut self, input: Input, now: Timestamp) -> Vec<Output> {
+        self.advance(now, matches!(input, Input::ClockAccepted));
+        // Before anything else: what has ended must not be renewed, counted or reported as in force.
+        self.expire();
+        self.dispatch(input);
+        self.press();
+        self.retry();
+        self.settle();
+        self.give_orders();
+        self.seal();
+        std::mem::take(&mut self.out)
+    }
+
+    /// When [`Input::Tick`] is due at the latest.
+    pub fn wakes_at(&self) -> Option<Timestamp> {
+        let expiry = self.next_expiry();
+        let times = [expiry, self.places.wakes_at(), self.patrol_at(), self.doubts_at(), self.seals_at()];
+        times.into_iter().flatten().min()
+    }
+
+    /// What this agent remembers.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The charter in force; none before the first one came.
+    pub fn charter(&self) -> Option<&Charter> {
+        self.law.as_ref().map(|law| &law.charter)
+    }
+
+    /// May the stream be opened? Without charter and guards no part could be judged.
+    pub fn is_ready(&self) -> bool {
+        self.law.as_ref().is_some_and(|law| law.guards.is_some())
+    }
+
+    fn dispatch(&mut self, input: Input) {
+        match input {
+            Input::Restarted => self.restarted(),
+            Input::Tick => {}
+            Input::Message { position, message } => self.on_message(position, *message),
+            Input::Charter { signed, lists } => self.on_charter(*signed, &lists),
+            Input::Consistency { from, to, path } => self.on_consistency(from, to, &path),
+            Input::NextSequence(next) => self.on_next_sequence(next),
+            Input::Acknowledged { sequence } => self.on_acknowledged(sequence),
+            Input::SubmissionRefused { sequence, refusal } => self.on_submission_refused(sequence, &refusal),
+            Input::PointDone { point, order, asked, outcome } => self.on_point_done(&point, order, &asked, &outcome),
+            Input::ReadBack { point, asked, answer } => self.on_read_back(&point, &asked, answer),
+            Input::Sightings(sightings) => self.on_sightings(sightings),
+            Input::Allow { observable, note } => self.on_allow(observable, note),
+            Input::Disallow(observable) => self.on_disallow(&observable),
+            Input::SettingsChanged(settings) => self.on_settings(*settings),
+            Input::PersonDecided { mitigation, accept, reason } => self.on_decision(mitigation, accept, reason),
+            Input::Lift { mitigation, reason } => self.on_lift(mitigation, reason),
+            Input::Kill { reason } => self.on_kill(reason),
+            Input::Resume => self.on_resume(),
+            Input::HistoryAccepted => self.on_history_accepted(),
+            Input::ClockAccepted => self.done("the clock is taken to be right".to_owned()),
+        }
+    }
+
+    /// Time only goes forward, unless a person says otherwise; how far it went is written down now and then.
+    fn advance(&mut self, clock: Timestamp, trusted: bool) {
+        let back = self.now.since(clock);
+        if back > CLOCK_BACK_MAX && !trusted && self.now != Timestamp::MIN {
+            let text = format!(
+                "The clock says {clock}, which is {back} before the latest time seen here. Expiry goes on from the \
+                 later one. If the clock is right now, run: epimachia agent clock accept"
+            );
+            self.alarm(AlarmKind::ClockWentBack, &text);
+        }
+        self.now = if trusted { clock } else { self.now.max(clock) };
+        let written = self.state.seen.unwrap_or(Timestamp::MIN);
+        if trusted || self.now.since(written) >= TIME_EVERY {
+            self.persist(Record::Time(self.now));
+        }
+    }
+
+    fn restarted(&mut self) {
+        self.restart_points();
+        match &self.law {
+            None => self.out.push(Output::FetchCharter(WhichCharter::InForce)),
+            Some(law) if law.guards.is_none() => {
+                self.out.push(Output::FetchCharter(WhichCharter::Version(law.charter.alliance.version)));
+            }
+            Some(_) => {}
+        }
+        self.out.push(Output::FetchSequence);
+    }
+
+    /// Applies a record and has it written down.
+    fn persist(&mut self, record: Record) {
+        self.state.apply(record.clone());
+        self.out.push(Output::Persist(record));
+    }
+
+    fn alarm(&mut self, kind: AlarmKind, text: &str) {
+        if let Some(alarm) = self.alarms.raise(kind, text, self.now) {
+            self.out.push(Output::Alarm(alarm));
+        }
+    }
+
+    fn done(&mut self, text: String) {
+        self.out.push(Output::Done(text));
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.counts.refusal(refusal.rule);
+        self.out.push(Output::Refused(refusal));
+    }
+
+    /// Holds a new mitigation.
+    fn hold(&mut self, held: Held) {
+        self.index(&held);
+        self.persist(Record::Held(Box::new(held)));
+    }
+
+    fn index(&mut self, held: &Held) {
+        let (id, mitigation) = (held.id(), &held.mitigation);
+        self.by_finding.entry(mitigation.finding).or_default().insert(id);
+        self.by_target.entry(mitigation.measure.target().clone()).or_default().insert(id);
+        self.expiries.insert((mitigation.expires, id));
+    }
+
+    /// Changes what is held and writes it down; nothing if it is not held.
+    fn change(&mut self, id: &MitigationId, change: impl FnOnce(&mut Held)) {
+        let Some(mut held) = self.state.held.get(id).cloned() else { return };
+        change(&mut held);
+        self.persist(Record::Held(Box::new(held)));
+        self.changed.insert(*id);
+    }
+
+    /// Moves a mitigation to a state and reports it; a move that the model does not know is not made.
+    fn become_state(&mut self, id: &MitigationId, state: MitigationState, point: Option<PointName>, evidence: &str) {
+        let Some(held) = self.state.held.get(id) else { return };
+        if !held.state.may_become(state) {
+            return;
+        }
+        let refusal = held.ending.as_ref().and_then(|ending| ending.refusal.clone());
+        let receipt = Receipt {
+            mitigation: *id,
+            state,
+            point,
+            at: self.now,
+            evidence: short(evidence),
+            packets: held.packets,
+            bytes: held.bytes,
+            refusal,
+        };
+        self.counts.state(state);
+        self.persist(Record::Receipt(Box::new(receipt)));
+        match state.is_final() {
+            true => self.gone(id),
+            false => {
+                let evidence = short(evidence);
+                self.change(id, |held| (held.state, held.evidence) = (state, evidence));
+            }
+        }
+    }
+
+    fn gone(&mut self, id: &MitigationId) {
+        let Some(held) = self.state.held.get(id) else { return };
+        self.expiries.remove(&(held.mitigation.expires, *id));
+        unindex(&mut self.by_finding, &held.mitigation.finding, id);
+        unindex(&mut self.by_target, held.mitigation.measure.target(), id);
+        self.places.remove(id);
+        self.persist(Record::Gone(*id));
+    }
+
+    fn remember(&mut self, finding: Finding) {
+        if self.findings.len() >= FINDINGS_MAX && !self.findings.contains_key(&finding.id) {
+            // The one that was made longest ago.
+            let oldest = self.findings.values().min_by_key(|f| f.made).map(|f| f.id);
+            oldest.map(|id| self.findings.remove(&id));
+        }
+        self.findings.insert(finding.id, finding);
+    }
+}
+
+impl Law {
+    fn new(signed: &charter::SignedCharter, lists: Option<&[Vec<u8>]>) -> Result<Self, Refusal> {
+        let charter = Charter::parse(&signed.text)?;
+        let guards = lists.map(|lists| Guards::new(&charter, lists)).transpose()?;
+        Ok(Self { digest: signed.digest(), charter, guards })
+    }
+}
+
+fn unindex<K: Ord>(index: &mut BTreeMap<K, BTreeSet<MitigationId>>, key: &K, id: &MitigationId) {
+    let Some(ids) = index.get_mut(key) else { return };
+    ids.remove(id);
+    if ids.is_empty() {
+        index.remove(key);
+    }
+}
+
+/// A receipt's evidence: at most 200 characters.
+fn short(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+/// What is refused because nothing was found under this name.
+fn not_held(id: &MitigationId) -> Refusal {
+    Refusal::new(Rule::UnknownPlan, id, "a mitigation that this agent holds: epimachia mitigation list")
+}

@@ -1,0 +1,295 @@
+//! What goes into the core and what comes out of it.
+
+use super::outbox::Submission;
+use super::state::Record;
+use act::{Effect, Protection, Seen};
+use charter::SignedCharter;
+use model::{Digest, MitigationId, Observable, PointName, Refusal, Salt, Sighting, StreamMessage};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Something happened, or somebody wants something.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The process has started; the state was read back. Always the first input.
+    Restarted,
+    /// Time has passed; see [`super::Core::wakes_at`].
+    Tick,
+    /// The hub's stream brought a message.
+    Message {
+        /// The journal's position.
+        position: u64,
+        /// The message.
+        message: Box<StreamMessage>,
+    },
+    /// The hub answered [`Output::FetchCharter`].
+    Charter {
+        /// The charter as it travels.
+        signed: Box<SignedCharter>,
+        /// Its guard list files, in the order in which it names them.
+        lists: Vec<Vec<u8>>,
+    },
+    /// The hub answered [`Output::FetchConsistency`].
+    Consistency {
+        /// Size of the older tree.
+        from: u64,
+        /// Size of the newer tree.
+        to: u64,
+        /// The path between them.
+        path: Vec<Digest>,
+    },
+    /// The hub's answer to [`Output::FetchSequence`]: the number it expects next.
+    NextSequence(u64),
+    /// The hub has a submission durably.
+    Acknowledged {
+        /// Its number.
+        sequence: u64,
+    },
+    /// The hub refused a submission for what is in it.
+    SubmissionRefused {
+        /// Its number.
+        sequence: u64,
+        /// Which rule, and what about.
+        refusal: Refusal,
+    },
+    /// An enforcement point has carried out, or not, what it was ordered.
+    PointDone {
+        /// Which point.
+        point: PointName,
+        /// What it was ordered.
+        order: Order,
+        /// For which mitigations.
+        asked: Vec<MitigationId>,
+        /// How it went.
+        outcome: Outcome,
+    },
+    /// An enforcement point was read back.
+    ReadBack {
+        /// Which point.
+        point: PointName,
+        /// About which mitigations it was asked.
+        asked: Vec<MitigationId>,
+        /// What it answered, in the same order.
+        answer: Result<Vec<(Seen, Effect)>, Trouble>,
+    },
+    /// Sensors or persons report sightings, each with sixteen random bytes.
+    Sightings(Vec<(Salt, Sighting)>),
+    /// A person adds to the member's own allow-list: lifted at once.
+    Allow {
+        /// What is never to be touched.
+        observable: Observable,
+        /// A note.
+        note: String,
+    },
+    /// A person takes an entry off the allow-list.
+    Disallow(Observable),
+    /// The configuration was read again.
+    SettingsChanged(Box<super::Settings>),
+    /// A person decided on a mitigation that waits.
+    PersonDecided {
+        /// Which.
+        mitigation: MitigationId,
+        /// Yes or no.
+        accept: bool,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A person ends a mitigation that is in force here.
+    Lift {
+        /// Which.
+        mitigation: MitigationId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A person turns the kill switch on.
+    Kill {
+        /// Why, in words.
+        reason: String,
+    },
+    /// A person turns the kill switch off.
+    Resume,
+    /// A person has looked at the forked history and goes on with what the hub shows now.
+    HistoryAccepted,
+    /// A person says that the clock is right, although it went back.
+    ClockAccepted,
+}
+
+/// What is to be done, in this order. Every [`Output::Persist`] of a call must be durable before anything else of it.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Write this down.
+    Persist(Record),
+    /// Have an enforcement point do something.
+    Point {
+        /// Which point.
+        point: PointName,
+        /// What.
+        order: Order,
+        /// For which protections.
+        protections: Vec<Protection>,
+    },
+    /// Send this to the hub until it is acknowledged or refused.
+    Send(Submission),
+    /// Ask the hub for a charter.
+    FetchCharter(WhichCharter),
+    /// Ask the hub for the path between two sizes of the journal.
+    FetchConsistency {
+        /// Size of the older tree.
+        from: u64,
+        /// Size of the newer tree.
+        to: u64,
+    },
+    /// Ask the hub which number it expects next from this member.
+    FetchSequence,
+    /// Close the stream and open it again after this position; without one, with everything in force.
+    Reconnect {
+        /// The position.
+        after: Option<u64>,
+    },
+    /// A person should know.
+    Alarm(Alarm),
+    /// What a person asked for was done; in words.
+    Done(String),
+    /// What a person or a sensor asked for was refused.
+    Refused(Refusal),
+}
+
+/// How an order went: done for all but these, or for none.
+pub type Outcome = Result<Vec<(MitigationId, Trouble)>, Trouble>;
+
+/// Which charter is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhichCharter {
+    /// The one in force.
+    InForce,
+    /// The one with this version.
+    Version(u64),
+}
+
+/// What an enforcement point is ordered to do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Put in force, leave the rest.
+    Apply,
+    /// Take out of force.
+    Withdraw,
+    /// Have exactly this in force.
+    Replace,
+    /// Say what is in force.
+    ReadBack,
+    /// Take everything of ours out of force.
+    LiftAll,
+}
+
+impl Order {
+    /// The order as one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Withdraw => "withdraw",
+            Self::Replace => "replace",
+            Self::ReadBack => "read-back",
+            Self::LiftAll => "lift-all",
+        }
+    }
+}
+
+/// Why an enforcement point did not do something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// A rule of the point said no: trying again is of no use.
+    Refused(Refusal),
+    /// It may work later; in the point's words.
+    Failed(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Failed(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<act::PointError> for Trouble {
+    fn from(error: act::PointError) -> Self {
+        match error {
+            act::PointError::Refused(refusal) => Self::Refused(refusal),
+            other => Self::Failed(model::parse::printable(&other.to_string())),
+        }
+    }
+}
+
+/// Something a person of the member should know.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What kind of thing.
+    pub kind: AlarmKind,
+    /// What happened and what to do, in one or two sentences.
+    pub text: String,
+    /// How many of this kind were kept back since the last one that was shown.
+    pub kept_back: u32,
+}
+
+macro_rules! alarm_kinds {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal,)+) => {
+        /// The kinds of alarms.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum AlarmKind { $($(#[$doc])* $variant,)+ }
+
+        impl AlarmKind {
+            /// The kind as one word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+alarm_kinds! {
+    /// The hub asked for something that nobody signed, that is not ours, or that a rule forbids.
+    PartRefused = "part-refused",
+    /// A mitigation waits for a person's yes or no.
+    PersonWanted = "person-wanted",
+    /// The hub withdrew most of what was in force at once. It was obeyed.
+    MassWithdrawal = "mass-withdrawal",
+    /// The hub showed a second history. No new mitigations until a person has looked.
+    HistoryForked = "history-forked",
+    /// A checkpoint could not be believed, or no proof came yet.
+    CheckpointDoubtful = "checkpoint-doubtful",
+    /// The hub offered a charter that does not follow from ours.
+    CharterRefused = "charter-refused",
+    /// An enforcement point does not do what it is told.
+    PointFailed = "point-failed",
+    /// Somebody else took one of our rules away; it is put back.
+    RuleMissing = "rule-missing",
+    /// Something that has ended is still enforced.
+    StillEnforced = "still-enforced",
+    /// A protection has nowhere to go: its enforcement point is not configured any more.
+    PointMissing = "point-missing",
+    /// The outbox is too full for further sightings.
+    OutboxFull = "outbox-full",
+    /// The hub refused what we sent.
+    SubmissionRefused = "submission-refused",
+    /// Somebody else numbers submissions for this member, or the hub has lost some.
+    SequenceTaken = "sequence-taken",
+    /// The clock went back.
+    ClockWentBack = "clock-went-back",
+    /// The kill switch was turned.
+    KillSwitch = "kill-switch",
+    /// The hub cannot be reached, or does not let us in.
+    HubAway = "hub-away",
+    /// What came over the stream cannot be read.
+    StreamDamaged = "stream-damaged",
+    /// A sensor cannot be read.
+    SensorFailed = "sensor-failed",
+}
+
+impl fmt::Display for AlarmKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

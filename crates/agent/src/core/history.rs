@@ -1,0 +1,263 @@
+//! Which charter is in force, and whether the hub shows one history to everybody.
+//!
+//! A charter is adopted only if it is the pinned one or follows, version by version, from the one in force. A checkpoint
+//! is accepted only with a proof that it continues the last one. Where no proof comes, nothing new is accepted until a
+//! person of the member has looked.
+
+use super::state::{Forked, Seen};
+use super::{AlarmKind, Core, Law, Output, Record, WhichCharter};
+use account::{SignedCheckpoint, VerifierKey};
+use charter::{Charter, SignedCharter};
+use model::{Digest, Refusal, Rule, StreamMessage, Timestamp, merkle};
+use std::collections::VecDeque;
+
+/// Most messages that wait for a charter; beyond it the stream is opened again later.
+const DEFERRED_MAX: usize = 256;
+/// How long messages wait for an announced charter before they are judged by the one in force.
+const CHARTER_WAIT: model::Span = model::Span::seconds(30);
+/// How often an unanswered question to the hub is asked again.
+const ASK_AGAIN: model::Span = model::Span::seconds(10);
+/// Most versions that are walked back to the pinned charter.
+const WALK_MAX: usize = 1_000;
+
+/// What the hub still has to show.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    /// A charter was announced; messages wait until it came, at most until then.
+    awaited: Option<(u64, Timestamp)>,
+    deferred: VecDeque<(u64, StreamMessage)>,
+    /// Charters between the pinned one and the one in force, newest first, while walking back at the first start.
+    walked: Vec<(SignedCharter, Vec<Vec<u8>>)>,
+    /// A checkpoint waits for its proof.
+    unproven: Option<Unproven>,
+}
+
+#[derive(Debug)]
+struct Unproven {
+    shown: Seen,
+    since: Timestamp,
+    again: Timestamp,
+}
+
+impl Core {
+    /// The message, unless it must wait for a charter that was announced. Withdrawals never wait.
+    pub(super) fn defer(&mut self, position: u64, message: StreamMessage) -> Option<StreamMessage> {
+        if self.doubts.awaited.is_none() || matches!(message, StreamMessage::Charter { .. }) {
+            return Some(message);
+        }
+        if let StreamMessage::Withdraw(withdrawals) = &message {
+            self.on_withdrawals(withdrawals);
+        }
+        match self.doubts.deferred.len() < DEFERRED_MAX {
+            true => self.doubts.deferred.push_back((position, message)),
+            false => {
+                self.doubts.deferred.clear();
+                self.reconnect();
+            }
+        }
+        None
+    }
+
+    /// Judges what waited, in order.
+    fn release(&mut self) {
+        self.doubts.awaited = None;
+        for (position, message) in std::mem::take(&mut self.doubts.deferred) {
+            self.take_in(position, message);
+        }
+    }
+
+    pub(super) fn doubts_at(&self) -> Option<Timestamp> {
+        let awaited = self.doubts.awaited.map(|(_, until)| until);
+        awaited.into_iter().chain(self.doubts.unproven.as_ref().map(|unproven| unproven.again)).min()
+    }
+
+    /// Asks again for what did not come, and stops waiting when it is too long.
+    pub(super) fn press(&mut self) {
+        if self.doubts.awaited.is_some_and(|(_, until)| until <= self.now) {
+            self.alarm(
+                AlarmKind::CharterRefused,
+                "The hub announced a charter and did not show it; the one in force goes on.",
+            );
+            self.release();
+        }
+        let Some(unproven) = self.doubts.unproven.as_mut().filter(|unproven| unproven.again <= self.now) else {
+            return;
+        };
+        unproven.again = self.now.plus(ASK_AGAIN);
+        let shown = unproven.shown.clone();
+        match self.now.since(unproven.since) >= self.settings.history_grace {
+            true => {
+                let fault = format!("no proof came within {}", self.settings.history_grace);
+                self.fork(shown, fault);
+            }
+            false => self.ask_consistency(&shown),
+        }
+    }
+
+    pub(super) fn on_charter_announced(&mut self, version: u64) {
+        let in_force = self.charter().map_or(0, |charter| charter.alliance.version);
+        if version > in_force {
+            self.doubts.awaited = Some((version, self.now.plus(CHARTER_WAIT)));
+            self.out.push(Output::FetchCharter(WhichCharter::Version(in_force + 1)));
+        }
+    }
+
+    pub(super) fn on_charter(&mut self, signed: SignedCharter, lists: &[Vec<u8>]) {
+        let adopted = match &self.law {
+            None => self.adopt_first(signed, lists),
+            Some(law) if law.digest == signed.digest() => self.take_lists(&signed, lists),
+            Some(law) => {
+                let next = signed.verify_next(&law.charter, law.digest, self.now);
+                next.and_then(|_| self.adopt(signed, lists))
+            }
+        };
+        if let Err(refusal) = adopted {
+            self.counts.refusal(refusal.rule);
+            let text = format!("The charter that the hub offers is not adopted: {refusal}. The one in force goes on.");
+            self.alarm(AlarmKind::CharterRefused, &text);
+            self.release();
+        }
+    }
+
+    fn take_lists(&mut self, signed: &SignedCharter, lists: &[Vec<u8>]) -> Result<(), Refusal> {
+        self.law = Some(Law::new(signed, Some(lists))?);
+        Ok(())
+    }
+
+    /// Walks back from the charter in force to the pinned one, whose digest is what the member trusts.
+    fn adopt_first(&mut self, signed: SignedCharter, lists: &[Vec<u8>]) -> Result<(), Refusal> {
+        let charter = Charter::parse(&signed.text)?;
+        let version = charter.alliance.version;
+        if signed.digest() == self.settings.pin {
+            if version == 1 {
+                signed.verify_first(self.now)?;
+            }
+            self.adopt(signed, lists)?;
+            while let Some((next, lists)) = self.doubts.walked.pop() {
+                self.on_charter(next, &lists);
+            }
+            return Ok(());
+        }
+        let newer = self.doubts.walked.last().map(|(newer, _)| Charter::parse(&newer.text)).transpose()?;
+        let follows = newer.is_none_or(|newer| newer.alliance.previous == Some(signed.digest()));
+        if version == 1 || !follows || self.doubts.walked.len() >= WALK_MAX {
+            self.doubts.walked.clear();
+            let limit = format!("a charter that follows from the pinned {}", self.settings.pin);
+            return Err(Refusal::new(Rule::CharterUnsigned, signed.digest(), limit));
+        }
+        self.doubts.walked.push((signed, lists.to_vec()));
+        self.out.push(Output::FetchCharter(WhichCharter::Version(version - 1)));
+        Ok(())
+    }
+
+    fn adopt(&mut self, signed: SignedCharter, lists: &[Vec<u8>]) -> Result<(), Refusal> {
+        let law = Law::new(&signed, Some(lists))?;
+        let version = law.charter.alliance.version;
+        self.law = Some(law);
+        self.persist(Record::Charter(Box::new(signed)));
+        match self.doubts.awaited {
+            Some((awaited, until)) if awaited > version => {
+                self.doubts.awaited = Some((awaited, until));
+                self.out.push(Output::FetchCharter(WhichCharter::Version(version + 1)));
+            }
+            _ => self.release(),
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_checkpoint(&mut self, note: &str) {
+        let shown = match self.believed(note) {
+            Ok(shown) => shown,
+            Err(text) => {
+                self.counts.refusal(Rule::BadSignature);
+                return self.alarm(AlarmKind::CheckpointDoubtful, &format!("A checkpoint cannot be believed: {text}"));
+            }
+        };
+        match &self.state.checkpoint {
+            None => self.persist(Record::Checkpoint(shown)),
+            Some(held) if held.size == shown.size && held.root == shown.root => {}
+            Some(held) if held.size == shown.size => {
+                self.fork(shown, "two roots for one size".to_owned());
+            }
+            Some(_) => self.doubt(shown),
+        }
+    }
+
+    /// A checkpoint that the hub's key signed, for this alliance's journal.
+    fn believed(&self, note: &str) -> Result<Seen, String> {
+        let charter = self.charter().ok_or("no charter yet")?;
+        let key = VerifierKey::new(&charter.alliance.name, charter.alliance.hub_key.as_bytes());
+        let signed = SignedCheckpoint::parse(note.as_bytes()).map_err(|error| error.to_string())?;
+        let key = key.map_err(|error| error.to_string())?;
+        let checkpoint = signed.verify(&key).map_err(|error| error.to_string())?;
+        Ok(Seen { size: checkpoint.size, root: checkpoint.root, note: note.to_owned() })
+    }
+
+    /// Only the newest one is asked about: its proof covers those between.
+    fn doubt(&mut self, shown: Seen) {
+        let again = self.now.plus(ASK_AGAIN);
+        match &mut self.doubts.unproven {
+            // The grace goes on from the first: a stream of checkpoints does not postpone it.
+            Some(unproven) if unproven.shown.size < shown.size => unproven.shown = shown,
+            Some(_) => {}
+            None => {
+                self.ask_consistency(&shown);
+                self.doubts.unproven = Some(Unproven { shown, since: self.now, again });
+            }
+        }
+    }
+
+    fn ask_consistency(&mut self, shown: &Seen) {
+        let Some(held) = &self.state.checkpoint else { return };
+        let (from, to) = (held.size.min(shown.size), held.size.max(shown.size));
+        self.out.push(Output::FetchConsistency { from, to });
+    }
+
+    pub(super) fn on_consistency(&mut self, from: u64, to: u64, path: &[Digest]) {
+        let Some(held) = self.state.checkpoint.clone() else { return };
+        let Some(unproven) = &self.doubts.unproven else { return };
+        let shown = unproven.shown.clone();
+        let (older, newer) = if held.size <= shown.size { (&held, &shown) } else { (&shown, &held) };
+        if (older.size, newer.size) != (from, to) {
+            // A newer one came meanwhile: the answer is about another pair.
+            return self.ask_consistency(&shown);
+        }
+        match merkle::verify_consistency(older.size, older.root, newer.size, newer.root, path) {
+            Ok(()) => {
+                self.doubts.unproven = None;
+                self.persist(Record::Checkpoint(newer.clone()));
+            }
+            Err(fault) => self.fork(shown, fault.to_string()),
+        }
+    }
+
+    fn fork(&mut self, shown: Seen, fault: String) {
+        self.doubts.unproven = None;
+        let Some(held) = self.state.checkpoint.clone() else { return };
+        if self.state.forked.is_some() {
+            return;
+        }
+        let text = format!(
+            "The hub shows a journal of {} entries that does not continue the {} seen before ({fault}). What is in \
+             force stays until it expires; nothing new is accepted. Show both checkpoints to other members, then: \
+             epimachia agent history show",
+            shown.size, held.size
+        );
+        self.counts.refusal(Rule::HistoryForked);
+        self.persist(Record::Forked(Some(Forked { since: self.now, held, shown, fault })));
+        self.alarm(AlarmKind::HistoryForked, &text);
+    }
+
+    pub(super) fn on_history_accepted(&mut self) {
+        let Some(forked) = self.state.forked.clone() else {
+            return self.done("the history is not in doubt".to_owned());
+        };
+        let (size, root) = (forked.shown.size, forked.shown.root);
+        self.persist(Record::Checkpoint(forked.shown));
+        self.persist(Record::Forked(None));
+        self.refused.clear();
+        self.persist(Record::Reached(None));
+        self.reconnect();
+        self.done(format!("the journal of {size} entries with root {root} is followed from now on"));
+    }
+}

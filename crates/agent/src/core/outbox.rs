@@ -1,0 +1,276 @@
+//! The outbox: what was seen and done, kept until the hub has it durably, sent in order, one submission at a time.
+//!
+//! Sightings and receipts wait unsealed. One submission at a time takes a number, is signed, and stays as it is until
+//! the hub has acknowledged it; meanwhile what is new gathers, so that the next one is as large as it needs to be.
+
+use model::sighting::BATCH_SIGHTINGS_MAX;
+use model::{
+    Batch, BatchHeader, Grade, MemberId, Opening, Receipt, Receipts, Refusal, Rule, Signature, SignedReceipts,
+    SigningKey, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Most receipts in one submission.
+const RECEIPTS_PART_MAX: usize = 1_000;
+
+/// What the hub has not acknowledged yet.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbox {
+    /// Sightings that wait, oldest first.
+    pub sightings: VecDeque<Opening>,
+    /// Receipts that wait, oldest first.
+    pub receipts: VecDeque<Receipt>,
+    /// The one submission that is under way.
+    pub sealed: Option<Submission>,
+    /// The number of the next submission; none until the hub was asked.
+    pub next: Option<u64>,
+    /// Most sightings of the next submission, while a refused one is being narrowed down.
+    pub part_max: Option<usize>,
+    /// Was the last submission one of receipts? The kinds take turns.
+    pub receipts_last: bool,
+}
+
+/// A signed submission.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Submission {
+    /// For `POST /api/v1/sightings`.
+    Sightings(Box<Batch>),
+    /// For `POST /api/v1/receipts`.
+    Receipts(Box<SignedReceipts>),
+}
+
+impl Submission {
+    /// Its number among the member's submissions.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Sightings(batch) => batch.header.sequence,
+            Self::Receipts(signed) => signed.receipts.sequence,
+        }
+    }
+
+    /// How many sightings or receipts it holds.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Sightings(batch) => batch.openings.len(),
+            Self::Receipts(signed) => signed.receipts.receipts.len(),
+        }
+    }
+
+    /// Never: a submission holds at least one.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `sightings` or `receipts`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Sightings(_) => "sightings",
+            Self::Receipts(_) => "receipts",
+        }
+    }
+}
+
+/// A sealing as it is recorded: what was signed, without what waits in the outbox anyway.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sealed {
+    /// The first `header.count` sightings.
+    Sightings {
+        /// What was signed.
+        header: BatchHeader,
+        /// Over the header.
+        signature: Signature,
+    },
+    /// The first `count` receipts.
+    Receipts {
+        /// What was signed, without the receipts.
+        receipts: Receipts,
+        /// How many receipts were.
+        count: usize,
+        /// Over the statement with its receipts.
+        signature: Signature,
+    },
+}
+
+impl Outbox {
+    /// How many sightings and receipts the hub does not have yet.
+    pub fn len(&self) -> usize {
+        self.sightings.len() + self.receipts.len() + self.sealed.as_ref().map_or(0, Submission::len)
+    }
+
+    /// Does the hub have everything?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// May `count` more sightings of this grade wait? What is easiest to forge is refused first.
+    ///
+    /// # Errors
+    /// `quota_exceeded`.
+    pub fn admit(&self, grade: Grade, count: usize, sightings_max: usize) -> Result<(), Refusal> {
+        let share = match grade {
+            Grade::Spoofable => 70,
+            Grade::Handshake => 85,
+            Grade::Payload | Grade::Analyst => 100,
+        };
+        let limit = sightings_max / 100 * share;
+        match self.sightings.len() + count <= limit {
+            true => Ok(()),
+            false => {
+                let waiting = format!("{} sightings waiting for the hub", self.sightings.len());
+                Err(Refusal::new(Rule::QuotaExceeded, waiting, format!("{limit} of grade {grade}")))
+            }
+        }
+    }
+
+    /// The next submission's sealing; `None` if one is under way, nothing waits, or the number is not known.
+    pub fn next_sealed(&self, author: &MemberId, key: &SigningKey, made: Timestamp) -> Option<Sealed> {
+        let sequence = self.next.filter(|_| self.sealed.is_none())?;
+        let turn = !self.receipts.is_empty() && (!self.receipts_last || self.sightings.is_empty());
+        match turn {
+            true => {
+                let count = self.receipts.len().min(RECEIPTS_PART_MAX);
+                let first = self.receipts.iter().take(count).cloned().collect();
+                let mut receipts =
+                    Receipts { author: author.clone(), key: key.public().id(), sequence, made, receipts: first };
+                let signature = key.sign(&receipts);
+                receipts.receipts.clear();
+                Some(Sealed::Receipts { receipts, count, signature })
+            }
+            false => {
+                let count = self.sightings.len().min(self.part_max.unwrap_or(BATCH_SIGHTINGS_MAX));
+                let openings: Vec<Opening> = self.sightings.iter().take(count).cloned().collect();
+                let seal = || Batch::seal(author.clone(), key, sequence, made, openings);
+                (count > 0)
+                    .then(seal)
+                    .map(|batch| Sealed::Sightings { header: batch.header, signature: batch.signature })
+            }
+        }
+    }
+
+    pub(super) fn seal(&mut self, sealed: Sealed) {
+        let submission = match sealed {
+            Sealed::Sightings { header, signature } => {
+                let count = (header.count as usize).min(self.sightings.len());
+                self.receipts_last = false;
+                Submission::Sightings(Box::new(Batch {
+                    header,
+                    signature,
+                    openings: self.sightings.drain(..count).collect(),
+                }))
+            }
+            Sealed::Receipts { mut receipts, count, signature } => {
+                receipts.receipts = self.receipts.drain(..count.min(self.receipts.len())).collect();
+                self.receipts_last = true;
+                Submission::Receipts(Box::new(SignedReceipts { receipts, signature }))
+            }
+        };
+        self.next = Some(submission.sequence() + 1);
+        self.sealed = Some(submission);
+    }
+
+    /// Puts the submission under way back to the front, and its number back to the next.
+    pub(super) fn unseal(&mut self, part_max: usize) {
+        let Some(submission) = self.sealed.take() else { return };
+        self.next = Some(submission.sequence());
+        match submission {
+            Submission::Sightings(batch) => {
+                self.part_max = Some(part_max.max(1));
+                batch.openings.into_iter().rev().for_each(|opening| self.sightings.push_front(opening));
+            }
+            Submission::Receipts(signed) => {
+                signed.receipts.receipts.into_iter().rev().for_each(|receipt| self.receipts.push_front(receipt));
+            }
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, sequence: u64) {
+        if self.sealed.as_ref().is_some_and(|s| s.sequence() == sequence) {
+            self.sealed = None;
+            // Back to full size by doubling: the refused sighting may be among the next ones.
+            self.part_max = self.part_max.map(|part| part * 2).filter(|part| *part < BATCH_SIGHTINGS_MAX);
+        }
+    }
+
+    /// Forgets the submission under way; its number was not used.
+    pub(super) fn drop_sealed(&mut self, sequence: u64) {
+        if self.sealed.as_ref().is_some_and(|s| s.sequence() == sequence) {
+            self.sealed = None;
+            self.next = Some(sequence);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Salt, Sighting};
+
+    fn opening(n: u8) -> Opening {
+        let json = format!(
+            r#"{{"observable":"8.8.4.{n}","behaviour":"scan","first":"2026-01-01T00:00:00Z","last":"2026-01-01T00:00:01Z",
+            "sensor":"ids","grade":"handshake","handling":{{"tlp":"green"}}}}"#
+        );
+        Opening::seal(Salt([n; 16]), &Sighting::parse(&json).unwrap())
+    }
+
+    fn sealed(outbox: &Outbox) -> Option<Sealed> {
+        let key = SigningKey::from_seed(&[5; 32]);
+        outbox.next_sealed(&"telecom".parse().unwrap(), &key, "2026-01-01T00:00:02Z".parse().unwrap())
+    }
+
+    fn with(count: u8) -> Outbox {
+        Outbox { sightings: (0..count).map(opening).collect(), next: Some(7), ..Outbox::default() }
+    }
+
+    #[test]
+    fn a_sealed_batch_is_rebuilt_from_its_record_and_verifies() {
+        let mut outbox = with(3);
+        outbox.seal(sealed(&outbox).unwrap());
+        let Some(Submission::Sightings(batch)) = &outbox.sealed else { panic!("no batch") };
+        let key = SigningKey::from_seed(&[5; 32]).public();
+        assert_eq!((batch.verify(&key).unwrap().len(), batch.header.sequence), (3, 7));
+        assert_eq!((outbox.next, outbox.sightings.len()), (Some(8), 0));
+    }
+
+    #[test]
+    fn one_submission_is_under_way_at_a_time_and_none_without_a_number() {
+        let mut outbox = with(3);
+        outbox.seal(sealed(&outbox).unwrap());
+        outbox.sightings.push_back(opening(9));
+        assert!(sealed(&outbox).is_none());
+        outbox.acknowledge(6);
+        assert!(outbox.sealed.is_some(), "another number acknowledges nothing");
+        outbox.acknowledge(7);
+        assert!(sealed(&outbox).is_some());
+        outbox.next = None;
+        assert!(sealed(&outbox).is_none());
+    }
+
+    #[test]
+    fn a_refused_batch_is_narrowed_down_and_nothing_else_is_lost() {
+        let mut outbox = with(4);
+        outbox.seal(sealed(&outbox).unwrap());
+        outbox.unseal(2);
+        assert_eq!((outbox.next, outbox.sightings.len()), (Some(7), 4));
+        outbox.seal(sealed(&outbox).unwrap());
+        assert_eq!(outbox.sealed.as_ref().unwrap().len(), 2);
+        outbox.unseal(1);
+        outbox.seal(sealed(&outbox).unwrap());
+        outbox.drop_sealed(7);
+        assert_eq!((outbox.next, outbox.sightings.len()), (Some(7), 3));
+    }
+
+    #[test]
+    fn when_it_fills_up_what_is_easiest_to_forge_is_refused_first() {
+        let outbox = with(75);
+        assert_eq!(outbox.admit(Grade::Spoofable, 1, 100).unwrap_err().rule, Rule::QuotaExceeded);
+        assert!(outbox.admit(Grade::Handshake, 10, 100).is_ok());
+        assert!(outbox.admit(Grade::Handshake, 11, 100).is_err());
+        assert!(outbox.admit(Grade::Payload, 25, 100).is_ok());
+        assert!(outbox.admit(Grade::Analyst, 26, 100).is_err());
+    }
+}

@@ -1,0 +1,337 @@
+//! What the hub asks for, and what is accepted of it. Nothing is taken on the hub's word.
+
+use super::state::{Decision, Ending, Held, Lineage};
+use super::{AlarmKind, Core, Output, Record};
+use decide::{AllowList, Answer, Context};
+use model::{
+    FindingId, Measure, Mitigation, MitigationId, MitigationState, PlanPart, Receipt, Refusal, Rule, Span,
+    StreamMessage, Timestamp, Withdrawal,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Generations are remembered this much longer than anything of their lineage lasts.
+const LINEAGE_MARGIN: Span = Span::days(7);
+/// Most lineages that are remembered; beyond it new ones are refused, since nobody could tell old from new.
+const LINEAGES_MAX: usize = 1_000_000;
+/// Most refused mitigations that are remembered to be refused only once.
+const REFUSED_MAX: usize = 100_000;
+/// So many withdrawals within a minute, and half of what was in force, are worth an alarm.
+const MASS_LEAST: usize = 10;
+
+/// Withdrawals of the last minute.
+#[derive(Debug, Default)]
+pub(super) struct Withdrawn {
+    recent: VecDeque<Timestamp>,
+}
+
+impl Core {
+    pub(super) fn on_message(&mut self, position: u64, message: StreamMessage) {
+        if let Some(message) = self.defer(position, message) {
+            self.take_in(position, message);
+        }
+    }
+
+    /// Deals with a message, and notes that everything before its position was dealt with: several may have one.
+    pub(super) fn take_in(&mut self, position: u64, message: StreamMessage) {
+        let before = position.checked_sub(1).filter(|before| self.state.position.is_none_or(|p| p < *before));
+        match message {
+            StreamMessage::Part(part) => self.on_part(&part),
+            StreamMessage::Withdraw(withdrawals) => self.on_withdrawals(&withdrawals),
+            StreamMessage::Finding(finding) => self.remember(*finding),
+            StreamMessage::Checkpoint(note) => self.on_checkpoint(&note),
+            StreamMessage::Charter { version } => self.on_charter_announced(version),
+        }
+        if before.is_some() {
+            self.persist(Record::Reached(before));
+        }
+    }
+
+    fn on_part(&mut self, part: &PlanPart) {
+        let (new, others): (Vec<usize>, Vec<usize>) = (0..part.items.len())
+            .partition(|i| part.items.get(*i).is_some_and(|item| item.mitigation.member == self.settings.member));
+        if !others.is_empty() {
+            let text =
+                format!("The hub sent {} mitigations of plan {} that are not ours.", others.len(), part.header.id());
+            self.counts.refusal(Rule::NotForUs);
+            self.alarm(AlarmKind::PartRefused, &text);
+        }
+        let new: Vec<usize> = new.into_iter().filter(|i| !self.is_known(&part.items[*i].mitigation)).collect();
+        if new.is_empty() {
+            return;
+        }
+        let verdicts = self.verdicts(part);
+        for i in new {
+            let mitigation = &part.items[i].mitigation;
+            let judged = verdicts.get(i).cloned().unwrap_or_else(|| Answer::Refuse(not_judged()));
+            match self.own_rules(mitigation, judged) {
+                Answer::Accept => self.accept(part, mitigation, None),
+                Answer::Ask { why: reason } => self.accept(part, mitigation, Some(reason)),
+                Answer::Refuse(refusal) => self.refuse_mitigation(mitigation, refusal),
+            }
+        }
+    }
+
+    /// A resend after a reconnect changes nothing.
+    fn is_known(&self, mitigation: &Mitigation) -> bool {
+        let id = mitigation.id();
+        let last = self.state.lineages.get(&mitigation.finding).and_then(|lineage| lineage.mitigation);
+        last == Some(id) || self.state.held.contains_key(&id) || self.refused.contains(&id)
+    }
+
+    fn verdicts(&self, part: &PlanPart) -> Vec<Answer> {
+        let refuse = |refusal: &Refusal| vec![Answer::Refuse(refusal.clone()); part.items.len()];
+        let Some((charter, guards)) = self.law.as_ref().and_then(|law| Some((&law.charter, law.guards.as_ref()?)))
+        else {
+            return refuse(&Refusal::new(
+                Rule::CharterUnsigned,
+                "no charter and guard lists yet",
+                "the pinned charter",
+            ));
+        };
+        if let Some(forked) = &self.state.forked {
+            let limit = "nothing new until a person has looked: epimachia agent history show";
+            return refuse(&Refusal::new(Rule::HistoryForked, &forked.fault, limit));
+        }
+        if let Some(killed) = &self.state.killed {
+            let limit = "nothing until it is turned off: epimachia agent resume";
+            return refuse(&Refusal::new(Rule::StandingOrder, format_args!("kill switch: {}", killed.reason), limit));
+        }
+        let findings = part.items.iter().map(|item| item.mitigation.finding);
+        let generation = |finding| Some((finding, self.state.lineages.get(&finding)?.generation));
+        let generations: BTreeMap<FindingId, u64> = findings.filter_map(generation).collect();
+        let points = |measure: &Measure| self.settings.points_for(&*self.router, measure);
+        let context = Context {
+            member: &self.settings.member,
+            charter,
+            guards,
+            orders: &self.settings.orders,
+            allow: &self.allow,
+            generations: &generations,
+            in_force: self.by_finding.len(),
+            points: &points,
+            now: self.now,
+        };
+        decide::judge(part, &context).into_iter().map(|judgement| judgement.answer).collect()
+    }
+
+    /// The agent's own rules, which no judgement can overrule: generations, the allow-list, persons, limits.
+    fn own_rules(&self, mitigation: &Mitigation, judged: Answer) -> Answer {
+        if let Answer::Refuse(_) = judged {
+            return judged;
+        }
+        let lineage = self.state.lineages.get(&mitigation.finding);
+        if let Some(lineage) = lineage.filter(|lineage| mitigation.generation <= lineage.generation) {
+            let limit = format!("above {} for {}", lineage.generation, mitigation.finding);
+            return Answer::Refuse(Refusal::new(Rule::OldGeneration, mitigation.generation, limit));
+        }
+        if mitigation.expires <= self.now {
+            let limit = format!("an end after {}", self.now);
+            return Answer::Refuse(Refusal::new(Rule::ExpiryRequired, mitigation.expires, limit));
+        }
+        if let Some(refusal) = self.allowed(mitigation).or_else(|| self.no_room(lineage)) {
+            return Answer::Refuse(refusal);
+        }
+        if self.settings.points_for(&*self.router, &mitigation.measure).is_empty() {
+            let limit = "a measure that one of this member's enforcement points can carry out";
+            return Answer::Refuse(Refusal::new(Rule::CapabilityMissing, &mitigation.measure, limit));
+        }
+        self.decided(mitigation, lineage, judged)
+    }
+
+    fn no_room(&self, lineage: Option<&Lineage>) -> Option<Refusal> {
+        let held_max = self.charter().map_or(0, |charter| charter.limits.in_force_per_member_max) as usize;
+        // A renewal is held beside what it replaces for a moment.
+        let held = self.by_finding.len();
+        if lineage.is_none() && (held >= held_max || self.state.lineages.len() >= LINEAGES_MAX) {
+            let limit = format!("{held_max} in force for one member");
+            return Some(Refusal::new(Rule::BlastRadius, format_args!("{held} in force"), limit));
+        }
+        None
+    }
+
+    fn decided(&self, mitigation: &Mitigation, lineage: Option<&Lineage>, judged: Answer) -> Answer {
+        match lineage.and_then(|lineage| lineage.decision.as_ref()) {
+            Some(Decision::Refused { until, reason }) if self.now < *until => {
+                let limit = format!("nothing of {} before {until}: {reason}", mitigation.finding);
+                Answer::Refuse(Refusal::new(Rule::StandingOrder, &mitigation.observable, limit))
+            }
+            Some(Decision::Accepted { measure, until }) if self.now < *until && *measure == mitigation.measure => {
+                Answer::Accept
+            }
+            _ => judged,
+        }
+    }
+
+    fn accept(&mut self, part: &PlanPart, mitigation: &Mitigation, asks: Option<String>) {
+        let id = mitigation.id();
+        let before = self.state.lineages.get(&mitigation.finding).cloned();
+        let keep = before.as_ref().map_or(Timestamp::MIN, |lineage| lineage.until);
+        let lineage = Lineage {
+            generation: mitigation.generation,
+            mitigation: Some(id),
+            decision: before.and_then(|lineage| lineage.decision),
+            until: keep.max(mitigation.expires.plus(LINEAGE_MARGIN)),
+        };
+        self.persist(Record::Lineage(mitigation.finding, Some(lineage)));
+        let points = self.settings.points_for(&*self.router, &mitigation.measure);
+        self.hold(Held {
+            mitigation: mitigation.clone(),
+            plan: part.header.id(),
+            state: MitigationState::Due,
+            since: self.now,
+            asks: asks.clone(),
+            ending: None,
+            points,
+            evidence: String::new(),
+            packets: None,
+            bytes: None,
+        });
+        match asks {
+            None => self.put_in_force(&id),
+            Some(reason) => self.ask_person(&id, mitigation, &reason),
+        }
+    }
+
+    fn ask_person(&mut self, id: &MitigationId, mitigation: &Mitigation, reason: &str) {
+        // What waited before is answered by asking about the newer one.
+        for other in self.of_lineage(&mitigation.finding, id) {
+            if self.state.held.get(&other).is_some_and(|held| held.asks.is_some()) {
+                self.end(&other, MitigationState::Withdrawn, format!("renewed by {id}"), None);
+            }
+        }
+        self.report_due(id, reason);
+        let text = format!(
+            "{id} waits for a person: {} ({reason}). To decide: epimachia mitigation accept {id}, or refuse {id}",
+            mitigation.measure
+        );
+        self.alarm(AlarmKind::PersonWanted, &text);
+    }
+
+    fn report_due(&mut self, id: &MitigationId, reason: &str) {
+        let evidence = super::short(&format!("waits for a person: {reason}"));
+        let receipt = Receipt { evidence, ..receipt(*id, MitigationState::Due, self.now) };
+        self.persist(Record::Receipt(Box::new(receipt)));
+    }
+
+    fn refuse_mitigation(&mut self, mitigation: &Mitigation, refusal: Refusal) {
+        let id = mitigation.id();
+        if self.refused.len() >= REFUSED_MAX {
+            self.refused.clear();
+        }
+        self.refused.insert(id);
+        self.counts.refusal(refusal.rule);
+        self.counts.state(MitigationState::Refused);
+        let text = format!("Refused {id} ({}): {refusal}", mitigation.measure);
+        let receipt = Receipt { refusal: Some(refusal), ..receipt(id, MitigationState::Refused, self.now) };
+        self.persist(Record::Receipt(Box::new(receipt)));
+        self.alarm(AlarmKind::PartRefused, &text);
+    }
+
+    /// The newer one is in force: what it follows may go.
+    pub(super) fn retire_predecessors(&mut self, id: &MitigationId) {
+        let Some(held) = self.state.held.get(id) else { return };
+        let (finding, generation) = (held.mitigation.finding, held.mitigation.generation);
+        for other in self.of_lineage(&finding, id) {
+            if self.state.held.get(&other).is_some_and(|o| o.mitigation.generation < generation) {
+                self.end(&other, MitigationState::Withdrawn, format!("renewed by {id}"), None);
+            }
+        }
+    }
+
+    fn of_lineage(&self, finding: &FindingId, but: &MitigationId) -> Vec<MitigationId> {
+        let ids = self.by_finding.get(finding).into_iter().flatten();
+        ids.filter(|id| *id != but).copied().collect()
+    }
+
+    pub(super) fn on_withdrawals(&mut self, withdrawals: &[Withdrawal]) {
+        let before = self.state.held.len();
+        let mut ended = 0;
+        let ours = |withdrawal: &&Withdrawal| withdrawal.member == self.settings.member;
+        let ours: Vec<&Withdrawal> = withdrawals.iter().filter(ours).collect();
+        for withdrawal in ours {
+            let ids: Vec<MitigationId> =
+                self.by_finding.get(&withdrawal.finding).into_iter().flatten().copied().collect();
+            for id in ids {
+                let reason = format!("withdrawn by the alliance: {}", model::parse::printable(&withdrawal.reason));
+                ended += usize::from(self.end(&id, MitigationState::Withdrawn, reason, None));
+            }
+        }
+        self.notice_mass(before, ended);
+    }
+
+    /// Whoever can forge withdrawals can end every protection: that is obeyed, and not unnoticed.
+    fn notice_mass(&mut self, before: usize, ended: usize) {
+        let minute_ago = self.now.minus(Span::minutes(1));
+        self.withdrawn.recent.retain(|at| *at > minute_ago);
+        self.withdrawn.recent.extend(std::iter::repeat_n(self.now, ended));
+        let recent = self.withdrawn.recent.len();
+        if ended > 0 && recent >= MASS_LEAST && 2 * recent >= before {
+            let text = format!(
+                "The hub withdrew {recent} mitigations within a minute, of {before} held. They are lifted. If that was \
+                 not the alliance's decision, ask the secretariat: epimachia journal show"
+            );
+            self.alarm(AlarmKind::MassWithdrawal, &text);
+        }
+    }
+
+    /// Begins to end a mitigation; false if it is not held or ends already.
+    pub(super) fn end(
+        &mut self,
+        id: &MitigationId,
+        state: MitigationState,
+        reason: String,
+        refusal: Option<Refusal>,
+    ) -> bool {
+        if self.state.held.get(id).is_none_or(|held| held.ending.is_some()) {
+            return false;
+        }
+        let since = self.now;
+        self.change(id, |held| held.ending = Some(Ending { state, reason, since, refusal }));
+        self.take_out(id);
+        true
+    }
+
+    /// Ends what is over, and forgets lineages of which nothing can come back.
+    pub(super) fn expire(&mut self) {
+        while self.expiries.first().is_some_and(|(at, _)| *at <= self.now) {
+            let Some((at, id)) = self.expiries.pop_first() else { break };
+            self.end(&id, MitigationState::Expired, format!("ended at {at}"), None);
+        }
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    /// Forgets lineages whose time is over; called on patrol.
+    pub(super) fn forget_lineages(&mut self) {
+        let over = self.state.lineages.iter().filter(|(_, lineage)| lineage.until <= self.now);
+        let over: Vec<FindingId> = over.map(|(finding, _)| *finding).collect();
+        over.into_iter().for_each(|finding| self.persist(Record::Lineage(finding, None)));
+    }
+
+    /// Reads the allow-list anew, after it was changed.
+    pub(super) fn read_allow_list(&mut self) {
+        self.allow = AllowList::new(self.settings.allow.iter().chain(self.state.allow.keys()));
+    }
+
+    pub(super) fn allowed(&self, mitigation: &Mitigation) -> Option<Refusal> {
+        let target = mitigation.measure.target().observable();
+        let covered = self.allow.covers(&target) || self.allow.covers(&mitigation.observable);
+        covered.then(|| Refusal::new(Rule::OwnAllowList, target, "nothing that overlaps this member's allow-list"))
+    }
+
+    /// Reconnects from what is surely dealt with.
+    pub(super) fn reconnect(&mut self) {
+        self.out.push(Output::Reconnect { after: self.state.position });
+    }
+}
+
+fn receipt(mitigation: MitigationId, state: MitigationState, at: Timestamp) -> Receipt {
+    let (evidence, refusal) = (String::new(), None);
+    Receipt { mitigation, state, point: None, at, evidence, packets: None, bytes: None, refusal }
+}
+
+fn not_judged() -> Refusal {
+    Refusal::new(Rule::Malformed, "an item without a verdict", "one verdict for each item")
+}

@@ -1,0 +1,467 @@
+//! How mitigations come into force, are read back, put back and taken out, at each enforcement point.
+
+use super::exchange::Outcome;
+use super::places::{Place, Stage};
+use super::state::Held;
+use super::{AlarmKind, Core, Order, Output, Trouble};
+use act::{Effect, Presence, Protection, Seen};
+use model::{MitigationId, MitigationState, PointName, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The kernel may end a protection this much before we do; that is no fault.
+const EARLY_MAX: model::Span = model::Span::seconds(2);
+/// Patrols in a row that a point may leave unanswered before somebody is told.
+const UNANSWERED_MAX: u32 = 3;
+/// When a point that owes an answer about everything is ordered again.
+const WHOLE_AGAIN: model::Span = model::Span::seconds(30);
+/// Orders are given in this sequence: nothing is taken out before what replaces it was put in.
+const SEQUENCE: [Order; 5] = [Order::LiftAll, Order::Replace, Order::Apply, Order::Withdraw, Order::ReadBack];
+
+/// When what is read back next.
+#[derive(Debug, Default)]
+pub(super) struct Patrol {
+    next: Option<Timestamp>,
+    /// Points that owe an answer, and how many patrols they have left unanswered.
+    asked: BTreeMap<PointName, u32>,
+    /// Points that are still to replace or lift everything, and when that is ordered again.
+    whole: BTreeMap<PointName, (Order, Timestamp)>,
+}
+
+impl Patrol {
+    /// No answer to this order is waited for any more.
+    pub fn whole_done(&mut self, order: Order) {
+        self.whole.retain(|_, (awaited, _)| *awaited != order);
+    }
+}
+
+impl Core {
+    /// After a start nothing is believed: everything wanted is ordered as the whole, and read back.
+    pub(super) fn restart_points(&mut self) {
+        self.places.clear();
+        self.patrol = Patrol { next: Some(self.now.plus(self.settings.patrol)), ..Patrol::default() };
+        let known: BTreeSet<PointName> = self.settings.points.iter().map(|p| p.name.clone()).collect();
+        self.report_missing(&known);
+        let held: Vec<(MitigationId, Held)> = self.state.held.iter().map(|(id, h)| (*id, h.clone())).collect();
+        let whole = if self.state.killed.is_some() { Order::LiftAll } else { Order::Replace };
+        known.iter().for_each(|point| self.order_whole(point, whole));
+        for (id, held) in held {
+            self.changed.insert(id);
+            if held.ending.is_some() {
+                held.points.intersection(&known).for_each(|point| self.order(&id, point, Order::Withdraw));
+            } else if held.is_wanted() {
+                let points = self.settings.points_for(&*self.router, &held.mitigation.measure);
+                points.iter().for_each(|point| self.enter(&id, point, Order::Replace));
+                if points != held.points {
+                    self.change(&id, |held| held.points = points);
+                }
+            }
+        }
+    }
+
+    fn report_missing(&mut self, known: &BTreeSet<PointName>) {
+        let named: BTreeSet<PointName> = self.state.held.values().flat_map(|held| held.points.clone()).collect();
+        for point in named.difference(known) {
+            let text = format!(
+                "Point {point} is not configured any more. What it still enforces ends by its own expiry; to end it \
+                 now, configure the point again and lift it."
+            );
+            self.alarm(AlarmKind::PointMissing, &text);
+        }
+    }
+
+    /// Brings a mitigation into force at all its points.
+    pub(super) fn put_in_force(&mut self, id: &MitigationId) {
+        let points = self.state.held.get(id).map(|held| held.points.clone()).unwrap_or_default();
+        points.iter().for_each(|point| self.enter(id, point, Order::Apply));
+    }
+
+    /// Orders a protection into force at one point, or notes that the kill switch keeps it out.
+    fn enter(&mut self, id: &MitigationId, point: &PointName, order: Order) {
+        match self.state.killed.is_some() {
+            true => self.stage(id, point, Stage::Suspended, ""),
+            false => self.order(id, point, order),
+        }
+    }
+
+    /// Takes a mitigation out of force wherever it may be.
+    pub(super) fn take_out(&mut self, id: &MitigationId) {
+        let places: Vec<(PointName, Stage)> = self.places.of(id).map(|(p, place)| (p.clone(), place.stage)).collect();
+        for (point, stage) in places {
+            if stage.may_be_in_force() {
+                self.order(id, &point, Order::Withdraw);
+            }
+        }
+        self.changed.insert(*id);
+    }
+
+    fn order(&mut self, id: &MitigationId, point: &PointName, order: Order) {
+        let stage = match order {
+            Order::Apply | Order::Replace => Stage::Ordered,
+            Order::Withdraw => Stage::Lifting,
+            Order::ReadBack | Order::LiftAll => return self.ask(id, point, order),
+        };
+        let attempts = self.places.at(id, point).map_or(0, |place| place.attempts);
+        let evidence = self.places.at(id, point).map(|place| place.evidence.clone()).unwrap_or_default();
+        self.places.set(*id, point, Place { attempts, evidence, ..Place::new(stage, self.now) });
+        self.ask(id, point, order);
+    }
+
+    fn ask(&mut self, id: &MitigationId, point: &PointName, order: Order) {
+        self.orders.entry((point.clone(), order)).or_default().insert(*id);
+    }
+
+    fn stage(&mut self, id: &MitigationId, point: &PointName, stage: Stage, evidence: &str) {
+        self.places.set(*id, point, Place { evidence: super::short(evidence), ..Place::new(stage, self.now) });
+        self.changed.insert(*id);
+    }
+
+    /// The same stage once more, later.
+    fn again(&mut self, id: &MitigationId, point: &PointName, stage: Stage, evidence: &str) {
+        let before = self.places.at(id, point).cloned().unwrap_or_else(|| Place::new(stage, self.now));
+        let since = if before.stage == stage { before.since } else { self.now };
+        let mut place = Place { stage, since, evidence: super::short(evidence), ..before };
+        place.wakes = Some(place.again(self.now));
+        place.attempts = place.attempts.saturating_add(1);
+        self.places.set(*id, point, place);
+        self.changed.insert(*id);
+    }
+
+    pub(super) fn on_point_done(&mut self, point: &PointName, order: Order, asked: &[MitigationId], outcome: &Outcome) {
+        if matches!(order, Order::Replace | Order::LiftAll) {
+            self.on_whole_done(point, order, outcome.as_ref().err());
+        }
+        for id in asked {
+            let trouble = match outcome {
+                Ok(exceptions) => exceptions.iter().find(|(other, _)| other == id).map(|(_, trouble)| trouble),
+                Err(trouble) => Some(trouble),
+            };
+            match order {
+                Order::Apply | Order::Replace => self.on_applied(id, point, trouble),
+                Order::Withdraw => self.on_withdrawn(id, point, trouble),
+                Order::ReadBack | Order::LiftAll => {}
+            }
+        }
+    }
+
+    fn on_applied(&mut self, id: &MitigationId, point: &PointName, trouble: Option<&Trouble>) {
+        // Ordered out meanwhile: that answer is still to come.
+        if self.places.at(id, point).is_none_or(|place| place.stage != Stage::Ordered) {
+            return;
+        }
+        match trouble {
+            None => {
+                self.stage(id, point, Stage::Settling, "");
+                self.ask(id, point, Order::ReadBack);
+            }
+            Some(Trouble::Refused(refusal)) => self.stage(id, point, Stage::Barred, &refusal.to_string()),
+            Some(Trouble::Failed(text)) => {
+                self.again(id, point, Stage::Failed, text);
+                let text = format!("Point {point} does not apply {id}: {text}. It is tried again.");
+                self.alarm(AlarmKind::PointFailed, &text);
+            }
+        }
+    }
+
+    fn on_withdrawn(&mut self, id: &MitigationId, point: &PointName, trouble: Option<&Trouble>) {
+        if self.places.at(id, point).is_none_or(|place| place.stage != Stage::Lifting) {
+            return;
+        }
+        match trouble {
+            None if !self.others_at(id, point).is_empty() => self.stage(id, point, Stage::Lifted, ""),
+            None => {
+                self.stage(id, point, Stage::Checking, "");
+                self.ask(id, point, Order::ReadBack);
+            }
+            Some(trouble) => {
+                self.again(id, point, Stage::Lifting, &trouble.to_string());
+                let text = format!("Point {point} does not lift {id}: {trouble}. It is tried again.");
+                self.alarm(AlarmKind::StillEnforced, &text);
+            }
+        }
+    }
+
+    fn on_whole_done(&mut self, point: &PointName, order: Order, trouble: Option<&Trouble>) {
+        let Some(trouble) = trouble else {
+            if self.patrol.whole.get(point).is_some_and(|(awaited, _)| *awaited == order) {
+                self.patrol.whole.remove(point);
+            }
+            self.changed.extend(self.places.where_stage(point, |stage| stage == Stage::Suspended));
+            return;
+        };
+        let text = match order {
+            Order::LiftAll => format!("Point {point} does not lift everything: {trouble}. It is tried again."),
+            _ => format!("Point {point} may still enforce what has ended: {trouble}. It is tried again."),
+        };
+        self.alarm(AlarmKind::StillEnforced, &text);
+    }
+
+    pub(super) fn on_read_back(
+        &mut self,
+        point: &PointName,
+        asked: &[MitigationId],
+        answer: Result<Vec<(Seen, Effect)>, Trouble>,
+    ) {
+        match answer {
+            Ok(seen) => {
+                self.patrol.asked.remove(point);
+                seen.iter().for_each(|(seen, effect)| self.on_seen(point, seen, effect));
+            }
+            Err(trouble) => self.on_unanswered(point, asked, &trouble),
+        }
+    }
+
+    fn on_unanswered(&mut self, point: &PointName, asked: &[MitigationId], trouble: &Trouble) {
+        let unanswered = self.patrol.asked.entry(point.clone()).or_default();
+        *unanswered = unanswered.saturating_add(1);
+        if *unanswered >= UNANSWERED_MAX {
+            let text = format!("Point {point} cannot be read back: {trouble}. Nobody knows what it enforces.");
+            self.alarm(AlarmKind::PointFailed, &text);
+        }
+        for id in asked {
+            let stage = self.places.at(id, point).map(|place| place.stage);
+            if let Some(stage @ (Stage::Settling | Stage::Checking)) = stage {
+                self.again(id, point, stage, &trouble.to_string());
+            }
+        }
+    }
+
+    fn on_seen(&mut self, point: &PointName, seen: &Seen, effect: &Effect) {
+        let (id, stage) = (&seen.mitigation, self.places.at(&seen.mitigation, point).map(|place| place.stage));
+        self.count(id, effect);
+        match (stage, seen.presence) {
+            (Some(Stage::Settling), Presence::Enforced) => self.stage(id, point, Stage::Enforced, &seen.evidence),
+            (Some(Stage::Settling), Presence::Unknown) => self.stage(id, point, Stage::Shown, &seen.evidence),
+            (Some(Stage::Settling), Presence::Absent) => self.not_yet(id, point, &seen.evidence),
+            (Some(Stage::Shown), Presence::Enforced) => self.stage(id, point, Stage::Enforced, &seen.evidence),
+            (Some(Stage::Enforced | Stage::Shown), Presence::Absent) => self.missing(id, point, &seen.evidence),
+            (Some(Stage::Checking), Presence::Enforced) => self.still_there(id, point, &seen.evidence),
+            (Some(Stage::Checking), _) => self.stage(id, point, Stage::Lifted, &seen.evidence),
+            _ => {}
+        }
+    }
+
+    /// Applied, and not to be seen yet: a resolver needs a moment to fetch its zone.
+    fn not_yet(&mut self, id: &MitigationId, point: &PointName, evidence: &str) {
+        let since = self.places.at(id, point).map_or(self.now, |place| place.since);
+        if self.now.since(since) < self.settings.settle {
+            return self.again(id, point, Stage::Settling, evidence);
+        }
+        self.again(id, point, Stage::Failed, evidence);
+        self.alarm(AlarmKind::PointFailed, &format!("Point {point} took {id} but does not enforce it: {evidence}"));
+    }
+
+    /// In force a moment ago, and now gone: somebody else took it away.
+    fn missing(&mut self, id: &MitigationId, point: &PointName, evidence: &str) {
+        let Some(held) = self.state.held.get(id) else { return };
+        if held.mitigation.expires.since(self.now) <= EARLY_MAX {
+            return;
+        }
+        let text =
+            format!("{id} ({}) is gone from point {point}: {evidence}. It is put back.", held.mitigation.measure);
+        self.stage(id, point, Stage::Failed, evidence);
+        self.settle();
+        self.order(id, point, Order::Apply);
+        self.alarm(AlarmKind::RuleMissing, &text);
+    }
+
+    /// The watchdog of expiry: taken out, and still read back.
+    fn still_there(&mut self, id: &MitigationId, point: &PointName, evidence: &str) {
+        let since = self.places.at(id, point).map_or(self.now, |place| place.since);
+        if self.now.since(since) < self.settings.settle {
+            return self.again(id, point, Stage::Checking, evidence);
+        }
+        self.again(id, point, Stage::Lifting, evidence);
+        let text = format!("{id} has ended and point {point} still enforces it: {evidence}. It is lifted again.");
+        self.alarm(AlarmKind::StillEnforced, &text);
+    }
+
+    /// Counters go into what is held without being written down: the next change takes them along.
+    fn count(&mut self, id: &MitigationId, effect: &Effect) {
+        if let Some(held) = self.state.held.get_mut(id) {
+            held.packets = effect.packets.or(held.packets).max(held.packets);
+            held.bytes = effect.bytes.or(held.bytes).max(held.bytes);
+        }
+    }
+
+    /// Whoever waited long enough is tried again, and the patrol goes round.
+    pub(super) fn retry(&mut self) {
+        for (id, point) in self.places.take_awake(self.now) {
+            match self.places.at(&id, &point).map(|place| place.stage) {
+                Some(Stage::Failed) => self.order(&id, &point, Order::Apply),
+                Some(Stage::Lifting) => self.order(&id, &point, Order::Withdraw),
+                Some(Stage::Settling | Stage::Checking) => self.ask(&id, &point, Order::ReadBack),
+                _ => {}
+            }
+        }
+        let due = self.patrol.whole.iter().filter(|(_, (_, at))| *at <= self.now);
+        let again: Vec<(PointName, Order)> = due.map(|(point, (order, _))| (point.clone(), *order)).collect();
+        again.iter().for_each(|(point, order)| self.order_whole(point, *order));
+        if self.patrol.next.is_some_and(|at| at <= self.now) {
+            self.patrol.next = Some(self.now.plus(self.settings.patrol));
+            self.go_round();
+            self.forget_lineages();
+        }
+    }
+
+    fn go_round(&mut self) {
+        let points: Vec<PointName> = self.settings.points.iter().map(|point| point.name.clone()).collect();
+        for point in points {
+            for id in self.places.where_stage(&point, Stage::is_patrolled) {
+                self.ask(&id, &point, Order::ReadBack);
+            }
+        }
+    }
+
+    pub(super) fn patrol_at(&self) -> Option<Timestamp> {
+        self.patrol.next.into_iter().chain(self.patrol.whole.values().map(|(_, at)| *at)).min()
+    }
+
+    /// Orders a point to have exactly what is wanted, or nothing, in force; again and again until it says so.
+    fn order_whole(&mut self, point: &PointName, order: Order) {
+        let wanted = match order {
+            Order::Replace => self.places.where_stage(point, Stage::may_be_in_force),
+            _ => Vec::new(),
+        };
+        self.orders.entry((point.clone(), order)).or_default().extend(wanted);
+        self.patrol.whole.insert(point.clone(), (order, self.now.plus(WHOLE_AGAIN)));
+    }
+
+    /// Everything wanted is out of force until the kill switch is turned off.
+    pub(super) fn suspend(&mut self) {
+        let points: Vec<PointName> = self.settings.points.iter().map(|point| point.name.clone()).collect();
+        self.orders.retain(|(_, order), _| !matches!(order, Order::Apply | Order::Replace));
+        for point in points {
+            for id in self.places.where_stage(&point, Stage::may_be_in_force) {
+                self.stage(&id, &point, Stage::Suspended, "");
+            }
+            self.order_whole(&point, Order::LiftAll);
+        }
+    }
+
+    /// Looks at everything that changed, and reports what became of it.
+    pub(super) fn settle(&mut self) {
+        while let Some(id) = self.changed.pop_first() {
+            let Some(held) = self.state.held.get(&id) else { continue };
+            match &held.ending {
+                Some(ending) => {
+                    let out = self.places.of(&id).all(|(_, place)| place.stage.is_out());
+                    let (state, reason) = (ending.state, ending.reason.clone());
+                    if out {
+                        self.finish(&id, state, &reason);
+                    }
+                }
+                None if held.asks.is_none() => self.look_at(&id),
+                None => {}
+            }
+        }
+    }
+
+    fn finish(&mut self, id: &MitigationId, state: MitigationState, reason: &str) {
+        let point = self.places.of(id).next().map(|(point, _)| point.clone());
+        let may = self.state.held.get(id).is_some_and(|held| held.state.may_become(state));
+        // What was in force once cannot have been refused: it was withdrawn.
+        let state = if may { state } else { MitigationState::Withdrawn };
+        self.become_state(id, state, point, reason);
+    }
+
+    fn look_at(&mut self, id: &MitigationId) {
+        let places: Vec<(PointName, Stage, String)> =
+            self.places.of(id).map(|(p, place)| (p.clone(), place.stage, place.evidence.clone())).collect();
+        let (barred, able): (Vec<_>, Vec<_>) = places.into_iter().partition(|(_, stage, _)| *stage == Stage::Barred);
+        if able.is_empty() {
+            if let Some((_, _, reason)) = barred.into_iter().next() {
+                self.end(id, MitigationState::Refused, reason, None);
+            }
+            return;
+        }
+        let find = |stage: fn(Stage) -> bool| able.iter().find(|(_, s, _)| stage(*s)).cloned();
+        if self.state.killed.is_some() {
+            if able.iter().any(|(point, _, _)| self.patrol.whole.contains_key(point)) {
+                return;
+            }
+            return self.become_state(id, MitigationState::Failed, None, "suspended by this member's kill switch");
+        }
+        let (state, shown) = if let Some(failed) = find(|s| s == Stage::Failed) {
+            (MitigationState::Failed, failed)
+        } else if find(|s| matches!(s, Stage::Ordered | Stage::Suspended)).is_some() {
+            return;
+        } else if let Some(settling) = find(|s| matches!(s, Stage::Settling | Stage::Shown)) {
+            (MitigationState::Applied, settling)
+        } else if let Some(enforced) = find(|s| s == Stage::Enforced) {
+            (MitigationState::Verified, enforced)
+        } else {
+            return;
+        };
+        self.reached(id, state, shown);
+    }
+
+    fn reached(&mut self, id: &MitigationId, state: MitigationState, (point, _, evidence): (PointName, Stage, String)) {
+        let Some(held) = self.state.held.get(id) else { return };
+        // A first read-back goes through `applied`; so does one that was failed and is put back.
+        let before = held.state;
+        if state == MitigationState::Verified && !before.may_become(state) {
+            self.become_state(id, MitigationState::Applied, Some(point.clone()), "");
+        }
+        if before != state {
+            self.become_state(id, state, Some(point), &evidence);
+        }
+        let in_force = match state {
+            MitigationState::Verified => true,
+            MitigationState::Applied => self.places.of(id).all(|(_, place)| place.stage != Stage::Settling),
+            _ => false,
+        };
+        if in_force {
+            self.retire_predecessors(id);
+        }
+    }
+
+    /// Gives the orders of this call, each point its own, in a sequence that leaves no gap.
+    pub(super) fn give_orders(&mut self) {
+        let mut orders = std::mem::take(&mut self.orders);
+        self.keep_shared(&mut orders);
+        for order in SEQUENCE {
+            for ((point, _), ids) in orders.iter().filter(|((_, o), _)| *o == order) {
+                let protection = |id: &MitigationId| self.state.held.get(id).map(|held| protection(*id, held));
+                let protections: Vec<Protection> = ids.iter().filter_map(protection).collect();
+                if !protections.is_empty() || matches!(order, Order::LiftAll | Order::Replace) {
+                    self.out.push(Output::Point { point: point.clone(), order, protections });
+                }
+            }
+        }
+    }
+
+    /// Several mitigations may share one target at one point, which then holds one object. Whenever that object is
+    /// written or removed, all that still want it are applied with it: the one that lasts longest holds it.
+    fn keep_shared(&self, orders: &mut BTreeMap<(PointName, Order), BTreeSet<MitigationId>>) {
+        let touched: Vec<(PointName, MitigationId)> = (orders.iter())
+            .filter(|((_, order), _)| matches!(order, Order::Apply | Order::Withdraw))
+            .flat_map(|((point, _), ids)| ids.iter().map(|id| (point.clone(), *id)))
+            .collect();
+        for (point, id) in touched {
+            let others = self.others_at(&id, &point);
+            if !others.is_empty() {
+                orders.entry((point, Order::Apply)).or_default().extend(others);
+            }
+        }
+    }
+
+    /// The other mitigations that want the same target at the same point.
+    fn others_at(&self, id: &MitigationId, point: &PointName) -> Vec<MitigationId> {
+        let Some(held) = self.state.held.get(id) else { return Vec::new() };
+        let siblings = self.by_target.get(held.mitigation.measure.target()).into_iter().flatten();
+        let wants = |other: &&MitigationId| {
+            let stage = self.places.at(other, point).map(|place| place.stage);
+            *other != id && stage.is_some_and(Stage::may_be_in_force)
+        };
+        siblings.filter(wants).copied().collect()
+    }
+}
+
+pub(super) fn protection(id: MitigationId, held: &Held) -> Protection {
+    Protection {
+        mitigation: id,
+        finding: held.mitigation.finding,
+        measure: held.mitigation.measure.clone(),
+        expires: held.mitigation.expires,
+    }
+}

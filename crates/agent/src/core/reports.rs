@@ -1,0 +1,166 @@
+//! What the hub is told: sightings and receipts, sealed into submissions one after the other.
+
+use super::outbox::Submission;
+use super::{AlarmKind, Core, Output, Record};
+use model::observable::bogon;
+use model::sighting::BATCH_SIGHTINGS_MAX;
+use model::{Grade, Observable, Opening, Refusal, Rule, Salt, Sighting, Span, Timestamp, Tlp};
+
+/// Submissions follow each other at least this far apart, unless there is a full one: the hub pays for each.
+const SEAL_EVERY: Span = Span::millis(20);
+/// A submission with as many does not wait.
+const SEAL_AT_ONCE: usize = 1_000;
+/// Most sightings in one input.
+const INPUT_SIGHTINGS_MAX: usize = BATCH_SIGHTINGS_MAX;
+
+/// When the next submission may be sealed.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    sealed_at: Option<Timestamp>,
+}
+
+impl Core {
+    pub(super) fn on_sightings(&mut self, sightings: Vec<(Salt, Sighting)>) {
+        if sightings.len() > INPUT_SIGHTINGS_MAX {
+            let limit = format!("{INPUT_SIGHTINGS_MAX} at once");
+            return self.refuse(Refusal::new(Rule::TooLarge, format_args!("{} sightings", sightings.len()), limit));
+        }
+        let (total, mut openings) = (sightings.len(), Vec::with_capacity(sightings.len()));
+        let mut refused = None;
+        for (salt, sighting) in sightings {
+            match self.admit(&sighting, openings.len()) {
+                Ok(()) => openings.push(Opening::seal(salt, &sighting)),
+                Err(refusal) => {
+                    self.counts.refusal(refusal.rule);
+                    refused = Some(refusal);
+                }
+            }
+        }
+        let accepted = openings.len();
+        self.counts.sightings(accepted, total - accepted);
+        if accepted > 0 {
+            self.persist(Record::Heard(openings));
+        }
+        if let Some(refusal) = refused.as_ref().filter(|refusal| refusal.rule == Rule::QuotaExceeded) {
+            self.alarm(AlarmKind::OutboxFull, &format!("Sightings are refused here: {refusal}. Is the hub reachable?"));
+        }
+        match refused {
+            Some(refusal) => self.out.push(Output::Refused(refusal)),
+            None => self.done(format!("{accepted} sightings wait for the hub")),
+        }
+    }
+
+    /// What the alliance would refuse is refused here already: some of it must not leave the house.
+    fn admit(&self, sighting: &Sighting, beside: usize) -> Result<(), Refusal> {
+        if sighting.handling.tlp == Tlp::Red {
+            return Err(Refusal::new(Rule::RedNotAccepted, &sighting.observable, "at most amber+strict"));
+        }
+        if let Observable::Address(address) = sighting.observable
+            && let Some(network) = bogon(address)
+        {
+            return Err(Refusal::new(Rule::BogonEvidence, format_args!("{address}: {network}"), "a public address"));
+        }
+        self.lawful(sighting)?;
+        self.state.outbox.admit(sighting.grade, beside + 1, self.settings.outbox_sightings_max)
+    }
+
+    fn lawful(&self, sighting: &Sighting) -> Result<(), Refusal> {
+        let Some(law) = &self.law else { return Ok(()) };
+        let limits = &law.charter.limits;
+        let (earliest, latest) = (self.now.minus(limits.skew_past_max), self.now.plus(limits.skew_future_max));
+        if sighting.last > latest || sighting.last < earliest {
+            let limit = format!("between {earliest} and {latest}");
+            return Err(Refusal::new(Rule::ClockSkew, sighting.last, limit));
+        }
+        let owner = law.guards.as_ref().and_then(|guards| guards.owner(&sighting.observable));
+        match owner == Some(&self.settings.member) && sighting.grade != Grade::Analyst {
+            true => Err(Refusal::new(Rule::OwnSpaceEvidence, &sighting.observable, "what is not this member's own")),
+            false => Ok(()),
+        }
+    }
+
+    /// Seals the next submission when its time has come.
+    pub(super) fn seal(&mut self) {
+        if self.seals_at().is_none_or(|at| at > self.now) {
+            return;
+        }
+        let sealed = self.state.outbox.next_sealed(&self.settings.member, &self.key, self.now);
+        let Some(sealed) = sealed else { return };
+        self.sending.sealed_at = Some(self.now);
+        self.persist(Record::Sealed(Box::new(sealed)));
+        self.send();
+    }
+
+    /// When the next submission is sealed; none while one is under way or nothing waits.
+    pub(super) fn seals_at(&self) -> Option<Timestamp> {
+        let outbox = &self.state.outbox;
+        let waiting = outbox.sightings.len() + outbox.receipts.len();
+        if outbox.sealed.is_some() || outbox.next.is_none() || waiting == 0 {
+            return None;
+        }
+        match self.sending.sealed_at {
+            Some(at) if waiting < SEAL_AT_ONCE => Some(at.plus(SEAL_EVERY).min(self.now.plus(SEAL_EVERY))),
+            _ => Some(self.now),
+        }
+    }
+
+    fn send(&mut self) {
+        if let Some(submission) = self.state.outbox.sealed.clone() {
+            self.out.push(Output::Send(submission));
+        }
+    }
+
+    pub(super) fn on_acknowledged(&mut self, sequence: u64) {
+        let sealed = self.state.outbox.sealed.as_ref().filter(|sealed| sealed.sequence() == sequence);
+        let Some((sightings, receipts)) = sealed.map(lengths) else { return };
+        self.counts.acknowledged(sightings, receipts);
+        self.persist(Record::Acknowledged(sequence));
+    }
+
+    /// The hub's count and ours are brought together. Numbers that somebody else used are not used again; what the hub
+    /// has lost is numbered anew.
+    pub(super) fn on_next_sequence(&mut self, expected: u64) {
+        let outbox = &self.state.outbox;
+        let Some(next) = outbox.next else {
+            return self.persist(Record::Sequence(expected));
+        };
+        let under_way = outbox.sealed.as_ref().map(Submission::sequence);
+        let fits = expected == next || under_way == Some(expected);
+        if !fits {
+            let text = format!(
+                "The hub expects submission {expected} from this member, this agent is at {}. Either two agents \
+                 use one key, or a state directory or the hub was restored from a backup. It goes on from {expected}.",
+                under_way.unwrap_or(next)
+            );
+            self.alarm(AlarmKind::SequenceTaken, &text);
+            if under_way.is_some() {
+                self.persist(Record::Unsealed(BATCH_SIGHTINGS_MAX));
+            }
+            return self.persist(Record::Sequence(expected));
+        }
+        // After a start the one under way is sent again; the hub knows it if it has it.
+        self.send();
+    }
+
+    /// The hub will never take this submission as it is. A batch is halved until the sighting at fault stands alone.
+    pub(super) fn on_submission_refused(&mut self, sequence: u64, refusal: &Refusal) {
+        let sealed = self.state.outbox.sealed.as_ref().filter(|sealed| sealed.sequence() == sequence);
+        let Some((kind, count)) = sealed.map(|sealed| (sealed.kind(), sealed.len())) else { return };
+        self.counts.refusal(refusal.rule);
+        if kind == "sightings" && count > 1 {
+            return self.persist(Record::Unsealed(count / 2));
+        }
+        self.alarm(
+            AlarmKind::SubmissionRefused,
+            &format!("The hub refused {count} {kind}: {refusal}. They are dropped."),
+        );
+        self.persist(Record::Dropped(sequence));
+    }
+}
+
+fn lengths(submission: &Submission) -> (usize, usize) {
+    match submission {
+        Submission::Sightings(_) => (submission.len(), 0),
+        Submission::Receipts(_) => (0, submission.len()),
+    }
+}

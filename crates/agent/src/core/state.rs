@@ -1,0 +1,243 @@
+//! What an agent must not forget: the durable state, and the records from which it is rebuilt.
+
+use super::outbox::{Outbox, Sealed};
+use charter::SignedCharter;
+use model::{
+    Digest, FindingId, Measure, Mitigation, MitigationId, MitigationState, Observable, Opening, PlanId, PointName,
+    Receipt, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that survives a restart. Changed by [`State::apply`] alone.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct State {
+    /// The latest time this agent has seen: expiry never waits for a clock that went back.
+    pub seen: Option<Timestamp>,
+    /// The stream's position up to which everything has been dealt with.
+    pub position: Option<u64>,
+    /// The charter in force, which followed from the pinned one.
+    pub charter: Option<SignedCharter>,
+    /// The last checkpoint that was consistent with the ones before it.
+    pub checkpoint: Option<Seen>,
+    /// Set when the hub showed a second history; only a person clears it.
+    pub forked: Option<Forked>,
+    /// Mitigations that are due, in force, or ending.
+    pub held: BTreeMap<MitigationId, Held>,
+    /// What was accepted last of each finding, and what persons said of it.
+    pub lineages: BTreeMap<FindingId, Lineage>,
+    /// The allow-list entries that persons added while the agent was running.
+    pub allow: BTreeMap<Observable, Allowed>,
+    /// Set while the kill switch is on.
+    pub killed: Option<Killed>,
+    /// What the hub has not acknowledged.
+    pub outbox: Outbox,
+}
+
+/// One change of the state, as it is written to disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Record {
+    /// All of it; written when the file is compacted.
+    Snapshot(Box<State>),
+    /// The time was at least this; a person may set it back.
+    Time(Timestamp),
+    /// Everything up to this position was dealt with; none: begin again with what is in force.
+    Reached(Option<u64>),
+    /// A charter was adopted.
+    Charter(Box<SignedCharter>),
+    /// A checkpoint was accepted.
+    Checkpoint(Seen),
+    /// A second history was seen, or a person has looked at it.
+    Forked(Option<Forked>),
+    /// A mitigation is held, or changed.
+    Held(Box<Held>),
+    /// A mitigation has ended.
+    Gone(MitigationId),
+    /// A lineage changed.
+    Lineage(FindingId, Option<Lineage>),
+    /// An allow-list entry was added or removed.
+    Allow(Observable, Option<Allowed>),
+    /// The kill switch was turned.
+    Killed(Option<Killed>),
+    /// A receipt waits to be sent.
+    Receipt(Box<Receipt>),
+    /// Sightings wait to be sent.
+    Heard(Vec<Opening>),
+    /// Waiting receipts or sightings became one signed submission.
+    Sealed(Box<Sealed>),
+    /// The sealed submission goes back to what waits, to be sealed again in parts of at most this many.
+    Unsealed(usize),
+    /// The sealed submission is with the hub, durably.
+    Acknowledged(u64),
+    /// The sealed submission was refused for good, and is dropped.
+    Dropped(u64),
+    /// The number of the next submission.
+    Sequence(u64),
+}
+
+/// One mitigation on this member's side.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// What was asked for.
+    pub mitigation: Mitigation,
+    /// By which plan.
+    pub plan: PlanId,
+    /// Where it stands, as it was reported.
+    pub state: MitigationState,
+    /// Since when it is held.
+    pub since: Timestamp,
+    /// Set while it waits for a person: why it does.
+    pub asks: Option<String>,
+    /// Set once it is to end.
+    pub ending: Option<Ending>,
+    /// The enforcement points that are to carry it out.
+    pub points: BTreeSet<PointName>,
+    /// What was read back last, in the point's words.
+    pub evidence: String,
+    /// Packets or answers affected so far, where counted.
+    pub packets: Option<u64>,
+    /// Bytes affected so far, where counted.
+    pub bytes: Option<u64>,
+}
+
+impl Held {
+    /// The mitigation's identifier.
+    pub fn id(&self) -> MitigationId {
+        self.mitigation.id()
+    }
+
+    /// Is it to be in force at the points?
+    pub const fn is_wanted(&self) -> bool {
+        self.asks.is_none() && self.ending.is_none()
+    }
+}
+
+/// Why and how a mitigation ends.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ending {
+    /// `withdrawn`, `expired` or `refused`.
+    pub state: MitigationState,
+    /// Why, in words.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The rule that said no, where one did.
+    pub refusal: Option<model::Refusal>,
+}
+
+/// What was accepted last of one finding.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lineage {
+    /// Its generation; older ones are refused.
+    pub generation: u64,
+    /// The mitigation of that generation.
+    pub mitigation: Option<MitigationId>,
+    /// What a person of this member decided, and until when that holds.
+    pub decision: Option<Decision>,
+    /// Until when it must be remembered: nothing of it that was ever accepted lasts longer.
+    pub until: Timestamp,
+}
+
+/// A person's word on a finding's mitigations.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Decision {
+    /// This measure may be renewed without being asked again.
+    Accepted {
+        /// The measure.
+        measure: Measure,
+        /// Until then.
+        until: Timestamp,
+    },
+    /// Nothing of this finding comes into force.
+    Refused {
+        /// Until then.
+        until: Timestamp,
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// An entry of the member's own allow-list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allowed {
+    /// Since when.
+    pub since: Timestamp,
+    /// A person's note.
+    pub note: String,
+}
+
+/// The kill switch is on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Killed {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in a person's words.
+    pub reason: String,
+}
+
+/// A checkpoint that was verified.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// How many entries the journal had.
+    pub size: u64,
+    /// The root of its tree.
+    pub root: Digest,
+    /// The signed note, as proof against whoever signed it.
+    pub note: String,
+}
+
+/// Two notes of one log that contradict each other.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forked {
+    /// Since when it is known.
+    pub since: Timestamp,
+    /// The checkpoint that was held.
+    pub held: Seen,
+    /// The one that does not follow from it.
+    pub shown: Seen,
+    /// What did not fit, in words.
+    pub fault: String,
+}
+
+impl State {
+    /// Carries out one record. Cannot fail: what does not fit is left alone.
+    pub fn apply(&mut self, record: Record) {
+        match record {
+            Record::Snapshot(state) => *self = *state,
+            Record::Time(time) => self.seen = Some(time),
+            Record::Reached(position) => self.position = position,
+            Record::Charter(signed) => self.charter = Some(*signed),
+            Record::Checkpoint(seen) => self.checkpoint = Some(seen),
+            Record::Forked(forked) => self.forked = forked,
+            Record::Held(held) => drop(self.held.insert(held.id(), *held)),
+            Record::Gone(id) => drop(self.held.remove(&id)),
+            Record::Lineage(finding, lineage) => put(&mut self.lineages, finding, lineage),
+            Record::Allow(observable, allowed) => put(&mut self.allow, observable, allowed),
+            Record::Killed(killed) => self.killed = killed,
+            Record::Receipt(receipt) => self.outbox.receipts.push_back(*receipt),
+            Record::Heard(openings) => self.outbox.sightings.extend(openings),
+            Record::Sealed(sealed) => self.outbox.seal(*sealed),
+            Record::Unsealed(part_max) => self.outbox.unseal(part_max),
+            Record::Acknowledged(sequence) => self.outbox.acknowledge(sequence),
+            Record::Dropped(sequence) => self.outbox.drop_sealed(sequence),
+            Record::Sequence(next) => self.outbox.next = Some(next),
+        }
+    }
+}
+
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => drop(map.insert(key, value)),
+        None => drop(map.remove(&key)),
+    }
+}
