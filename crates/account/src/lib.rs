@@ -2,8 +2,8 @@
 //!
 //! An entry becomes a [`leaf`], a salted commitment that shows nothing. Leaves grow a [`Tree`]; its hashes are kept as
 //! [`tiles`], from which [`paths`] are made. A [`checkpoint`] is the tree's size and root, signed as a [`note`]. An
-//! [`EntryProof`] binds one entry to a checkpoint and verifies offline, with nothing but the log's public key. [`Audit`]
-//! re-derives all of it from the entries themselves. [`figures`] are exact quantiles, for time to protection.
+//! [`EntryProof`] binds one entry to a checkpoint and verifies offline, with nothing but the log's public key.
+//! [`Audit`] re-derives all of it from the entries themselves. [`figures`] are exact quantiles, for time to protection.
 //!
 //! The formats are those of C2SP: `tlog-tiles`, `signed-note`, `tlog-checkpoint`, `tlog-proof`.
 //!
