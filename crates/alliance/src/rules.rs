@@ -20,7 +20,8 @@ pub fn rules_of(charter: &Charter) -> Rules {
     rules.fault = c.fault;
     rules.strikes = c.strikes;
     rules.suspect_for = c.suspect_for.as_days();
-    rules.solo_record = c.solo_record;
+    rules.solo_confirmations = c.solo_confirmations;
+    rules.solo_survivals = c.solo_survivals;
     rules.solo_confirmers = c.solo_confirmers;
     rules.second_opinion = c.second_opinion;
     rules.weak_max = c.weak_max;
@@ -61,4 +62,15 @@ pub fn set_rules(engine: &mut Engine, rules: Rules) -> Result<(), corroborate::E
         *engine = Engine::restore(rules, &engine.snapshot())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn charter_that_says_nothing_has_the_tables_own_defaults() {
+        let charter = Charter::parse(&crate::tests::charter_text("")).unwrap();
+        assert_eq!(rules_of(&charter), Rules::default());
+    }
 }

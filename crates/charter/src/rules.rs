@@ -32,9 +32,11 @@ pub struct Corroboration {
     /// How long a member is suspect the first time; it doubles each time.
     pub suspect_for: Span,
     /// Confirmations without which no member publishes alone. Too low: a founder with two publishes alone.
-    pub solo_record: f64,
+    pub solo_confirmations: u32,
     /// Distinct members who must have confirmed one that publishes alone, 1 to 4.
     pub solo_confirmers: u8,
+    /// Reports that must have stood undisputed before a member publishes alone.
+    pub solo_survivals: u32,
     /// Points others must contribute where no reporter may publish alone.
     pub second_opinion: f64,
     /// The most that weak evidence (probation, spoofable) contributes jointly; below the threshold.
@@ -63,8 +65,9 @@ impl Default for Corroboration {
             fault: 5.0,
             strikes: 3,
             suspect_for: Span::days(7),
-            solo_record: 20.0,
-            solo_confirmers: 3,
+            solo_confirmations: 10,
+            solo_confirmers: 2,
+            solo_survivals: 60,
             second_opinion: 0.5,
             weak_max: 1.79,
             forget_after: Span::days(30),
