@@ -4,8 +4,8 @@
 use model::{Span, Tlp};
 use serde::{Deserialize, Serialize};
 
-/// `[corroboration]`: when the alliance may publish an observable. Points are log-odds. The names and defaults are those of
-/// the engine that adds them up; docs/why/corroboration.md explains the sum.
+/// `[corroboration]`: when the alliance may publish an observable. Points are log-odds. The names and defaults are those
+/// of the engine that adds them up; docs/why/corroboration.md explains the sum.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Corroboration {
@@ -25,7 +25,7 @@ pub struct Corroboration {
     pub weight_max: f64,
     /// Two reports within this time confirm each other; a report undisputed for so long has survived.
     pub horizon: Span,
-    /// Faults (F_j) added to each reporter when a dispute is upheld. Too low: liars stay; too high: nobody dares report.
+    /// Faults (F_j) added to each reporter when a dispute is upheld. Too low: liars stay; too high: nobody reports.
     pub fault: f64,
     /// Upheld disputes within a day that make a member suspect, 1 to 8.
     pub strikes: u8,
