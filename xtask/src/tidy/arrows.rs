@@ -88,7 +88,9 @@ pub fn pure_doors(tree: &Tree) -> Vec<Violation> {
 pub fn arrows(tree: &Tree) -> Vec<Violation> {
     house_dependencies(tree, |name, dependency| {
         let above = row(&dependency.name).is_some_and(|below| Some(below) >= row(name));
-        let beside = BESIDE.contains(&dependency.name.as_str());
+        // The program's demo shows real resolvers and packet filters, which the test bed knows how to start.
+        let shown = name == "epimachia" && dependency.name == "testbed";
+        let beside = BESIDE.contains(&dependency.name.as_str()) && !shown;
         (above || beside).then(|| {
             let what = format!("{name} depends on {}, which does not stand below it", dependency.name);
             (what, "pass the value in from above, or move the shared word down into model".to_owned())
