@@ -1,5 +1,5 @@
-//! Measures the nftables point with real packets in network namespaces: `cargo run --release -p act --example nft_bench`.
-//! Needs root.
+//! Measures the nftables point with real packets in network namespaces; needs root:
+//! `cargo run --release -p act --example nft_bench`.
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
 use act::nftables::{NetnsName, Nftables, Settings};

@@ -1,4 +1,4 @@
-//! Suricata's EVE JSON: alerts are evidence about the remote side, and flows to decoys are; everything else is a record.
+//! Suricata's EVE JSON: alerts are evidence about the remote side, so are flows to decoys; all else is a record.
 //!
 //! Field shapes: docs.suricata.io, "EVE JSON Format", version 7. `event` holds what is read of a line, `category` which
 //! behaviour an alert's category means. Why a grade is what it is stands at [`grade`].

@@ -1,7 +1,7 @@
 //! Bytes from a sensor into sightings; one file a source.
 //!
 //! `lines` cuts a stream into lines, a [`Source`] reads one line, `aggregate` merges what repeats, `tally` counts what
-//! was not used and why, and `intake` joins them. Nothing here is ever fatal: hostile lines are counted and passed over.
+//! was not used and why, `intake` joins them. Nothing here is ever fatal: hostile lines are counted and passed over.
 
 pub mod aggregate;
 pub mod columns;

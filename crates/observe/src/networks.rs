@@ -111,7 +111,8 @@ mod tests {
         fn the_search_agrees_with_asking_each(
             nets in proptest::collection::vec((any::<u32>(), 1u8..=32), 0..20), asked: u32, length in 1u8..=32
         ) {
-            let nets: Vec<IpNet> = nets.iter().map(|(a, l)| IpNet::new(IpAddr::from(a.to_be_bytes()), *l).unwrap()).collect();
+            let net = |(a, l): &(u32, u8)| IpNet::new(IpAddr::from(a.to_be_bytes()), *l).unwrap();
+            let nets: Vec<IpNet> = nets.iter().map(net).collect();
             let set = Networks::new(&nets);
             let address = IpAddr::from(asked.to_be_bytes());
             prop_assert_eq!(set.contains(address), nets.iter().any(|n| n.contains(&address)));

@@ -16,8 +16,8 @@ pub enum TimeFormat {
     UnixMs,
 }
 
-/// The offset of times that are written without one: `Z`, or `+HH:MM` and `-HH:MM` up to 14 hours. It does not change in
-/// summer: let the sensor write UTC.
+/// The offset of times that are written without one: `Z`, or `+HH:MM` and `-HH:MM` up to 14 hours. It does not
+/// change in summer: let the sensor write UTC.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Offset(String);

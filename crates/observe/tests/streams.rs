@@ -129,6 +129,12 @@ fn eve_in_pieces(cuts: &[usize]) -> (Vec<Sighting>, observe::Tally) {
     (sightings, intake.tally().clone())
 }
 
+fn tally_of(source: impl Source, bytes: &[u8]) -> observe::Tally {
+    let mut intake = Intake::new(source, settings(), Aggregator::default());
+    all(&mut intake, bytes);
+    intake.tally().clone()
+}
+
 proptest! {
     #[test]
     fn it_does_not_matter_how_a_file_arrives(cuts in proptest::collection::vec(0usize..3_000, 0..8)) {
@@ -137,10 +143,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic_and_every_line_is_counted(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        for tally in [
-            { let mut i = Intake::new(jsonl(), settings(), Aggregator::default()); all(&mut i, &bytes); i.tally().clone() },
-            { let mut i = Intake::new(csv(), settings(), Aggregator::default()); all(&mut i, &bytes); i.tally().clone() },
-        ] {
+        for tally in [tally_of(jsonl(), &bytes), tally_of(csv(), &bytes)] {
             prop_assert_eq!(tally.lines, tally.seen + tally.malformed + tally.skipped.values().sum::<u64>());
         }
     }

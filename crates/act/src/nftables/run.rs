@@ -168,7 +168,7 @@ fn read_all(pipe: impl Read, max: u64) -> Option<Vec<u8>> {
 fn not_started(error: &std::io::Error) -> PointError {
     match error.kind() {
         std::io::ErrorKind::NotFound => PointError::Broken(format!(
-            "nft is not installed (looked in {PATH}); on Debian and Ubuntu: apt install nftables; for `netns` also iproute2"
+            "nft is not installed (looked in {PATH}); on Debian and Ubuntu: apt install nftables, for `netns` iproute2"
         )),
         _ => PointError::Unavailable(format!("nft could not be started: {error}")),
     }

@@ -167,7 +167,7 @@ fn set_rules(set: &Set) -> Vec<Rule> {
 }
 
 /// Puts `elements` in place, whether or not they are there. nft has no such command in the versions in use: adding
-/// what is there keeps its old timeout, deleting what is not there is an error. Hence add, delete, add; one transaction.
+/// what is there keeps its old timeout, deleting what is not there is an error. Hence add, delete, add, all at once.
 pub fn write_put(elements: &[Element<'_>], out: &mut String) {
     write_removal(&elements.iter().map(|e| e.slot).collect::<Vec<_>>(), out);
     write_add(elements, out);
@@ -285,7 +285,8 @@ mod tests {
             let protection = Protection { measure, ..protection("8.8.8.8", Action::Deny) };
             let timeout = Span::seconds(seconds);
             let mut text = String::new();
-            write_put(&[Element { slot: Slot::of(&protection.measure).unwrap(), timeout, protection: &protection }], &mut text);
+            let slot = Slot::of(&protection.measure).unwrap();
+            write_put(&[Element { slot, timeout, protection: &protection }], &mut text);
             let allowed = |c: char| c.is_ascii_alphanumeric() || " \n{}\":.-_/".contains(c);
             prop_assert!(text.chars().all(allowed), "{}", text);
             prop_assert_eq!(text.lines().count(), 3);
