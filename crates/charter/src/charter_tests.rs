@@ -98,3 +98,22 @@ fn a_suspended_member_has_no_role_and_no_vote() {
     let lab = charter.member(&"lab".parse().unwrap()).unwrap();
     assert_eq!(lab.require(Role::Approver).unwrap_err().rule, Rule::RoleMissing);
 }
+
+#[test]
+fn the_reference_page_names_every_key() {
+    let page = include_str!("../../../docs/reference/charter.md");
+    let sections = [
+        toml::to_string(&Corroboration::default()),
+        toml::to_string(&Relevance::default()),
+        toml::to_string(&Quorum::default()),
+        toml::to_string(&Limits::default()),
+        toml::to_string(&HandlingDefaults::default()),
+    ];
+    for line in sections.iter().flat_map(|section| section.as_ref().unwrap().lines()) {
+        let (key, _) = line.split_once(" = ").unwrap();
+        assert!(page.contains(&format!("`{key}`")), "{key}");
+    }
+    for class in crate::GuardClass::ALL {
+        assert!(page.contains(&format!("`{}`", class.as_str())), "{}", class.as_str());
+    }
+}

@@ -50,7 +50,8 @@ impl<L> Names<L> {
     fn exactly(&self, key: &str) -> &[Named<L>] {
         let start = self.sorted.partition_point(|named| *named.key < *key);
         let rest = &self.sorted[start..];
-        &rest[..rest.partition_point(|named| *named.key == *key)]
+        // A handful at most: one for each class.
+        &rest[..rest.iter().take_while(|named| *named.key == *key).count()]
     }
 
     /// The entries of names below this one.
@@ -58,10 +59,13 @@ impl<L> Names<L> {
         let front = format!("{key}.");
         let start = self.sorted.partition_point(|named| *named.key < *front);
         let rest = &self.sorted[start..];
-        &rest[..rest.partition_point(|named| named.key.starts_with(&front))]
+        match rest.first().is_some_and(|named| named.key.starts_with(&front)) {
+            true => &rest[..rest.partition_point(|named| named.key.starts_with(&front))],
+            false => &[],
+        }
     }
 
-    /// How many names are held, each class once.
+    /// The names, each as often as it has classes.
     pub fn iter(&self) -> impl Iterator<Item = &Named<L>> {
         self.sorted.iter()
     }

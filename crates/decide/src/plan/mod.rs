@@ -58,7 +58,8 @@ pub struct Lineage {
     pub finding: FindingId,
 }
 
-/// A mitigation in force, or on its way to be.
+/// A mitigation in force, or on its way to be: also those of plans that wait for approval belong into
+/// [`Input::in_force`], with the end they would have, or the same plan would be made again at every moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InForce {
     /// Its plan's generation.
