@@ -1,2 +1,178 @@
-//! Figures of the engine (filled in below).
-fn main() {}
+//! Figures of the engine on one core: sightings a second, nanoseconds a verdict, bytes an observable.
+//!
+//! `cargo bench -p corroborate --bench engine [-- OBSERVABLES]`; 10 million by default, 1.3 reporters each.
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a bench has a clock, reads /proc and prints"
+)]
+
+use corroborate::{
+    Attestation, Engine, Error, Guard, Keys, MemberIndex, MemberTrust, Rules, Seed, Sight, SightOutcome,
+};
+use model::{Grade, Timestamp};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+const MEMBERS: u64 = 200;
+const SEED: Seed = Seed(*b"bench, no secret");
+const BATCH: usize = 10_000;
+/// 2026-01-01, seconds.
+const START: i64 = 1_767_225_600;
+
+fn main() -> Result<(), Error> {
+    let observables = std::env::args().skip(1).find_map(|a| a.parse().ok()).unwrap_or(10_000_000_u64);
+    let mut load = Load { random: 42, keys: Keys::new(SEED), now: START, observables };
+    let mut engine = Engine::new(Rules::default(), &vec![MemberTrust::VETTED; MEMBERS as usize], SEED)?;
+    let rss = resident();
+    println!("{observables} observables, {MEMBERS} members, one core");
+    fill(&mut engine, &mut load)?;
+    memory(&engine, rss);
+    steady(&mut engine, &mut load)?;
+    verdicts(&engine, &mut load);
+    Ok(())
+}
+
+/// Every observable once, then three tenths of them by another member.
+fn fill(engine: &mut Engine, load: &mut Load) -> Result<(), Error> {
+    let mut worst = Duration::ZERO;
+    let mut took = Duration::ZERO;
+    let step = 10 * 86_400_000 / (load.observables as i64 * 13 / 10).max(1);
+    let total = load.observables * 13 / 10;
+    for from in (0..total).step_by(BATCH) {
+        let to = (from + BATCH as u64).min(total);
+        let sights: Vec<Sight> = (from..to)
+            .map(|i| {
+                let of = if i < load.observables { i } else { load.below(load.observables) };
+                load.sight(of, START * 1000 + i as i64 * step)
+            })
+            .collect();
+        let begun = Instant::now();
+        for sight in &sights {
+            let one = Instant::now();
+            black_box(engine.sight(sight)?);
+            worst = worst.max(one.elapsed());
+        }
+        took += begun.elapsed();
+    }
+    load.now = START + 10 * 86_400;
+    rate("fill, one by one (two clock reads each)", total, took);
+    println!("{:<46}{:>12.1} us", "  longest single sighting", worst.as_secs_f64() * 1e6);
+    Ok(())
+}
+
+fn steady(engine: &mut Engine, load: &mut Load) -> Result<(), Error> {
+    let rounds = 500;
+    for (name, batched) in [("known observables, one by one", false), ("known observables, in batches of 10,000", true)]
+    {
+        let mut took = Duration::ZERO;
+        for _ in 0..rounds {
+            load.now += 5;
+            let sights: Vec<Sight> = (0..BATCH)
+                .map(|_| {
+                    let of = load.below(load.observables);
+                    load.sight(of, load.now * 1000)
+                })
+                .collect();
+            let begun = Instant::now();
+            if batched {
+                engine.sight_all(&sights, |_, outcome: SightOutcome| {
+                    black_box(outcome);
+                })?;
+            } else {
+                for sight in &sights {
+                    black_box(engine.sight(sight)?);
+                }
+            }
+            took += begun.elapsed();
+        }
+        rate(name, rounds * BATCH as u64, took);
+    }
+    Ok(())
+}
+
+fn verdicts(engine: &Engine, load: &mut Load) {
+    let at = Timestamp::from_millis(load.now * 1000);
+    let mut asked = Vec::new();
+    for _ in 0..1_000_000 {
+        let observable = load.below(load.observables);
+        asked.push(load.keys.observable(&observable.to_le_bytes()));
+    }
+    let begun = Instant::now();
+    let yes = asked.iter().filter(|key| engine.is_corroborated(**key, at)).count();
+    let mean = begun.elapsed().as_nanos() as f64 / asked.len() as f64;
+    println!("{:<46}{mean:>12.0} ns mean; {yes} of {} corroborated", "verdict: may it inform", asked.len());
+    let mut each: Vec<u64> = asked
+        .iter()
+        .map(|key| {
+            let begun = Instant::now();
+            black_box(engine.verdicts(*key, at, &Guard::None));
+            begun.elapsed().as_nanos() as u64
+        })
+        .collect();
+    each.sort_unstable();
+    let at = |share: f64| each[(each.len() as f64 * share) as usize];
+    println!("{:<46}{:>12} ns p50, {} ns p99 (clock included)", "verdicts: inform and act", at(0.5), at(0.99));
+}
+
+fn memory(engine: &Engine, before: u64) {
+    let (observables, reports) = (engine.len() as f64, engine.reports_held() as f64);
+    let (held, rss) = (engine.bytes() as f64, (resident() - before) as f64);
+    println!("{:<46}{:>12.2}", "reporters an observable", reports / observables);
+    println!(
+        "{:<46}{:>12.1} by the tables, {:.1} by VmRSS",
+        "bytes an observable",
+        held / observables,
+        rss / observables
+    );
+    println!(
+        "{:<46}{:>12.1} by the tables, {:.1} by VmRSS",
+        "bytes an (observable, reporter)",
+        held / reports,
+        rss / reports
+    );
+    for (table, bytes) in engine.bytes_by_table() {
+        println!("  {table:<44}{:>12.1}", bytes as f64 / observables);
+    }
+}
+
+fn rate(name: &str, count: u64, took: Duration) {
+    println!("{name:<46}{:>12.2} M sightings/s", count as f64 / took.as_secs_f64() / 1e6);
+}
+
+/// Resident bytes of this process.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0) * 1024
+}
+
+/// Makes sightings, the same every time.
+struct Load {
+    random: u64,
+    keys: Keys,
+    now: i64,
+    observables: u64,
+}
+
+impl Load {
+    fn below(&mut self, n: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % n
+    }
+
+    /// Neighbourhoods hold three observables each.
+    fn sight(&mut self, observable: u64, millis: i64) -> Sight {
+        Sight {
+            observable: self.keys.observable(&observable.to_le_bytes()),
+            neighbourhood: self.keys.neighbourhood(&(observable / 3).to_le_bytes()),
+            member: MemberIndex(self.below(MEMBERS) as u16),
+            at: Timestamp::from_millis(millis),
+            grade: Grade::Handshake,
+            attested: Attestation::Signed,
+        }
+    }
+}

@@ -4,7 +4,7 @@ use crate::clock::seconds;
 use crate::engine::{Engine, MemberIndex};
 use crate::error::Error;
 use crate::key::{NeighbourhoodKey, ObservableKey};
-use crate::table::record::{Flags, NO_BLOCK, Report, State};
+use crate::table::record::{Flags, NO_BLOCK, Record, Report, State};
 use model::Timestamp;
 
 impl Engine {
@@ -39,12 +39,7 @@ impl Engine {
     /// Lifts a bar. The reports that stand count again; reports made before the bar count as made before publication.
     pub fn lift_bar(&mut self, key: ObservableKey) {
         if let Some(id) = self.find(key) {
-            let record = &mut self.records[id];
-            record.state = State(State::LIVE);
-            record.since = 0;
-            record.first.flags.set(Flags::FAULTED, false);
-            let further = self.blocks.get_mut(record.block, record.further());
-            further.iter_mut().for_each(|report| report.flags.set(Flags::FAULTED, false));
+            self.end_bar(id);
         }
     }
 
@@ -62,7 +57,10 @@ impl Engine {
     pub fn retract(&mut self, key: ObservableKey, member: MemberIndex, at: Timestamp) -> Result<bool, Error> {
         self.known(member)?;
         let now = seconds(at);
-        let Some(id) = self.find(key) else { return Ok(false) };
+        self.advance(now);
+        let Some(id) = self.find(key).filter(|id| !self.is_forgotten(&self.records[*id], self.now)) else {
+            return Ok(false);
+        };
         let blameless = self.records[id].since == 0;
         let Some(report) = self.report_mut(id, member.0).filter(|r| !r.flags.has(Flags::RETRACTED)) else {
             return Ok(false);
@@ -111,8 +109,26 @@ impl Engine {
         record.block = NO_BLOCK;
     }
 
-    pub(crate) fn stands_barred(&self, record: &crate::table::record::Record, now: u32) -> bool {
+    pub(crate) fn stands_barred(&self, record: &Record, now: u32) -> bool {
         record.state.has(State::BARRED) && now.saturating_sub(record.since) <= self.rates.bar
+    }
+
+    /// Makes a record as new if its time was over, whether or not the sweep came by.
+    pub(crate) fn renew_forgotten(&mut self, id: u32, near: u32, now: u32) {
+        if self.is_forgotten(&self.records[id], self.now) {
+            self.forget_reports(id);
+            self.records[id] = Record::new(self.records[id].key, near, now);
+        }
+    }
+
+    /// Ends a bar that was lifted or ran out.
+    pub(crate) fn end_bar(&mut self, id: u32) {
+        let record = &mut self.records[id];
+        record.state = State(State::LIVE);
+        record.since = 0;
+        record.first.flags.set(Flags::FAULTED, false);
+        let further = self.blocks.get_mut(record.block, record.further());
+        further.iter_mut().for_each(|report| report.flags.set(Flags::FAULTED, false));
     }
 
     fn forget(&mut self, id: u32) {
@@ -126,7 +142,10 @@ impl Engine {
     fn bar_record(&mut self, key: ObservableKey, now: u32) -> Result<u32, Error> {
         self.advance(now);
         let id = match self.find(key) {
-            Some(id) => id,
+            Some(id) => {
+                self.renew_forgotten(id, self.records[id].neighbourhood, now);
+                id
+            }
             None => self.create(key, NeighbourhoodKey::NONE, now)?,
         };
         let record = &mut self.records[id];

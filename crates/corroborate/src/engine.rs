@@ -205,10 +205,27 @@ impl Engine {
         self.len() == 0
     }
 
+    /// Reports held: pairs of an observable and a member. Walks the whole table.
+    pub fn reports_held(&self) -> u64 {
+        (0..self.records.places()).map(|id| u64::from(self.records[id].reports)).sum()
+    }
+
     /// Bytes of every table as allocated.
     pub fn bytes(&self) -> usize {
-        let tables = self.records.bytes() + self.index.bytes() + self.blocks.bytes() + self.counters.bytes();
-        tables + self.pairs.bytes() + self.survival.bytes() + self.members.capacity() * size_of::<Member>()
+        self.bytes_by_table().iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// The same, table by table.
+    pub fn bytes_by_table(&self) -> [(&'static str, usize); 7] {
+        [
+            ("records with their first report", self.records.bytes()),
+            ("index", self.index.bytes()),
+            ("further reports", self.blocks.bytes()),
+            ("neighbourhood counters", self.counters.bytes()),
+            ("pairs", self.pairs.bytes()),
+            ("reports that wait to survive", self.survival.bytes()),
+            ("members", self.members.capacity() * size_of::<Member>()),
+        ]
     }
 
     pub(crate) fn known(&self, member: MemberIndex) -> Result<(), Error> {
@@ -222,8 +239,9 @@ impl Engine {
         self.index.find(key.0, |id| self.records[id].key == key.0)
     }
 
-    /// The record of `key` unless it is forgotten at `now`.
+    /// The record of `key` unless it is forgotten at `now`; what is forgotten by now stays so for questions about the past.
     pub(crate) fn record(&self, key: ObservableKey, now: u32) -> Option<&Record> {
+        let now = now.max(self.now);
         self.find(key).map(|id| &self.records[id]).filter(|record| !self.is_forgotten(record, now))
     }
 
@@ -265,9 +283,9 @@ impl Engine {
 
     fn record_for(&mut self, sight: &Sight, now: u32) -> Result<u32, Error> {
         if let Some(id) = self.find(sight.observable) {
-            if self.is_forgotten(&self.records[id], self.now) {
-                self.forget_reports(id);
-                self.records[id] = Record::new(sight.observable.0, sight.neighbourhood.0, now);
+            self.renew_forgotten(id, sight.neighbourhood.0, now);
+            if self.records[id].state.has(State::BARRED) && !self.stands_barred(&self.records[id], now) {
+                self.end_bar(id);
             }
             return Ok(id);
         }
@@ -283,8 +301,11 @@ impl Engine {
 
     /// Adds one member's report, or renews it; true if it is the member's first within the horizon.
     fn note(&mut self, id: u32, sight: &Sight, now: u32) -> bool {
-        let record = &self.records[id];
+        let record = &mut self.records[id];
         let new_record = record.reports == 0;
+        if new_record {
+            record.neighbourhood = sight.neighbourhood.0; // a bar may have made the record
+        }
         let early = record.since == 0 || record.since >= now;
         if new_record || record.last / DAY < now / DAY {
             self.counters.add(record.neighbourhood, now);

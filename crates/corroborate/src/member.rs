@@ -19,6 +19,8 @@ pub(crate) struct Member {
     pub faults: f64,
     /// Credit ever gained by survival; bounded by the rules, never decays.
     pub survived_ever: f64,
+    /// Confirmations ever, those taken back left out; never decays.
+    pub confirmed_ever: u32,
     /// Reports waiting to have survived.
     pub surviving: u16,
     /// Distinct members that confirmed this one, the first four.
@@ -54,6 +56,7 @@ impl Member {
             survived: 0.0,
             faults: 0.0,
             survived_ever: 0.0,
+            confirmed_ever: 0,
             surviving: 0,
             confirmers: Vec::new(),
             strikes: Vec::new(),
@@ -81,9 +84,16 @@ impl Member {
             w: ((prior + k) / (1.0 + f)).ln().clamp(0.0, most.max(0.0)),
             unfaulted: (prior + k).ln().clamp(0.0, rules.weight_max),
             suspect,
-            solo: self.confirmed * decay >= rules.solo_confirmations
-                && self.confirmers.len() >= usize::from(rules.solo_confirmers),
+            solo: self.has_record(rules),
         }
+    }
+
+    /// Whether enough of this member's reports were confirmed, by several others, or stood undisputed. Counted over its whole
+    /// time: what wears off is its weight, and a member without weight publishes nothing alone.
+    fn has_record(&self, rules: &Rules) -> bool {
+        let confirmed = self.confirmed_ever >= rules.solo_confirmations
+            && self.confirmers.len() >= usize::from(rules.solo_confirmers);
+        confirmed || self.survived_ever >= f64::from(rules.solo_survivals) * rules.survival_credit - 1e-9
     }
 
     /// Whether this member's report alone can never be enough, cheaply.
@@ -95,6 +105,7 @@ impl Member {
     pub fn confirm(&mut self, by: u16, now: u32, rules: &Rules) {
         self.bring_to(now, rules);
         self.confirmed += 1.0;
+        self.confirmed_ever = self.confirmed_ever.saturating_add(1);
         if self.confirmers.len() < CONFIRMERS && !self.confirmers.contains(&by) {
             self.confirmers.push(by);
         }
@@ -104,6 +115,7 @@ impl Member {
     pub fn unconfirm(&mut self, now: u32, rules: &Rules) {
         self.bring_to(now, rules);
         self.confirmed = (self.confirmed - 1.0).max(0.0);
+        self.confirmed_ever = self.confirmed_ever.saturating_sub(1);
     }
 
     pub fn survive(&mut self, now: u32, rules: &Rules) {
@@ -186,7 +198,15 @@ mod tests {
         (0..100).for_each(|_| member.confirm(1, 0, &rules));
         assert!(!member.weight(0, &rules).solo);
         member.confirm(2, 0, &rules);
-        member.confirm(3, 0, &rules);
+        assert!(member.weight(0, &rules).solo);
+    }
+
+    #[test]
+    fn many_reports_that_stood_are_a_record() {
+        let (rules, mut member) = (Rules::default(), vetted());
+        (1..rules.solo_survivals).for_each(|_| member.survive(0, &rules));
+        assert!(!member.weight(0, &rules).solo);
+        member.survive(0, &rules);
         assert!(member.weight(0, &rules).solo);
     }
 

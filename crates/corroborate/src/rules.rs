@@ -42,10 +42,12 @@ pub struct Rules {
     pub dependence_pairs: u32,
     /// Dependence at and above which two reports do not confirm each other, 0 to 1.
     pub dependence_confirming: f64,
-    /// Confirmations (decayed) without which no member publishes alone.
-    pub solo_confirmations: f64,
-    /// Distinct members who must have confirmed one that publishes alone, 1 to 4.
+    /// Confirmations ever without which no member publishes alone, unless enough of its reports survived.
+    pub solo_confirmations: u32,
+    /// Distinct members who must have given them, 1 to 4.
     pub solo_confirmers: u8,
+    /// Reports that survived, ever, which are as good.
+    pub solo_survivals: u32,
     /// Points others must contribute where no reporter may publish alone.
     pub second_opinion: f64,
     /// The most that weak evidence (probation, spoofable) contributes jointly, points; below the threshold.
@@ -146,8 +148,9 @@ impl Default for Rules {
             suspect_for: 7.0,
             dependence_pairs: 20,
             dependence_confirming: 0.5,
-            solo_confirmations: 20.0,
-            solo_confirmers: 3,
+            solo_confirmations: 5,
+            solo_confirmers: 2,
+            solo_survivals: 30,
             second_opinion: 0.5,
             weak_max: 1.79,
             forget_after: 30.0,
@@ -190,7 +193,7 @@ impl Rules {
         Ok(())
     }
 
-    fn ranges(&self) -> [(&'static str, f64, f64, f64); 29] {
+    fn ranges(&self) -> [(&'static str, f64, f64, f64); 30] {
         let r = &self.relevance;
         [
             ("threshold", self.threshold, 0.1, 100.0),
@@ -210,8 +213,9 @@ impl Rules {
             ("suspect_for", self.suspect_for, 0.0, 365.0),
             ("dependence_pairs", f64::from(self.dependence_pairs), 1.0, 1e6),
             ("dependence_confirming", self.dependence_confirming, 0.0, 1.0),
-            ("solo_confirmations", self.solo_confirmations, 0.0, 1e6),
+            ("solo_confirmations", f64::from(self.solo_confirmations), 3.0, 1e6),
             ("solo_confirmers", f64::from(self.solo_confirmers), 1.0, 4.0),
+            ("solo_survivals", f64::from(self.solo_survivals), 1.0, 1e6),
             ("second_opinion", self.second_opinion, 0.0, self.threshold / 2.0),
             ("weak_max", self.weak_max, 0.0, self.threshold * 0.99),
             ("forget_after", self.forget_after, 1.0, 365.0),

@@ -223,6 +223,7 @@ fn write_member(out: &mut Vec<u8>, member: &Member) {
     for number in [member.confirmed, member.survived, member.faults, member.survived_ever] {
         out.extend(number.to_le_bytes());
     }
+    out.extend(member.confirmed_ever.to_le_bytes());
     out.extend(member.surviving.to_le_bytes());
     out.extend(member.suspect_until.to_le_bytes());
     out.extend([member.suspected, member.confirmers.len() as u8, member.strikes.len() as u8]);
@@ -300,6 +301,7 @@ impl Reader<'_> {
         member.at = self.u32()?;
         (member.confirmed, member.survived) = (self.f64()?, self.f64()?);
         (member.faults, member.survived_ever) = (self.f64()?, self.f64()?);
+        member.confirmed_ever = self.u32()?;
         (member.surviving, member.suspect_until) = (self.u16()?, self.u32()?);
         let [suspected, confirmers, strikes] = self.array()?;
         member.suspected = suspected;

@@ -148,7 +148,7 @@ impl Engine {
                 (most, strongest) = (ballot.points, Some(*ballot));
             }
         }
-        let sum_of = |weak: bool| tally.ballots().iter().filter(|b| b.weak == weak).map(|b| b.points).sum();
+        let sum_of = |weak: bool| tally.ballots().iter().filter(|b| b.weak == weak).fold(0.0, |sum, b| sum + b.points);
         (tally.strong, tally.weak) = (sum_of(false), sum_of(true));
         tally.total = tally.strong + tally.weak.min(self.rules.weak_max);
         tally.solo = strongest.is_some_and(|ballot| ballot.solo && !ballot.weak);
