@@ -145,7 +145,7 @@ impl Nftables {
         }
         let timeout = script::timeout(protection.expires, now)
             .ok_or_else(|| Refusal::new(Rule::ExpiryRequired, protection.expires, format!("after {now}")))?;
-        Ok(Element { slot, timeout, protection })
+        Ok(Element { slot, timeout, protection, counter: None })
     }
 
     /// Asks the kernel.
@@ -199,8 +199,10 @@ impl Point for Nftables {
     }
 
     fn replace(&self, wanted: &[Protection], now: Timestamp) -> Result<(), PointError> {
-        let elements = self.elements(wanted, now)?;
+        let mut elements = self.elements(wanted, now)?;
         let mut known = self.lock();
+        // A table that cannot be read is no reason to leave it as it is: only the counters are lost.
+        keep_counters(&mut elements, &self.listing().unwrap_or_default());
         let rare = rare_of(&elements);
         let mut text = script::removal_of_table();
         self.layout.write(&rare, &mut text);
@@ -252,7 +254,7 @@ impl Point for Nftables {
 pub(crate) fn preview_text(protection: &Protection, now: Timestamp) -> Option<String> {
     let slot = Slot::of(&protection.measure)?;
     let timeout = script::timeout(protection.expires, now)?;
-    Some(text_of(&[Element { slot, timeout, protection }]))
+    Some(text_of(&[Element { slot, timeout, protection, counter: None }]))
 }
 
 fn text_of(elements: &[Element<'_>]) -> String {
@@ -263,6 +265,14 @@ fn text_of(elements: &[Element<'_>]) -> String {
 
 fn rare_of(elements: &[Element<'_>]) -> BTreeSet<Set> {
     elements.iter().map(|e| e.slot.set).filter(|set| !set.is_common()).collect()
+}
+
+/// What a mitigation has done so far is not forgotten because the agent started anew.
+fn keep_counters(elements: &mut [Element<'_>], listing: &Listing) {
+    for element in elements {
+        let held = listing.elements.get(&element.slot);
+        element.counter = held.filter(|held| held.is_of(&element.protection.mitigation)).and_then(|held| held.counter);
+    }
 }
 
 fn time_for(elements: usize) -> Duration {

@@ -221,6 +221,7 @@ fn effect_counts_packets_in_both_directions_for_their_own_mitigation_only() {
     }
     assert!(!path.own_host_reaches(A4).unwrap());
     let older = protection_of(1, host(A4), Action::Deny, Span::hours(1));
+    point.replace(std::slice::from_ref(&wanted), now()).unwrap();
     let effect = point.effect(&[wanted, older, deny(host(B4))]).unwrap();
     // Three datagrams of 7 bytes and one of 8, with 28 bytes of headers each.
     assert_eq!(effect[0], Effect { packets: Some(4), bytes: Some(3 * 35 + 36) });

@@ -29,6 +29,8 @@ pub struct Element<'a> {
     pub timeout: Span,
     /// Whence it comes.
     pub protection: &'a Protection,
+    /// Packets and bytes that its counter begins with, where the element was there before.
+    pub counter: Option<(u64, u64)>,
 }
 
 impl Element<'_> {
@@ -41,6 +43,9 @@ impl Element<'_> {
             let rate = bits_per_second.div_ceil(8);
             let burst = rate.max(BURST_BYTES_MIN).min(u64::from(u32::MAX));
             let _ = write!(out, "limit rate over {rate} bytes/second burst {burst} bytes counter ");
+        }
+        if let Some((packets, bytes)) = self.counter {
+            let _ = write!(out, "counter packets {packets} bytes {bytes} ");
         }
         let _ = write!(out, "timeout {}ms comment \"{finding} {mitigation}\"", self.timeout.as_millis());
     }
@@ -230,7 +235,7 @@ mod tests {
     }
 
     fn element(protection: &Protection) -> Element<'_> {
-        Element { slot: Slot::of(&protection.measure).unwrap(), timeout: Span::seconds(90), protection }
+        Element { slot: Slot::of(&protection.measure).unwrap(), timeout: Span::seconds(90), protection, counter: None }
     }
 
     #[test]
@@ -286,7 +291,8 @@ mod tests {
             let timeout = Span::seconds(seconds);
             let mut text = String::new();
             let slot = Slot::of(&protection.measure).unwrap();
-            write_put(&[Element { slot, timeout, protection: &protection }], &mut text);
+            let element = Element { slot, timeout, protection: &protection, counter: None };
+            write_put(&[element], &mut text);
             let allowed = |c: char| c.is_ascii_alphanumeric() || " \n{}\":.-_/".contains(c);
             prop_assert!(text.chars().all(allowed), "{}", text);
             prop_assert_eq!(text.lines().count(), 3);
