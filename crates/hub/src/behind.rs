@@ -1,0 +1,95 @@
+//! Behind the sequencer: agents hear, the tree grows, checkpoints are signed, snapshots are made.
+
+use crate::core::{Condition, Core};
+use crate::error::Error;
+use crate::figures::{SNAPSHOT, SNAPSHOT_SECONDS, seconds};
+use crate::sequencer::Done;
+use crate::snapshots::Snapshots;
+use model::StreamMessage;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::time::{Duration, Instant};
+
+/// The thread that follows the sequencer, until that one ends.
+pub(crate) struct Behind {
+    pub(crate) core: Arc<Core>,
+    pub(crate) done: Receiver<Done>,
+    pub(crate) snapshots: SyncSender<()>,
+}
+
+impl Behind {
+    /// Publishes, grows and signs. The last thing it does is a checkpoint over everything.
+    pub(crate) fn run(self) {
+        let accounting = &self.core.config.account;
+        let (every, again) =
+            (accounting.checkpoint_every.to_std(), accounting.checkpoint_age_max.to_std().div_f64(2.0));
+        let (mut signed_at, mut dirty, mut entries) = (Instant::now(), false, 0_u64);
+        loop {
+            let due = signed_at + if dirty { every } else { again };
+            match self.done.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(done) => {
+                    entries += done.commitments.len() as u64;
+                    dirty = true;
+                    self.take(done);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if Instant::now() >= due {
+                self.sign(dirty);
+                (signed_at, dirty) = (Instant::now(), false);
+            }
+            if entries >= self.core.config.journal.snapshot_every {
+                // One that is still being made is enough; the next turn asks again.
+                match self.snapshots.try_send(()) {
+                    Ok(()) => entries = 0,
+                    Err(TrySendError::Full(())) => {}
+                    Err(TrySendError::Disconnected(())) => tracing::error!("the thread that makes snapshots has ended"),
+                }
+            }
+        }
+        if dirty {
+            self.sign(true);
+        }
+    }
+
+    fn take(&self, done: Done) {
+        self.core.streams.publish(done.messages);
+        self.core.log.extend(&done.commitments);
+    }
+
+    fn sign(&self, grown: bool) {
+        if matches!(&*self.core.condition.borrow(), Condition::Broken(_)) {
+            return;
+        }
+        match self.core.log.sign(self.core.clock.now()) {
+            Ok(newest) if grown => {
+                self.core.streams.announce(&StreamMessage::Checkpoint(newest.signed.to_string()));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "no checkpoint was signed"),
+        }
+    }
+}
+
+/// The thread that makes snapshots when it is asked to; ends when nobody can ask any more.
+pub(crate) fn make_snapshots(core: &Core, snapshots: &Snapshots, asked: &Receiver<()>) {
+    while asked.recv().is_ok() {
+        if let Err(error) = make_snapshot(core, snapshots) {
+            tracing::warn!(%error, "no snapshot was made; the ones before stand");
+        }
+    }
+}
+
+/// Makes one snapshot. The sequencer waits only while the state is copied in memory.
+pub(crate) fn make_snapshot(core: &Core, snapshots: &Snapshots) -> Result<u64, Error> {
+    let begun = Instant::now();
+    let broken = |_| Error::Broken("the state is not to be trusted".to_owned());
+    let copied = core.read(Clone::clone).map_err(broken)?;
+    let waited: Duration = begun.elapsed();
+    core.figures.histogram(&SNAPSHOT_SECONDS, &[]).record(waited);
+    let position = snapshots.save(&copied)?;
+    core.figures.gauge(&SNAPSHOT, &[]).set(seconds(core.clock.now()));
+    tracing::info!(position, waited_us = waited.as_micros() as u64, took = ?begun.elapsed(), "snapshot made");
+    Ok(position)
+}

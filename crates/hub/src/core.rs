@@ -1,0 +1,149 @@
+//! What all parts of a running hub share: the state behind its lock, the gate, the queue, and whether it is well.
+
+use crate::archive::Reports;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::figures::{Figures, QUEUE_FULL};
+use crate::gate::Gate;
+use crate::problem::Problem;
+use crate::quota::Quotas;
+use crate::sequencer::{Job, Outcome};
+use crate::streams::Streams;
+use crate::tree::Log;
+use alliance::{Alliance, Command};
+use journal::Journal;
+use model::{Refusal, Rule};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, RwLock};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+/// How a hub is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// Everything works.
+    Serving,
+    /// Reads are served, statements are refused by `read_only`: why, in words.
+    ReadOnly(String),
+    /// The hub has stopped: its memory may be ahead of the disk. Start it again.
+    Broken(String),
+}
+
+/// The shared parts.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) directory: Directory,
+    pub(crate) clock: Clock,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) gate: Gate,
+    pub(crate) quotas: Arc<Quotas>,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) reports: Reports,
+    pub(crate) log: Log,
+    /// Changed by the sequencer, but for guard lists that are added; held from the first decision of a turn until it is durable.
+    pub(crate) state: RwLock<Alliance>,
+    pub(crate) condition: watch::Sender<Condition>,
+    pub(crate) queue: SyncSender<Job>,
+    pub(crate) queued: AtomicU64,
+    pub(crate) workers: Arc<Semaphore>,
+    pub(crate) protections: crate::gauges::Counted,
+    /// The sequencer has stopped in good order.
+    pub(crate) stopping: AtomicBool,
+}
+
+impl Core {
+    /// Puts a command into the order and waits until it is durable or refused.
+    ///
+    /// # Errors
+    /// The rule that said no; 429 when the queue is full; broken.
+    pub(crate) async fn submit(&self, command: Command) -> Result<Accepted, Problem> {
+        self.require_writable()?;
+        let (reply, answer) = oneshot::channel();
+        let queue_max = self.config.order.queue_max;
+        match self.queue.try_send(Job::Command { command: Box::new(command), reply }) {
+            Ok(()) => self.queued.fetch_add(1, Ordering::Relaxed),
+            Err(TrySendError::Full(_)) => {
+                self.figures.counter(&QUEUE_FULL, &[]).increment(1);
+                return Err(Problem::queue_full(queue_max));
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(self.stopped()),
+        };
+        match answer.await {
+            Ok(Outcome::Accepted { position }) => Ok(Accepted { position, duplicate: false }),
+            Ok(Outcome::Duplicate { position }) => Ok(Accepted { position, duplicate: true }),
+            Ok(Outcome::Refused(refusal)) => Err(refusal.into()),
+            Err(_) => Err(self.stopped()),
+        }
+    }
+
+    /// Reads the state as of the last durable turn. Blocks while a turn is written: not for the server's own threads.
+    ///
+    /// # Errors
+    /// Broken: what is in memory may not be on the disk.
+    pub(crate) fn read<T>(&self, view: impl FnOnce(&Alliance) -> T) -> Result<T, Problem> {
+        let state = self.state.read().map_err(|_| self.stopped())?;
+        match &*self.condition.borrow() {
+            Condition::Broken(_) => Err(self.stopped()),
+            _ => Ok(view(&state)),
+        }
+    }
+
+    /// The hub takes statements?
+    ///
+    /// # Errors
+    /// `read_only`, or broken.
+    pub(crate) fn require_writable(&self) -> Result<(), Problem> {
+        match &*self.condition.borrow() {
+            Condition::Serving => Ok(()),
+            Condition::ReadOnly(why) => Err(Refusal::new(Rule::ReadOnly, why, "reads").into()),
+            Condition::Broken(_) => Err(self.stopped()),
+        }
+    }
+
+    pub(crate) fn set(&self, condition: Condition) {
+        self.condition.send_if_modified(|now| {
+            let changed = *now != condition && !matches!(now, Condition::Broken(_));
+            if changed {
+                *now = condition;
+            }
+            changed
+        });
+    }
+
+    /// Does this work on a thread of its own, as many at a time as there are workers.
+    ///
+    /// # Errors
+    /// What the work gives; unavailable if it failed.
+    pub(crate) async fn work<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let gone = || Problem::unavailable("the hub is stopping");
+        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| gone())?;
+        let core = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || {
+            let _worker = worker;
+            work(&core)
+        });
+        done.await.map_err(|_| Problem::unavailable("the work on this request failed"))?
+    }
+
+    fn stopped(&self) -> Problem {
+        match &*self.condition.borrow() {
+            // The reason may name files of the operator's: it stands in the log, not in answers.
+            Condition::Broken(_) => Problem::broken("the hub could not write its journal, or has failed"),
+            _ => Problem::unavailable("the hub is stopping"),
+        }
+    }
+}
+
+/// What became of a command that was not refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Accepted {
+    /// Where it stands in the journal.
+    pub(crate) position: u64,
+    /// It stood there already.
+    pub(crate) duplicate: bool,
+}

@@ -1,0 +1,41 @@
+//! Every route in one table: what it needs, what it takes, what it answers. The router, the guard in front of each
+//! handler and the OpenAPI document are made from it, so they cannot disagree.
+
+mod charter;
+mod guard;
+mod journal;
+mod plain;
+mod query;
+mod read;
+mod stream;
+mod submit;
+mod table;
+mod tokens;
+
+pub use table::{Answer, Param, Request, Route, TABLE};
+
+use crate::core::Core;
+use crate::problem::Problem;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+
+/// The whole API.
+pub(crate) fn router(core: &Arc<Core>) -> Router {
+    let mut router = Router::new();
+    for route in TABLE {
+        let guard = from_fn_with_state((Arc::clone(core), route), guard::guard);
+        router = router.route(route.path, (route.handler)().route_layer(guard));
+    }
+    router.fallback(no_such_route).method_not_allowed_fallback(no_such_method).with_state(Arc::clone(core))
+}
+
+async fn no_such_route(uri: axum::http::Uri) -> Response {
+    Problem::request(StatusCode::NOT_FOUND, uri.path(), "a path of /api/v1/openapi.json").into_response()
+}
+
+async fn no_such_method(method: axum::http::Method) -> Response {
+    Problem::request(StatusCode::METHOD_NOT_ALLOWED, method, "a method of /api/v1/openapi.json").into_response()
+}

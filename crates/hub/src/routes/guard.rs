@@ -1,0 +1,95 @@
+//! In front of every handler: request id, token and scope, quota, time limit; behind it: figures and one log line.
+
+use super::Route;
+use crate::core::Core;
+use crate::figures::{REQUEST_SECONDS, REQUESTS};
+use crate::gate::Need;
+use crate::problem::Problem;
+use crate::serve::Connection;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use model::{Refusal, Rule};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static COUNT: AtomicU64 = AtomicU64::new(1);
+
+/// Lets a request through to its handler, or answers the problem.
+pub(crate) async fn guard(
+    State((core, route)): State<(Arc<Core>, &'static Route)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
+    let id = format!("{:08x}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let mut response = match admit(&core, route, &mut request) {
+        Err(problem) => problem.into_response(),
+        Ok(in_hand) => {
+            let limits = &core.config.limits;
+            let time_max = limits.body_time_max.to_std() + limits.answer_time_max.to_std();
+            let late = "no answer in time: the statement may stand all the same; send it again with the same number";
+            let response = tokio::time::timeout(time_max, next.run(request)).await;
+            drop(in_hand);
+            response.unwrap_or_else(|_| Problem::unavailable(late).into_response())
+        }
+    };
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID.clone(), id);
+    }
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    note(&core, route, &id, &response, begun);
+    response
+}
+
+/// Is this caller let in, and within its quota? What the request takes is given back when it is answered.
+fn admit(core: &Arc<Core>, route: &Route, request: &mut Request) -> Result<Option<crate::quota::InHand>, Problem> {
+    match route.need {
+        Need::Nothing => Ok(None),
+        Need::Loopback => {
+            let local =
+                request.extensions().get::<Connection>().is_some_and(|c| c.peer.ip().to_canonical().is_loopback());
+            match local || core.config.metrics.public {
+                true => Ok(None),
+                false => {
+                    Err(Refusal::new(Rule::ScopeMissing, "another machine", "loopback; or set metrics.public").into())
+                }
+            }
+        }
+        need @ (Need::Token | Need::Scope(_)) => {
+            let now = core.clock.now();
+            let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let caller = core.gate.pass().admit(header, need, now)?;
+            let limits = &core.config.limits;
+            let (per_minute, at_once) = (limits.requests_per_minute_max, limits.requests_at_once_max);
+            let in_hand = core.quotas.request(&caller.member, per_minute, at_once, now)?;
+            // Nothing behind the guard can put the secret anywhere.
+            request.headers_mut().remove(header::AUTHORIZATION);
+            request.extensions_mut().insert(caller);
+            Ok(Some(in_hand))
+        }
+    }
+}
+
+fn note(core: &Core, route: &Route, id: &str, response: &Response, begun: Instant) {
+    let status = response.status();
+    let rule = response.extensions().get::<Rule>().copied();
+    if let Some(rule) = rule {
+        crate::gauges::refusal(&core.figures, rule);
+    }
+    core.figures.counter(&REQUESTS, &[("route", route.path), ("status", status.as_str())]).increment(1);
+    core.figures.histogram(&REQUEST_SECONDS, &[("route", route.path)]).record(begun.elapsed());
+    // The path's template, never the path: what was asked about is nobody's business in a log.
+    tracing::debug!(
+        request = id,
+        method = route.method,
+        route = route.path,
+        status = status.as_u16(),
+        rule = rule.map_or("", Rule::name),
+        took_us = begun.elapsed().as_micros() as u64,
+        "answered"
+    );
+}

@@ -1,0 +1,182 @@
+//! The table of routes, in the order of the flow.
+
+use super::{charter, journal, plain, read, stream, submit, tokens};
+use crate::core::Core;
+use crate::gate::Need;
+use alliance::Scope;
+use axum::routing::{MethodRouter, delete, get, post, put};
+use std::sync::Arc;
+
+/// One route.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, with `{names}` for its parts.
+    pub path: &'static str,
+    /// What the caller has to show.
+    pub need: Need,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// Its query.
+    pub query: &'static [Param],
+    /// Its body.
+    pub request: Request,
+    /// Its answer when all is well.
+    pub answer: Answer,
+    pub(crate) handler: fn() -> MethodRouter<Arc<Core>>,
+}
+
+/// One parameter of a query.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type: a name of a schema, or `integer`.
+    pub schema: &'static str,
+    /// Must it be there?
+    pub required: bool,
+    /// What it means.
+    pub explains: &'static str,
+}
+
+/// What a route takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Nothing.
+    Nothing,
+    /// JSON of this schema.
+    Json(&'static str),
+    /// JSON lines: a report.
+    Report,
+    /// Bytes.
+    Bytes,
+}
+
+/// What a route answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// JSON of this schema.
+    Json(&'static str),
+    /// JSON of this schema, and the position in a header.
+    Written(&'static str),
+    /// A list of this schema.
+    List(&'static str),
+    /// Text.
+    Text,
+    /// Bytes.
+    Bytes,
+    /// Server-sent events.
+    Events,
+}
+
+const fn param(name: &'static str, schema: &'static str, required: bool, explains: &'static str) -> Param {
+    Param { name, schema, required, explains }
+}
+
+const LIMIT: Param = param("limit", "integer", false, "How many items, 1 to 1000; 100 where it is left out.");
+
+/// A row: method, path, need, request, answer, handler, summary, query.
+macro_rules! route {
+    ($method:literal $path:literal $need:expr, $request:expr => $answer:expr, $handler:expr, $summary:literal
+     $(, [$($param:expr),+])?) => {
+        Route {
+            method: $method,
+            path: $path,
+            need: $need,
+            summary: $summary,
+            query: &[$($($param),+)?],
+            request: $request,
+            answer: $answer,
+            handler: || $handler,
+        }
+    };
+}
+
+use Answer::{Bytes, Events, Json, List, Text, Written};
+use Need::{Loopback, Nothing, Token};
+
+const REPORT: Need = Need::Scope(Scope::Report);
+const RECEIVE: Need = Need::Scope(Scope::Receive);
+const APPROVE: Need = Need::Scope(Scope::Approve);
+const READ: Need = Need::Scope(Scope::Read);
+const AUDIT: Need = Need::Scope(Scope::Audit);
+const ADMIN: Need = Need::Scope(Scope::Admin);
+const NONE: Request = Request::Nothing;
+
+/// Every route of the hub.
+// Long because: one row a route.
+#[rustfmt::skip]
+pub static TABLE: &[Route] = &[
+    route!("POST" "/api/v1/sightings" REPORT, Request::Report => Written("Written"), post(submit::sightings),
+        "Report sightings, whole or refused whole. The first line is a ReportHead and one Opening a line follows; \
+         without a head it is one Sighting a line, for which the hub vouches and on which no machine acts."),
+    route!("POST" "/api/v1/retractions" REPORT, Request::Json("SignedRetraction") => Written("Written"),
+        post(submit::retractions), "Take back what was reported of one observable."),
+    route!("GET" "/api/v1/stream" RECEIVE, NONE => Events, get(stream::stream),
+        "What is in force for the member, then everything new, as server-sent events. An event's id is the position \
+         up to which everything was sent: resume with it.",
+        [param("after", "integer", false, "Only what is newer than this position.")]),
+    route!("POST" "/api/v1/receipts" RECEIVE, Request::Json("SignedReceipts") => Written("Written"),
+        post(submit::receipts), "Report what was done with mitigations."),
+    route!("GET" "/api/v1/members/{member}/sequence" Token, NONE => Json("NextSequence"), get(read::sequence),
+        "The number that the caller's next submission carries."),
+    route!("POST" "/api/v1/plans" APPROVE, Request::Json("SignedProposal") => Written("Written"), post(submit::plans),
+        "Propose a plan."),
+    route!("POST" "/api/v1/approvals" APPROVE, Request::Json("SignedApproval") => Written("Written"),
+        post(submit::approvals), "Say yes or no to a plan."),
+    route!("POST" "/api/v1/disputes" APPROVE, Request::Json("SignedDispute") => Written("Written"),
+        post(submit::disputes), "Object to a finding."),
+    route!("GET" "/api/v1/status" READ, NONE => Json("Status"), get(read::status), "The alliance in one screen."),
+    route!("GET" "/api/v1/findings" READ, NONE => List("Finding"), get(read::findings),
+        "Findings that the caller may see, by identifier.",
+        [param("state", "FindingState", false, "Only those in this state."), LIMIT,
+         param("after", "FindingId", false, "Those after this one.")]),
+    route!("GET" "/api/v1/findings/{id}" READ, NONE => Json("Finding"), get(read::finding), "One finding."),
+    route!("GET" "/api/v1/plans" READ, NONE => List("PlanView"), get(read::plans),
+        "Plans that the caller may see, the newest first.",
+        [LIMIT, param("after", "PlanId", false, "Those after this one.")]),
+    route!("GET" "/api/v1/plans/{id}" READ, NONE => Json("PlanShown"), get(read::plan),
+        "One plan, whole, with its evidence and approvals."),
+    route!("GET" "/api/v1/mitigations" READ, NONE => List("MitigationView"), get(read::mitigations),
+        "Mitigations in force or lately ended, by identifier.",
+        [param("member", "MemberId", false, "Only this member's."), LIMIT,
+         param("after", "MitigationId", false, "Those after this one.")]),
+    route!("GET" "/api/v1/members" READ, NONE => List("MemberView"), get(read::members), "The members."),
+    route!("GET" "/api/v1/why" READ, NONE => Json("Why"), get(read::why),
+        "Why is this blocked, or not: by whom, since when, until when.",
+        [param("value", "text", true, "An address, prefix, domain, web address, file hash, or a finding's identifier.")]),
+    route!("GET" "/api/v1/charter" Token, NONE => Json("SignedCharter"), get(charter::current),
+        "The charter in force with its signatures."),
+    route!("POST" "/api/v1/charter" ADMIN, Request::Json("SignedCharter") => Written("Written"), post(charter::adopt),
+        "Put a charter in force that a quorum has signed."),
+    route!("PUT" "/api/v1/charter/lists" ADMIN, Request::Bytes => Json("ListTaken"), put(charter::put_list),
+        "Hand in a guard list before the charter that names it."),
+    route!("GET" "/api/v1/charter/lists/{sha256}" Token, NONE => Bytes, get(charter::list),
+        "A guard list by its digest."),
+    route!("GET" "/api/v1/tokens" ADMIN, NONE => List("TokenRecord"), get(tokens::list),
+        "All tokens, without their secrets."),
+    route!("POST" "/api/v1/tokens" ADMIN, Request::Json("NewToken") => Written("TokenShown"), post(tokens::make),
+        "Make a token. Its secret is shown this once."),
+    route!("GET" "/api/v1/tokens/{id}" ADMIN, NONE => Json("TokenRecord"), get(tokens::one), "One token."),
+    route!("DELETE" "/api/v1/tokens/{id}" ADMIN, NONE => Written("Written"), delete(tokens::revoke), "Revoke a token."),
+    route!("GET" "/api/v1/journal" AUDIT, NONE => List("JournalItem"), get(journal::entries),
+        "Entries that the caller may see. `next` is the last position looked at.",
+        [param("after", "integer", false, "Entries after this position."),
+         param("max", "integer", false, "How many entries, 1 to 1000; 100 where it is left out.")]),
+    route!("GET" "/api/v1/log/consistency" Token, NONE => Json("ConsistencyPath"), get(journal::consistency),
+        "Hashes that prove the log of `to` entries to begin with that of `from` (RFC 9162 §2.1.4).",
+        [param("from", "integer", true, "Entries of the older log."),
+         param("to", "integer", true, "Entries of the newer log, at most the newest checkpoint's.")]),
+    route!("GET" "/api/v1/log/proof/{position}" Token, NONE => Text, get(journal::proof),
+        "The proof of one entry (C2SP tlog-proof); it shows the entry only to those who may see it."),
+    route!("GET" "/log/checkpoint" Token, NONE => Text, get(journal::checkpoint),
+        "The newest checkpoint (C2SP tlog-checkpoint)."),
+    route!("GET" "/log/tile/{*path}" Token, NONE => Bytes, get(journal::tile),
+        "A tile or a bundle of leaves (C2SP tlog-tiles). Leaves are salted commitments and show nothing."),
+    route!("GET" "/metrics" Loopback, NONE => Text, get(plain::metrics),
+        "Figures for Prometheus; from loopback only, unless metrics.public is set."),
+    route!("GET" "/health" Nothing, NONE => Json("Health"), get(plain::health),
+        "200 only if statements are taken and the newest checkpoint is fresh."),
+    route!("GET" "/api/v1/openapi.json" Nothing, NONE => Json("OpenApi"), get(plain::openapi), "This document."),
+];

@@ -1,0 +1,367 @@
+//! The sequencer: one thread that owns the order. It takes a batch of commands, handles and applies each in turn, draws
+//! what follows, appends all entries with one durable write, and only then answers and publishes.
+//!
+//! If the write fails, memory is ahead of the disk: the hub says `Broken` and shows nothing any more.
+
+use crate::core::{Condition, Core};
+use crate::figures::{APPEND_SECONDS, CLOCK_BEHIND, ENTRIES, QUEUE, SIGHTINGS, TURN_COMMANDS, TURN_SECONDS};
+use crate::space::free_bytes;
+use crate::streams::Addressed;
+use account::leaf;
+use alliance::{Alliance, Archived, Command, Drafted, ENTRY_VERSION, Entry, Event, Report};
+use journal::ENTRY_BYTES_MAX;
+use model::{Digest, MemberId, Refusal, Rule, Sighting, Span, Timestamp};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// What waits for the sequencer.
+pub(crate) enum Job {
+    /// A command; the answer comes once it is durable or refused.
+    Command {
+        /// What is asked.
+        command: Box<Command>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Outcome>,
+    },
+    /// No more commands: finish what waits.
+    Stop,
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It stands in the journal, durably.
+    Accepted { position: u64 },
+    /// It stood in the journal before.
+    Duplicate { position: u64 },
+    /// A rule said no.
+    Refused(Refusal),
+}
+
+/// What a turn leaves for others to do, once it is durable.
+pub(crate) struct Done {
+    pub(crate) messages: Vec<Addressed>,
+    pub(crate) commitments: Vec<Digest>,
+}
+
+pub(crate) struct Sequencer {
+    core: Arc<Core>,
+    queue: Receiver<Job>,
+    after: SyncSender<Done>,
+    stopping: bool,
+    /// More follows from the state than one turn took.
+    more: bool,
+}
+
+/// A turn in the making.
+#[derive(Default)]
+struct Turn {
+    packed: Vec<journal::Entry>,
+    bytes: u64,
+    commitments: Vec<Digest>,
+    messages: Vec<Addressed>,
+    answers: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    gate_changed: bool,
+}
+
+impl Sequencer {
+    pub(crate) fn new(core: Arc<Core>, queue: Receiver<Job>, after: SyncSender<Done>) -> Self {
+        Self { core, queue, after, stopping: false, more: true }
+    }
+
+    /// Runs until it is told to stop or the hub is broken.
+    pub(crate) fn run(mut self) {
+        let tick = self.core.config.order.tick.to_std();
+        let mut next_tick = Instant::now();
+        while !self.stopping {
+            let wait = if self.more { Duration::ZERO } else { next_tick.saturating_duration_since(Instant::now()) };
+            let first = match self.queue.recv_timeout(wait) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let ticked = Instant::now() >= next_tick;
+            if ticked {
+                next_tick = Instant::now() + tick;
+                self.look_after();
+            }
+            if let Err(told) = self.turn(first, ticked) {
+                tracing::error!(reason = %told, "the hub stops: its memory is ahead of its journal");
+                return;
+            }
+        }
+        self.core.stopping.store(true, Ordering::Release);
+    }
+
+    /// Once a tick: room on the disk, samples into buckets.
+    fn look_after(&self) {
+        let figures = &self.core.figures;
+        figures.gauge(&QUEUE, &[]).set(self.core.queued.load(Ordering::Relaxed) as f64);
+        figures.upkeep();
+        let least = self.core.config.journal.free_bytes_min;
+        let writable = matches!(&*self.core.condition.borrow(), Condition::Serving);
+        match free_bytes(&self.core.directory.path("journal")) {
+            Ok(free) if free < least && writable => {
+                tracing::warn!(free, least, "the disk is nearly full: the hub serves reads only");
+                self.core
+                    .set(Condition::ReadOnly(format!("{free} bytes are free on the hub's disk, {least} are kept")));
+            }
+            Ok(free) if free >= least && !writable && self.core.log.can_write() => {
+                tracing::info!(free, "there is room on the disk again");
+                self.core.set(Condition::Serving);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "free room on the disk is not known"),
+        }
+    }
+
+    /// One turn. The state's lock is held from the first decision until all is durable.
+    fn turn(&mut self, first: Option<Job>, ticked: bool) -> Result<(), String> {
+        let begun = Instant::now();
+        let core = Arc::clone(&self.core);
+        let now = self.now();
+        let mut state = core.state.write().map_err(|_| "the state is broken".to_owned())?;
+        let mut turn = Turn::default();
+        let commands = self.order(&mut state, &mut turn, first, ticked, now).inspect_err(|told| {
+            // Said while the lock is held: nobody reads what may not be on the disk.
+            core.set(Condition::Broken(told.clone()));
+        })?;
+        drop(state);
+        if commands > 0 {
+            core.figures.histogram(&TURN_SECONDS, &[]).record(begun.elapsed());
+            core.figures.histogram(&TURN_COMMANDS, &[]).record(f64::from(commands));
+        }
+        self.tell(turn)
+    }
+
+    /// Decides, applies and writes.
+    fn order(
+        &mut self,
+        state: &mut Alliance,
+        turn: &mut Turn,
+        first: Option<Job>,
+        ticked: bool,
+        now: Timestamp,
+    ) -> Result<u32, String> {
+        let expected = state.next_position();
+        let commands = self.take(state, turn, first, now)?;
+        if matches!(&*self.core.condition.borrow(), Condition::Serving) {
+            self.follow(state, turn, ticked, now)?;
+        }
+        if !turn.packed.is_empty() {
+            self.write(expected, turn)?;
+        }
+        self.core.reports.unpin();
+        if turn.gate_changed {
+            let before = self.core.gate.pass();
+            self.core.gate.publish(before.next(state));
+        }
+        Ok(commands)
+    }
+
+    fn now(&self) -> Timestamp {
+        let reading = self.core.clock.read();
+        if reading.behind > Span::ZERO {
+            self.core.figures.counter(&CLOCK_BEHIND, &[]).increment(1);
+            tracing::warn!(behind = %reading.behind, "the system's clock is behind the journal's: time stands still");
+        }
+        reading.time
+    }
+
+    /// Takes commands until there are no more, or enough.
+    fn take(
+        &mut self,
+        state: &mut Alliance,
+        turn: &mut Turn,
+        first: Option<Job>,
+        now: Timestamp,
+    ) -> Result<u32, String> {
+        let order = self.core.config.order.clone();
+        let (mut taken, mut next) = (0, first);
+        while let Some(job) = next {
+            match job {
+                Job::Stop => self.stopping = true,
+                Job::Command { command, reply } => {
+                    self.core.queued.fetch_sub(1, Ordering::Relaxed);
+                    let outcome = self.command(state, turn, *command, now)?;
+                    turn.answers.push((reply, outcome));
+                    taken += 1;
+                }
+            }
+            let enough = taken >= order.batch_max || turn.bytes >= order.batch_bytes_max;
+            next = if enough { None } else { self.queue.try_recv().ok() };
+        }
+        Ok(taken)
+    }
+
+    fn command(
+        &self,
+        state: &mut Alliance,
+        turn: &mut Turn,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Outcome, String> {
+        if let Condition::ReadOnly(why) = &*self.core.condition.borrow() {
+            return Ok(Outcome::Refused(Refusal::new(Rule::ReadOnly, why, "reads")));
+        }
+        if let Some((member, sequence)) = numbered(&command)
+            && let Some(position) = state.duplicate(member, sequence)
+        {
+            return Ok(Outcome::Duplicate { position });
+        }
+        let drafts = match state.handle(command, now) {
+            Ok(drafts) => drafts,
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
+        };
+        let position = state.next_position();
+        match made(drafts, now) {
+            Err(refusal) => Ok(Outcome::Refused(refusal)),
+            Ok(made) => {
+                made.into_iter().try_for_each(|made| self.enter(state, turn, made))?;
+                Ok(Outcome::Accepted { position })
+            }
+        }
+    }
+
+    /// What follows from the state: time's passing, findings, plans.
+    fn follow(&mut self, state: &mut Alliance, turn: &mut Turn, ticked: bool, now: Timestamp) -> Result<(), String> {
+        if ticked && let Ok(drafts) = state.handle(Command::Tick, now) {
+            self.enter_all(state, turn, drafts, now)?;
+        }
+        let mut followed = state.follow(now, ticked, &self.core.reports);
+        let drafts = std::mem::take(&mut followed.drafts);
+        self.enter_all(state, turn, drafts, now)?;
+        state.settled(&followed);
+        self.more = followed.more;
+        Ok(())
+    }
+
+    /// Enters all or, if one is longer than an entry may be, none: the hub goes on, and says so.
+    fn enter_all(
+        &self,
+        state: &mut Alliance,
+        turn: &mut Turn,
+        drafts: Vec<Drafted>,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        match made(drafts, now) {
+            Ok(made) => made.into_iter().try_for_each(|made| self.enter(state, turn, made)),
+            Err(refusal) => {
+                tracing::error!(%refusal, "what follows was left out: it does not fit an entry");
+                crate::gauges::refusal(&self.core.figures, refusal.rule);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives an entry its position and nonce, applies it, and notes who is to hear of it.
+    fn enter(&self, state: &mut Alliance, turn: &mut Turn, made: Made) -> Result<(), String> {
+        let Made { entry, bytes, sightings } = made;
+        let position = state.next_position();
+        let nonce = crate::directory::random::<32>().map_err(|error| error.to_string())?;
+        let packed = journal::Entry::new(nonce, &bytes).map_err(|error| error.to_string())?;
+        turn.bytes += packed.packed().body.len() as u64;
+        turn.packed.push(packed);
+        turn.commitments.push(leaf::commitment(&nonce, &bytes));
+        turn.gate_changed |=
+            matches!(entry.event, Event::CharterAdopted(_) | Event::TokenIssued(_) | Event::TokenRevoked { .. });
+        state.apply_typed(position, &entry, sightings.as_deref());
+        let messages = state.messages(&entry).into_iter();
+        turn.messages.extend(messages.map(|(member, message)| Addressed { position, member, message }));
+        self.count(&entry, sightings.as_deref());
+        if let Event::SightingsReported(report) = entry.event {
+            self.core.reports.pin(position, Archived::new(report));
+        }
+        Ok(())
+    }
+
+    fn count(&self, entry: &Entry, sightings: Option<&[Sighting]>) {
+        let figures = &self.core.figures;
+        figures.counter(&ENTRIES, &[("kind", entry.event.kind())]).increment(1);
+        let source = match &entry.event {
+            Event::SightingsReported(Report::Signed(_)) => "signed",
+            Event::SightingsReported(Report::Attested { .. }) => "attested",
+            Event::PlanProposed(_) => return crate::gauges::plan(figures, "proposed"),
+            Event::PlanInForce { .. } => return crate::gauges::plan(figures, "in-force"),
+            Event::PlanClosed { .. } => return crate::gauges::plan(figures, "closed"),
+            Event::Held { refusal, .. } => return crate::gauges::refusal(figures, refusal.rule),
+            _ => return,
+        };
+        for behaviour in model::Behaviour::ALL {
+            let count = sightings.unwrap_or_default().iter().filter(|s| s.behaviour == *behaviour).count();
+            if count > 0 {
+                let labels = [("source", source), ("kind", behaviour.as_str())];
+                figures.counter(&SIGHTINGS, &labels).increment(count as u64);
+            }
+        }
+    }
+
+    fn write(&self, expected: u64, turn: &Turn) -> Result<(), String> {
+        let begun = Instant::now();
+        let written = self.core.journal.append(expected, &turn.packed);
+        self.core.figures.histogram(&APPEND_SECONDS, &[]).record(begun.elapsed());
+        written.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// All is durable: answer, then let the tree grow and the agents hear.
+    fn tell(&self, turn: Turn) -> Result<(), String> {
+        for (reply, outcome) in turn.answers {
+            // Whoever asked may have gone: the statement stands all the same.
+            let _ = reply.send(outcome);
+        }
+        if turn.commitments.is_empty() {
+            return Ok(());
+        }
+        let done = Done { messages: turn.messages, commitments: turn.commitments };
+        self.after.send(done).map_err(|_| "the thread behind the sequencer has stopped".to_owned())
+    }
+}
+
+impl Drop for Sequencer {
+    /// Whatever ends the thread but an orderly stop leaves a hub that must not go on; also a panic.
+    fn drop(&mut self) {
+        if !self.core.stopping.load(Ordering::Acquire) {
+            self.core.set(Condition::Broken("the sequencer has stopped: its last words stand in the log".to_owned()));
+        }
+    }
+}
+
+/// An entry that fits, before it has its place.
+struct Made {
+    entry: Entry,
+    bytes: Vec<u8>,
+    sightings: Option<Vec<Sighting>>,
+}
+
+/// The entries of drafts.
+///
+/// # Errors
+/// `too_large`: one would be longer than the journal takes.
+fn made(drafts: Vec<Drafted>, now: Timestamp) -> Result<Vec<Made>, Refusal> {
+    let make = |drafted: Drafted| {
+        let Drafted { author, handling, event, sightings } = drafted;
+        let entry = Entry { v: ENTRY_VERSION, time: now, author, handling, event };
+        let bytes = entry.to_bytes();
+        match bytes.len() > ENTRY_BYTES_MAX {
+            true => {
+                let value = format!("{} of {} bytes", entry.event.kind(), bytes.len());
+                Err(Refusal::new(Rule::TooLarge, value, format!("entries of {ENTRY_BYTES_MAX} bytes")))
+            }
+            false => Ok(Made { entry, bytes, sightings }),
+        }
+    };
+    drafts.into_iter().map(make).collect()
+}
+
+/// The author and number of a submission that has one.
+fn numbered(command: &Command) -> Option<(&MemberId, u64)> {
+    match command {
+        Command::Report { report: Report::Signed(batch), .. } => Some((&batch.header.author, batch.header.sequence)),
+        Command::Retract(signed) => Some((&signed.retraction.author, signed.retraction.sequence)),
+        Command::Receipts(signed) => Some((&signed.receipts.author, signed.receipts.sequence)),
+        _ => None,
+    }
+}

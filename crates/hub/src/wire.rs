@@ -1,0 +1,192 @@
+//! Bodies and answers that belong to the hub's API alone; everything else on the wire is a word of `model`, `charter`
+//! or `alliance`.
+
+use alliance::{Proposal, Scope, TokenRecord};
+use model::{BatchHeader, KeyId, MemberId, Plan, Signature, SignedApproval, Span, Statement};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The version of lists and views.
+pub const SCHEMA: u32 = 1;
+
+/// The first line of a signed report; one [`model::Opening`] a line follows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportHead {
+    /// What is signed.
+    pub header: BatchHeader,
+    /// The author's signature over the header.
+    pub signature: Signature,
+}
+
+/// A proposal with a person's signature.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedProposal {
+    /// What is signed.
+    pub proposal: Proposal,
+    /// With which of the person's keys.
+    pub key: KeyId,
+    /// By the person's own key, over [`ProposalStatement`].
+    pub signature: Signature,
+}
+
+/// What a person signs to propose a plan.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct ProposalStatement<'p>(pub &'p Proposal);
+
+impl Statement for ProposalStatement<'_> {
+    const CONTEXT: &'static str = "epimachia/proposal/v1";
+}
+
+/// A wish for a token.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// For whom; a member of the charter in force.
+    pub member: MemberId,
+    /// What for; at least one.
+    pub scopes: BTreeSet<Scope>,
+    /// A person's note, at most 100 characters.
+    pub label: String,
+    /// For how long.
+    pub valid: Span,
+}
+
+/// A token, shown this once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenShown {
+    /// The secret.
+    pub token: String,
+    /// What the hub remembers of it.
+    pub record: TokenRecord,
+}
+
+/// What became of a statement: it is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    /// Version of this form, 1.
+    pub schema: u32,
+    /// Where it stands in the journal.
+    pub position: u64,
+    /// How many sightings, receipts or statements were accepted.
+    pub accepted: usize,
+    /// The author's number of this submission; null where it has none.
+    pub sequence: Option<u64>,
+    /// It was accepted before: nothing has changed.
+    pub duplicate: bool,
+}
+
+/// A list, or a part of one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct List<T> {
+    /// Version of this form, 1.
+    pub schema: u32,
+    /// The items, in order.
+    pub items: Vec<T>,
+    /// Give this as `after` for the rest; null where there is none.
+    pub next: Option<String>,
+}
+
+impl<T> List<T> {
+    /// A list that ends here.
+    pub const fn whole(items: Vec<T>) -> Self {
+        Self { schema: SCHEMA, items, next: None }
+    }
+}
+
+/// A view with the version of its form.
+#[derive(Clone, Debug, Serialize)]
+pub struct View<T> {
+    /// Version of this form, 1.
+    pub schema: u32,
+    /// The view.
+    #[serde(flatten)]
+    pub view: T,
+}
+
+impl<T> View<T> {
+    /// A view of this version.
+    pub const fn of(view: T) -> Self {
+        Self { schema: SCHEMA, view }
+    }
+}
+
+/// One plan, whole: as people read it, as it is signed, and who signed.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanShown {
+    /// As people read it.
+    pub view: alliance::view::PlanView,
+    /// The plan itself, with evidence; its header's digest is what approvals sign.
+    pub plan: Plan,
+    /// Approvals so far.
+    pub approvals: Vec<SignedApproval>,
+}
+
+/// One entry of the journal with what opens its leaf.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalItem {
+    /// Where it stands.
+    pub position: u64,
+    /// The nonce of its leaf, 64 hexadecimal digits.
+    pub nonce: model::Digest,
+    /// The entry, byte for byte.
+    pub entry: Box<serde_json::value::RawValue>,
+}
+
+/// The number of a member's next submission.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NextSequence {
+    /// The number.
+    pub next: u64,
+}
+
+/// Hashes that prove one tree to begin with another (RFC 9162 §2.1.4).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsistencyPath {
+    /// Version of this form, 1.
+    pub schema: u32,
+    /// The hashes, from the leaves upwards.
+    pub path: Vec<model::Digest>,
+}
+
+/// The first event of a stream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// Entries in the journal.
+    pub position: u64,
+    /// The alliance.
+    pub alliance: String,
+    /// The version of the charter in force; 0 before the first.
+    pub charter: u64,
+}
+
+/// A guard list that was taken in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListTaken {
+    /// The digest by which a charter names it.
+    pub sha256: model::Digest,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// A hub that is well.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Always `ok`; otherwise the answer is a problem.
+    pub status: String,
+    /// Entries in the journal.
+    pub journal: u64,
+    /// Entries under the newest checkpoint.
+    pub checkpoint: u64,
+}

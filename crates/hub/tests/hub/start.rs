@@ -1,0 +1,141 @@
+//! Starts and stops: nothing is lost, a snapshot and its tail are the whole journal, and a foreign directory is refused.
+
+use crate::support::{Bench, config, init, sighting, signed_report};
+use hub::{Error, Hub};
+use std::sync::Arc;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orderly_stop_under_load_loses_nothing_that_was_acknowledged() {
+    let bench = Arc::new(Bench::start().await);
+    let senders: Vec<_> = (0..4_u8)
+        .map(|sender| {
+            let bench = bench.clone();
+            tokio::spawn(async move {
+                let mut acknowledged = 0_u64;
+                for n in 0..=255_u8 {
+                    let request = bench.request("cloud", reqwest::Method::POST, "/api/v1/sightings");
+                    let body = sighting(&format!("80.{sender}.1.{n}")).to_string();
+                    let sent = request.header("content-type", "application/x-ndjson").body(body).send().await;
+                    match sent {
+                        Ok(response) if response.status() == 200 => acknowledged += 1,
+                        _ => break,
+                    }
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    bench.running.stop_accepting();
+    let mut acknowledged = 0;
+    for sender in senders {
+        acknowledged += sender.await.unwrap();
+    }
+    assert!(acknowledged > 0);
+    let Bench { running, dir, .. } = Arc::into_inner(bench).unwrap();
+    running.shutdown().await.unwrap();
+    let again = Hub::start(config(&dir.path().join("hub"))).await.unwrap();
+    assert!(sightings(&again) >= acknowledged);
+}
+
+fn sightings(running: &hub::Running) -> u64 {
+    let ledger = running.state_bytes().into_iter().find(|(name, _)| name == "ledger").unwrap().1;
+    let ledger: serde_json::Value = serde_json::from_slice(&ledger).unwrap();
+    ledger["ledger"]["sightings"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_and_its_tail_give_the_same_state_as_the_whole_journal() {
+    let bench = Bench::start().await;
+    let round = |sequence: u64, net: u8| {
+        let seen: Vec<_> = (1..=40).map(|n| sighting(&format!("80.{net}.0.{n}"))).collect();
+        ["telecom", "cloud", "bank"].map(|member| (member, signed_report(member, sequence, &seen[..20 + net as usize])))
+    };
+    for (member, body) in round(1, 1).into_iter().chain(round(2, 2)) {
+        assert_eq!(bench.report(member, body).await.0, 200);
+    }
+    bench.running.snapshot().await.unwrap();
+    for (member, body) in round(3, 3).into_iter().chain(round(4, 4)) {
+        assert_eq!(bench.report(member, body).await.0, 200);
+    }
+    let (dir, tokens) = (bench.dir, bench.tokens);
+    // Dropped, not shut down: no newer snapshot is made, so that there is a tail.
+    drop(bench.running);
+    let root = dir.path().join("hub");
+    let with_snapshot = settled(start_again(&root).await).await;
+    std::fs::remove_dir_all(root.join("snapshots")).unwrap();
+    let whole = settled(start_again(&root).await).await;
+    assert_eq!(with_snapshot.len(), whole.len());
+    for ((name, a), (_, b)) in with_snapshot.iter().zip(&whole) {
+        assert!(a == b, "{name} differs: {} bytes and {} bytes", a.len(), b.len());
+    }
+    assert!(tokens.len() > 3);
+}
+
+async fn start_again(root: &std::path::Path) -> hub::Running {
+    let mut config = config(root);
+    // Time stands still for the state: only what the journal holds is compared.
+    config.order.tick = model::Span::minutes(1);
+    for _ in 0..200 {
+        match Hub::start(config.clone()).await {
+            Ok(running) => return running,
+            // The one before still has the journal's lock.
+            Err(Error::Unavailable(_)) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the journal stays locked");
+}
+
+/// The state once nothing more follows from it.
+async fn settled(running: hub::Running) -> Vec<(String, Vec<u8>)> {
+    let mut before = running.state_bytes();
+    loop {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let now = running.state_bytes();
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    drop(running);
+    before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_of_a_newer_version_or_none_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("hub");
+    assert!(matches!(Hub::start(config(&root)).await, Err(Error::Refused(_))));
+    init(&root);
+    let path = root.join("identity.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("format = 1", "format = 99")).unwrap();
+    let told = Hub::start(config(&root)).await.err().unwrap().to_string();
+    assert!(told.contains("format 99"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hubs_do_not_share_a_directory() {
+    let bench = Bench::start().await;
+    assert!(matches!(Hub::start(config(&bench.root())).await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_journal_stops_the_start_with_the_place() {
+    let bench = Bench::start().await;
+    for n in 1..=3 {
+        assert_eq!(bench.report("cloud", signed_report("cloud", n, &[sighting("80.1.1.1")])).await.0, 200);
+    }
+    let Bench { running, dir, .. } = bench;
+    running.shutdown().await.unwrap();
+    let journal = dir.path().join("hub/journal");
+    let segment = std::fs::read_dir(journal).unwrap().map(|item| item.unwrap().path());
+    let segment = segment.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[300] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let told = Hub::start(config(&dir.path().join("hub"))).await.err().unwrap();
+    assert!(matches!(&told, Error::Broken(_)), "{told}");
+    assert!(told.to_string().contains("byte"), "{told}");
+}
