@@ -75,9 +75,16 @@ impl Alliance {
         Candidate { finding, evidence: judged.evidence.clone(), relevance: relevance.collect() }
     }
 
-    /// What is in force now, or on its way to be, by lineage.
+    /// What is in force now, or on its way to be, by lineage: also what waits for persons is not asked for twice.
     fn lineages_in_force(&self, now: Timestamp) -> BTreeMap<Lineage, InForce> {
         let mut in_force = BTreeMap::new();
+        for record in self.ledger.plans.values().filter(|record| record.state == PlanState::Proposed) {
+            let (generation, since) = (record.plan.header.generation, record.plan.header.made);
+            for mitigation in record.plan.mitigations.iter().filter(|m| m.expires > now) {
+                let lineage = Lineage { member: mitigation.member.clone(), finding: mitigation.finding };
+                in_force.insert(lineage, InForce { generation, since, expires: mitigation.expires });
+            }
+        }
         for (finding, lineage) in &self.ledger.lineages {
             for (member, id) in lineage {
                 let record = self.ledger.mitigations.get(id).filter(|m| m.expires > now && !lets_go(m.state));

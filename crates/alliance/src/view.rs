@@ -37,9 +37,24 @@ pub struct Status {
     pub refusals: BTreeMap<&'static str, u64>,
     /// Entries by kind.
     pub entries_by_kind: BTreeMap<String, u64>,
-    /// Times to protection measured so far, milliseconds, in the order of measuring.
+    /// Time to protection: from the sighting that corroborates to the read-back, of the last mitigations.
+    pub time_to_protection: Option<TimeToProtection>,
+    /// The same, one by one, milliseconds, in the order of measuring.
     #[serde(skip)]
     pub protections_millis: Vec<i64>,
+}
+
+/// Time to protection as a few figures, milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct TimeToProtection {
+    /// How many were measured.
+    pub count: usize,
+    /// Half were protected within this.
+    pub p50_ms: u64,
+    /// 99 of 100 were.
+    pub p99_ms: u64,
+    /// The last one was.
+    pub last_ms: u64,
 }
 
 /// One plan, with where it stands.
@@ -182,6 +197,7 @@ impl Alliance {
             mitigations,
             refusals: ledger.refusals.iter().map(|(rule, n)| (rule.name(), *n)).collect(),
             entries_by_kind: ledger.entries.clone(),
+            time_to_protection: self.time_to_protection(),
             protections_millis: ledger.protections.iter().map(|p| p.millis).collect(),
         }
     }
@@ -289,6 +305,13 @@ impl Alliance {
             owner: guards.and_then(|g| g.owner(observable)).cloned(),
             findings,
         }
+    }
+
+    fn time_to_protection(&self) -> Option<TimeToProtection> {
+        let times: Vec<u64> = self.ledger.protections.iter().map(|p| p.millis.max(0).unsigned_abs()).collect();
+        let figures = account::Figures::of(&times)?;
+        let (count, last_ms) = (figures.count, figures.max_ms);
+        Some(TimeToProtection { count, p50_ms: figures.p50_ms, p99_ms: figures.p99_ms, last_ms })
     }
 
     fn why_finding(&self, finding: Finding, now: Timestamp) -> WhyFinding {

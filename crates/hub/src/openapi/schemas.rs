@@ -210,6 +210,13 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("mitigations", "{}integer", "Mitigations by state."),
         ("refusals", "{}integer", "Refusals in the journal, by rule."),
         ("entries_by_kind", "{}integer", "Entries by kind."),
+        ("time_to_protection", "TimeToProtection|null", "From the corroborating sighting to the read-back."),
+    ]),
+    ("TimeToProtection", "Time to protection of the last mitigations, milliseconds.", &[
+        ("count", "integer", "How many were measured."),
+        ("p50_ms", "integer", "Half were protected within this."),
+        ("p99_ms", "integer", "99 of 100 were."),
+        ("last_ms", "integer", "The last one was."),
     ]),
     ("SumLine", "What one reporter contributes; numbers to three decimals.", &[
         ("member", "MemberId", "The reporter."),
@@ -223,6 +230,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
     ]),
     ("Sum", "The sum of a finding.", &[
         ("lines", "[]SumLine", "One line a reporter."),
+        ("cut", "number", "Points taken off weak evidence, which counts jointly up to a limit only."),
         ("total", "number", "The total."),
         ("threshold", "number", "What it had to reach."),
     ]),
