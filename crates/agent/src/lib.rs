@@ -4,5 +4,8 @@
 
 pub mod core;
 mod error;
+pub mod keys;
+mod store;
 
 pub use error::{Broken, Error};
+pub use store::{Opened, Store};

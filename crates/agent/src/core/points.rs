@@ -376,7 +376,8 @@ impl Core {
         }
         let find = |stage: fn(Stage) -> bool| able.iter().find(|(_, s, _)| stage(*s)).cloned();
         if self.state.killed.is_some() {
-            if able.iter().any(|(point, _, _)| self.patrol.whole.contains_key(point)) {
+            let lifted = able.iter().all(|(point, _, _)| !self.patrol.whole.contains_key(point));
+            if !lifted || self.state.held.get(id).is_none_or(|held| held.state == MitigationState::Failed) {
                 return;
             }
             return self.become_state(id, MitigationState::Failed, None, "suspended by this member's kill switch");

@@ -1,0 +1,114 @@
+//! Tests of the state on disk: torn ends, damage, versions, locks, compaction.
+
+use super::*;
+use model::Timestamp;
+use proptest::prelude::*;
+
+fn time(n: i64) -> Record {
+    Record::Time(Timestamp::from_millis(1_700_000_000_000 + n))
+}
+
+fn log(directory: &Path) -> PathBuf {
+    directory.join("state.log")
+}
+
+fn filled(directory: &Path, count: i64) {
+    let mut store = Store::open(directory).unwrap().store;
+    (0..count).for_each(|n| store.append(&[time(n), Record::Reached(Some(n as u64))]).unwrap());
+}
+
+#[test]
+fn what_was_appended_is_there_after_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 5);
+    let opened = Store::open(dir.path()).unwrap();
+    assert_eq!((opened.state.position, opened.torn_bytes), (Some(4), 0));
+}
+
+#[test]
+fn a_torn_end_is_cut_at_any_byte_and_the_rest_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 3);
+    let whole = fs::read(log(dir.path())).unwrap();
+    let last = frame(&[time(2), Record::Reached(Some(2))], dir.path()).unwrap().len();
+    for cut in 1..=last {
+        fs::write(log(dir.path()), &whole[..whole.len() - cut]).unwrap();
+        let opened = Store::open(dir.path()).unwrap();
+        assert_eq!((opened.state.position, opened.torn_bytes), (Some(1), (last - cut) as u64), "{cut}");
+    }
+    let mut zeros = whole.clone();
+    zeros.extend([0; 4096]);
+    fs::write(log(dir.path()), &zeros).unwrap();
+    assert_eq!(Store::open(dir.path()).unwrap().state.position, Some(2));
+}
+
+#[test]
+fn damage_before_the_end_is_refused_with_place_and_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 3);
+    let mut bytes = fs::read(log(dir.path())).unwrap();
+    let at = bytes.len() - 200;
+    bytes[at] ^= 1;
+    fs::write(log(dir.path()), &bytes).unwrap();
+    let error = Store::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("state.log: byte ") && error.contains("put back a copy"), "{error}");
+}
+
+#[test]
+fn a_newer_format_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 1);
+    let mut bytes = fs::read(log(dir.path())).unwrap();
+    bytes[16] = 9;
+    let sum = crc32c::crc32c(&bytes[..20]).to_le_bytes();
+    bytes[20..24].copy_from_slice(&sum);
+    fs::write(log(dir.path()), &bytes).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(error, Error::Broken(Broken::Newer { found: 9, known: 1, .. })), "{error}");
+}
+
+#[test]
+fn a_second_agent_on_the_same_directory_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Store::open(dir.path()).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(Error::Broken(Broken::Locked { .. }))));
+    drop(first);
+    assert!(Store::open(dir.path()).is_ok());
+}
+
+#[test]
+fn a_grown_file_is_written_anew_and_says_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap().store;
+    let mut state = State::default();
+    let big: Vec<Record> = (0..100_000).map(time).collect();
+    for _ in 0..4 {
+        store.append(&big).unwrap();
+        big.iter().cloned().for_each(|record| state.apply(record));
+    }
+    let before = store.bytes();
+    store.compact(&state).unwrap();
+    assert!(store.bytes() < before / 100, "{} of {before}", store.bytes());
+    store.append(&[Record::Reached(Some(7))]).unwrap();
+    drop(store);
+    let opened = Store::open(dir.path()).unwrap();
+    assert_eq!((opened.state.position, opened.state.seen), (Some(7), state.seen));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_changed_byte_is_noticed_or_only_the_last_batch_is_lost(place: proptest::sample::Index, flip in 1_u8..) {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path(), 4);
+        let mut bytes = fs::read(log(dir.path())).unwrap();
+        let at = place.index(bytes.len());
+        bytes[at] ^= flip;
+        fs::write(log(dir.path()), &bytes).unwrap();
+        match Store::open(dir.path()) {
+            Err(Error::Broken(_)) => {}
+            Ok(opened) => prop_assert!(opened.torn_bytes > 0 && opened.state.position == Some(2)),
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+}
