@@ -1,6 +1,8 @@
-//! Prints the evaluation's tables for a recorded history: `evaluate FILE [--warm FILE] [--benign FILE] [--poison] [--open]`.
+//! Prints the evaluation's tables for a recorded history: `evaluate FILE [--warm FILE] [--benign FILE] [--poison]
+//! [--open]`.
 //!
-//! `--benign` takes FILE as indicators that people post; `--open` leaves the formula's holes open, as it was first given.
+//! `--benign` takes FILE as indicators that people post; `--open` leaves the formula's holes open, as it was first
+//! given.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "an example may read files and print")]
 
 use corroborate::Rules;
@@ -22,6 +24,10 @@ fn main() -> Result<()> {
     if let Some(benign) = after("--benign") {
         let benign = Benign::parse(&read(benign)?)?;
         println!("{}", evaluate::indicators(&eval, warm.as_deref(), &benign, &rules)?);
+        for row in evaluate::indicator_cost(&eval, warm.as_deref(), &benign, &Rules::default())? {
+            print!("{:<36} published before posted again {:.4}", row.closed, row.gate.already_published);
+            println!(", {:.1} % of the union's; benign {}", row.of_union * 100.0, row.gate.benign);
+        }
         return Ok(());
     }
     let history = History::new(&eval, warm.as_deref())?;

@@ -12,12 +12,16 @@ impl Engine {
         self.await_survival(id, member);
         let (others, count) = self.live_others(id, member, now);
         if count == 1 {
-            self.pairs.add(others[0], member);
+            self.pairs.add(others[0].0, member);
         }
         if self.rules.closings.early_credit && self.records[id].state.has(State::BARRED) {
             return;
         }
-        for &other in &others[..count.min(OTHERS_MAX)] {
+        let mine = self.report_mut(id, member).map_or(Flags(Flags::CREDITED), |report| report.flags);
+        for &(other, flags) in &others[..count.min(OTHERS_MAX)] {
+            if !self.may_gain(flags) && !self.may_gain(mine) {
+                continue;
+            }
             if self.pairs.dependence(other, member, &self.rules) < self.rules.dependence_confirming {
                 self.confirm(id, other, member, now);
                 self.confirm(id, member, other, now);
@@ -25,16 +29,24 @@ impl Engine {
         }
     }
 
-    /// Who else reported within the horizon, and how many there are.
-    fn live_others(&self, id: u32, member: u16, now: u32) -> ([u16; OTHERS_MAX], usize) {
-        let (mut others, mut count) = ([0; OTHERS_MAX], 0);
+    /// Whether a report with these flags can still earn its credit: made early, not forgeable, not credited yet.
+    fn may_gain(&self, flags: Flags) -> bool {
+        let closings = self.rules.closings;
+        let late = closings.early_credit && !flags.has(Flags::EARLY);
+        let forged = closings.spoofable && flags.is_spoofable();
+        !late && !forged && !flags.has(Flags::CREDITED)
+    }
+
+    /// Who else reported within the horizon with which flags, and how many there are.
+    fn live_others(&self, id: u32, member: u16, now: u32) -> ([(u16, Flags); OTHERS_MAX], usize) {
+        let (mut others, mut count) = ([(0, Flags(0)); OTHERS_MAX], 0);
         for report in self.reports(&self.records[id]) {
             let live = now.saturating_sub(report.last) <= self.rates.horizon && !report.flags.has(Flags::RETRACTED);
             if report.member == member || !live {
                 continue;
             }
             if let Some(place) = others.get_mut(count) {
-                *place = report.member;
+                *place = (report.member, report.flags);
             }
             count += 1;
         }
@@ -43,22 +55,19 @@ impl Engine {
 
     /// `by` confirms the report of `who`, once for each observable: only if `by` has weight, and `who` spoke early.
     fn confirm(&mut self, id: u32, who: u16, by: u16, now: u32) {
-        let (rules, closings) = (&self.rules, self.rules.closings);
+        let flags_of = |engine: &mut Self, member| engine.report_mut(id, member).map(|report| report.flags);
+        let Some(flags) = flags_of(self, who).filter(|flags| self.may_gain(*flags)) else { return };
         let confirming = &self.members[usize::from(by)];
-        if !confirming.is_vetted() || confirming.weight(now, rules).w < rules.weight_confirming {
+        if !confirming.is_vetted() || confirming.weight(now, &self.rules).w < self.rules.weight_confirming {
             return;
         }
-        if closings.spoofable && self.report_mut(id, by).is_none_or(|report| report.is_spoofable()) {
+        if self.rules.closings.spoofable && flags_of(self, by).is_none_or(Flags::is_spoofable) {
             return;
         }
-        let Some(report) = self.report_mut(id, who) else { return };
-        let late = closings.early_credit && !report.flags.has(Flags::EARLY);
-        let forged = closings.spoofable && report.is_spoofable();
-        if late || forged || report.flags.has(Flags::CREDITED) {
-            return;
+        if let Some(report) = self.report_mut(id, who) {
+            report.flags = Flags(flags.0 | Flags::CREDITED);
+            self.members[usize::from(who)].confirm(by, now, &self.rules);
         }
-        report.flags.set(Flags::CREDITED, true);
-        self.members[usize::from(who)].confirm(by, now, &self.rules);
     }
 
     /// A vetted member's new report will have survived when nobody disputed it for the horizon.

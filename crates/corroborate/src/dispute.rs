@@ -87,9 +87,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Looks at `places` further places of the table and forgets what nobody saw for the forgetting time. Every sighting
-    /// does a little of this; call it where sightings are rare. Results never depend on it: what is due to be forgotten
-    /// already counts for nothing.
+    /// Looks at `places` further places of the table and forgets what nobody saw for the forgetting time. Every
+    /// sighting does a little of this; call it where sightings are rare. Results never depend on it: what is due to
+    /// be forgotten already counts for nothing.
     pub fn sweep(&mut self, places: u32) {
         for _ in 0..places.min(self.records.places()) {
             self.hand = if self.hand + 1 < self.records.places() { self.hand + 1 } else { 0 };

@@ -3,8 +3,8 @@
 //! 64 bits of SipHash-2-4 name an observable. Among 100 M observables the chance that any two share a key is
 //! n²/2⁶⁵ = 0.03 %, and the secret seed keeps anybody from searching for such a pair. Should it happen, two observables
 //! share their evidence; the alliance compares the observable itself before it plans, so a shared key can not turn into
-//! a measure against the wrong one. 32 bits name a neighbourhood: among 4 M of them one in a thousand shares its counter
-//! with another, which only shifts the order of a list a little.
+//! a measure against the wrong one. 32 bits name a neighbourhood: among 4 M of them one in a thousand shares its
+//! counter with another, which only shifts the order of a list a little.
 
 use model::{Family, Observable};
 use std::net::IpAddr;

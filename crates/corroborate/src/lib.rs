@@ -1,9 +1,9 @@
 //! Sightings into findings: truth, relevance, guards, each a sum a person can add up.
 //!
-//! [`Engine`] holds everything: [`Engine::sight`] takes in a sighting, [`Engine::truth`] answers whether an observable may
-//! be told to people and whether it may be acted upon, [`Engine::relevance`] whom it will hit. Both answers are sums of
-//! terms that are shown. Start reading at `engine`, then `tally` (how evidence is counted) and `credit` (how members
-//! earn their weight); `docs/why/corroboration.md` says why.
+//! [`Engine`] holds everything: [`Engine::sight`] takes in a sighting, [`Engine::truth`] answers whether an
+//! observable may be told to people and whether it may be acted upon, [`Engine::relevance`] whom it will hit. Both
+//! answers are sums of terms that are shown. Start reading at `engine`, then `tally` (how evidence is counted) and
+//! `credit` (how members earn their weight); `docs/why/corroboration.md` says why.
 
 mod clock;
 mod credit;

@@ -40,8 +40,6 @@ pub(crate) struct Weight {
     pub p: f64,
     /// After clamps.
     pub w: f64,
-    /// The same without faults and suspicion: decides who counts before whom, so that no dispute can raise a sum.
-    pub unfaulted: f64,
     pub suspect: bool,
     /// May publish alone.
     pub solo: bool,
@@ -82,14 +80,22 @@ impl Member {
             f,
             p: (prior + k) / (prior + 1.0 + k + f),
             w: ((prior + k) / (1.0 + f)).ln().clamp(0.0, most.max(0.0)),
-            unfaulted: (prior + k).ln().clamp(0.0, rules.weight_max),
             suspect,
             solo: self.has_record(rules),
         }
     }
 
-    /// Whether enough of this member's reports were confirmed, by several others, or stood undisputed. Counted over its whole
-    /// time: what wears off is its weight, and a member without weight publishes nothing alone.
+    /// What the weight would be without faults and suspicion: decides who counts before whom, so that no dispute can
+    /// raise a sum.
+    pub fn unfaulted(&self, weight: &Weight, rules: &Rules) -> f64 {
+        if weight.f == 0.0 && !weight.suspect {
+            return weight.w;
+        }
+        (weight.prior + weight.k).ln().clamp(0.0, rules.weight_max)
+    }
+
+    /// Whether enough of this member's reports were confirmed, by several others, or stood undisputed. Counted over
+    /// its whole time: what wears off is its weight, and a member without weight publishes nothing alone.
     fn has_record(&self, rules: &Rules) -> bool {
         let confirmed = self.confirmed_ever >= rules.solo_confirmations
             && self.confirmers.len() >= usize::from(rules.solo_confirmers);

@@ -27,9 +27,12 @@ impl Pairs {
 
     /// dep(a, b): 0 while unsuspicious, 1 where one seems to copy the other always.
     pub fn dependence(&self, a: u16, b: u16, rules: &Rules) -> f64 {
-        let together = self.pairs.get(&pair(a, b)).copied().unwrap_or(0);
         let least = self.total(a).min(self.total(b));
-        if together < rules.dependence_pairs || least == 0 {
+        if least < rules.dependence_pairs {
+            return 0.0;
+        }
+        let together = self.pairs.get(&pair(a, b)).copied().unwrap_or(0);
+        if together < rules.dependence_pairs {
             return 0.0;
         }
         ((f64::from(together) / f64::from(least) - 0.5) / 0.5).clamp(0.0, 1.0)

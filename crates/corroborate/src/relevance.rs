@@ -87,8 +87,9 @@ impl Engine {
         self.terms(self.record(key, now), near, own, now).total
     }
 
-    /// The `most` observables most relevant to `member`, with R of at least `least`: those that may inform people, and the
-    /// member's own. By relevance, then by key, so that the same state gives the same list. Walks the whole table.
+    /// The `most` observables most relevant to `member`, with R of at least `least`: those that may inform people,
+    /// and the member's own. By relevance, then by key, so that the same state gives the same list. Walks the whole
+    /// table.
     pub fn list_for(&self, member: MemberIndex, at: Timestamp, most: usize, least: f64) -> Vec<Ranked> {
         let now = seconds(at);
         let ids = (0..self.records.places()).filter(|id| self.is_live(*id, now));

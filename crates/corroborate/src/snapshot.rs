@@ -7,8 +7,9 @@
 //! counters = count u32 | (key u32 | at u32 | value f32) ...      (kind 2, one)
 //! ```
 //!
-//! Little-endian throughout. The stamp is the checksum of the head: shards of different snapshots do not mix. The rules are
-//! not part of it, the charter has them. A snapshot holds the secret seed; it is as confidential as the table itself.
+//! Little-endian throughout. The stamp is the checksum of the head: shards of different snapshots do not mix. The
+//! rules are not part of it, the charter has them. A snapshot holds the secret seed; it is as confidential as the
+//! table itself.
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -36,11 +37,12 @@ impl Engine {
         framed.map(|(number, (kind, payload))| frame(kind, number as u32, of, stamp, &payload)).collect()
     }
 
-    /// The engine whose [`Engine::snapshot`] gave `shards`: it behaves as that one would. `rules` come from the charter.
+    /// The engine whose [`Engine::snapshot`] gave `shards`: it behaves as that one would. `rules` come from the
+    /// charter.
     ///
     /// # Errors
-    /// [`Error::Broken`] if a shard is damaged, missing, or of another version or snapshot; [`Error::Refused`] for rules
-    /// outside their limits.
+    /// [`Error::Broken`] if a shard is damaged, missing, or of another version or snapshot; [`Error::Refused`] for
+    /// rules outside their limits.
     pub fn restore(rules: Rules, shards: &[impl AsRef<[u8]>]) -> Result<Self, Error> {
         let first = shards.first().ok_or(broken("no shards", 0))?;
         let (_, stamp, head) = unframe(first.as_ref(), 0, shards.len())?;

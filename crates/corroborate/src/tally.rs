@@ -118,7 +118,7 @@ impl Engine {
             weak: (closings.probation && !member.is_vetted()) || (closings.spoofable && spoofable),
             spoofable: closings.spoofable && spoofable,
             solo: weight.solo,
-            order: (weight.unfaulted * decay) as f32,
+            order: (member.unfaulted(&weight, &self.rules) * decay) as f32,
             dependence: 0.0,
             points: weight.w * decay,
         }

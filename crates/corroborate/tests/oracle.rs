@@ -1,7 +1,7 @@
 //! A second, naive implementation of the formula in 64-bit floats and plain maps, against the compact engine.
 //!
-//! It follows the text of the formula, not the engine: maps of members, nothing forgotten, nothing quantised. Histories stay
-//! within the forgetting time and use one grade, where both must agree.
+//! It follows the text of the formula, not the engine: maps of members, nothing forgotten, nothing quantised.
+//! Histories stay within the forgetting time and use one grade, where both must agree.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 use corroborate::evaluate::Ablation;

@@ -171,7 +171,9 @@ proptest! {
     }
 
     #[test]
-    fn no_sum_is_negative_and_every_sum_adds_up(steps in prop::collection::vec(step(), 0..150), later in 0_u32..9_000_000) {
+    fn no_sum_is_negative_and_every_sum_adds_up(
+        steps in prop::collection::vec(step(), 0..150), later in 0_u32..9_000_000,
+    ) {
         let mut world = World::mixed();
         steps.into_iter().for_each(|step| world.take(step));
         world.now += later;

@@ -1,5 +1,6 @@
 //! Indicators that people post: how much is published before somebody reports it again, and how much of it is harmless.
 
+use super::ablation::Ablation;
 use super::history::{DAY_MS, History};
 use super::rows::{FIELD_MAX, Row, fields, refused};
 use crate::engine::MemberIndex;
@@ -106,6 +107,36 @@ pub fn indicators(rows: &[Row], warm: Option<&[Row]>, benign: &Benign, rules: &R
         values: history.values.len(),
         rows: rows.collect::<Result<_, Error>>()?,
     })
+}
+
+/// What closing the holes costs in what is published before it is posted again.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct IndicatorCost {
+    /// Which holes are closed.
+    pub closed: &'static str,
+    /// The gate with guards.
+    pub gate: IndicatorRow,
+    /// Its share of what the union of all reports had published already.
+    pub of_union: f64,
+}
+
+/// Replays posted indicators for every [`Ablation`].
+///
+/// # Errors
+/// As [`indicators`].
+pub fn indicator_cost(
+    rows: &[Row],
+    warm: Option<&[Row]>,
+    benign: &Benign,
+    rules: &Rules,
+) -> Result<Vec<IndicatorCost>, Error> {
+    let cost = |ablation: Ablation| {
+        let mut table = indicators(rows, warm, benign, &ablation.apply(rules))?.rows;
+        let union = table.first().map_or(f64::NAN, |row| row.already_published);
+        let gate = table.pop().ok_or_else(|| Error::refused("policies", 0, "at least one"))?;
+        Ok(IndicatorCost { closed: ablation.name(), of_union: gate.already_published / union, gate })
+    };
+    Ablation::ALL.into_iter().map(cost).collect()
 }
 
 /// What a policy did so far.

@@ -1,4 +1,5 @@
-//! The Mersenne Twister as Python's `random` uses it, so that a scenario draws the same numbers as the reference script.
+//! The Mersenne Twister as Python's `random` uses it, so that a scenario draws the same numbers as the reference
+//! script.
 //!
 //! Matsumoto and Nishimura 1998, MT19937; seeding and `random`, `randrange`, `expovariate` as in CPython. Reproducible
 //! numbers for scenarios, never for secrets.

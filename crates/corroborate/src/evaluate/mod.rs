@@ -17,6 +17,6 @@ pub use ablation::Ablation;
 pub use cost::{CostTable, cost};
 pub use daily::{DailyTable, daily};
 pub use history::History;
-pub use indicators::{Benign, IndicatorTable, indicators};
+pub use indicators::{Benign, IndicatorCost, IndicatorTable, indicator_cost, indicators};
 pub use poison::{Cast, PoisonTable, poison};
 pub use stream::{Latency, StreamTable, stream};

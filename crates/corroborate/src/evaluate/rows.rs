@@ -1,4 +1,5 @@
-//! Recorded sightings as CSV text: `observed_at,member,type,value,category`, one row a sighting, quoted as RFC 4180 says.
+//! Recorded sightings as CSV text: `observed_at,member,type,value,category`, one row a sighting, quoted as RFC 4180
+//! says.
 
 use crate::engine::MEMBERS_MAX;
 use crate::error::Error;

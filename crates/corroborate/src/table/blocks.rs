@@ -1,4 +1,5 @@
-//! Where the second and further reporters of an observable stand: runs of 1, 2, 4, … reports, each size in its own arena.
+//! Where the second and further reporters of an observable stand: runs of 1, 2, 4, … reports, each size in its own
+//! arena.
 
 use super::record::Report;
 

@@ -1,8 +1,9 @@
 //! From a 64-bit key to a record's number: 4,096 shards of ordered linear probing, each growing alone by a quarter.
 //!
-//! A slot is `tag << 32 | id`. The key's top 12 bits choose the shard, the next 32 are the tag; the tag chooses the home
-//! slot and slots stand in tag order, so that a miss ends early and growing a shard reads nothing but the shard itself.
-//! The remaining 20 bits are compared in the record. Shards start with different sizes, so they do not all grow at once.
+//! A slot is `tag << 32 | id`. The key's top 12 bits choose the shard, the next 32 are the tag; the tag chooses the
+//! home slot and slots stand in tag order, so that a miss ends early and growing a shard reads nothing but the shard
+//! itself. The remaining 20 bits are compared in the record. Shards start with different sizes, so they do not all
+//! grow at once.
 
 const SHARD_BITS: u32 = 12;
 const SHARDS: usize = 1 << SHARD_BITS;

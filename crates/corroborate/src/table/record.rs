@@ -44,6 +44,10 @@ impl Flags {
     pub fn set(&mut self, bit: u8, on: bool) {
         self.0 = if on { self.0 | bit } else { self.0 & !bit };
     }
+
+    pub fn is_spoofable(self) -> bool {
+        !self.has(Self::GRADE)
+    }
 }
 
 impl Default for Report {
