@@ -58,24 +58,44 @@ async fn a_snapshot_and_its_tail_give_the_same_state_as_the_whole_journal() {
     for (member, body) in round(3, 3).into_iter().chain(round(4, 4)) {
         assert_eq!(bench.report(member, body).await.0, 200);
     }
-    let (dir, tokens) = (bench.dir, bench.tokens);
+    let Bench { running, dir, .. } = bench;
     // Dropped, not shut down: no newer snapshot is made, so that there is a tail.
-    drop(bench.running);
+    drop(running);
     let root = dir.path().join("hub");
-    let with_snapshot = settled(start_again(&root).await).await;
+    let with_snapshot = state_at_start(&root).await;
     std::fs::remove_dir_all(root.join("snapshots")).unwrap();
-    let whole = settled(start_again(&root).await).await;
+    let whole = state_at_start(&root).await;
     assert_eq!(with_snapshot.len(), whole.len());
     for ((name, a), (_, b)) in with_snapshot.iter().zip(&whole) {
-        assert!(a == b, "{name} differs: {} bytes and {} bytes", a.len(), b.len());
+        assert!(a == b, "{name} differs: {}", difference(a, b));
     }
-    assert!(tokens.len() > 3);
+}
+
+/// Where two shards differ, for whoever has to find out why.
+fn difference(a: &[u8], b: &[u8]) -> String {
+    let parsed = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).ok();
+    let (Some(a), Some(b)) = (parsed(a), parsed(b)) else { return format!("{} and {} bytes", a.len(), b.len()) };
+    let ledger = a["ledger"].as_object().unwrap();
+    let keys: Vec<_> = ledger.keys().filter(|key| a["ledger"][key] != b["ledger"][key]).collect();
+    format!("{keys:?}")
+}
+
+/// The state as a start leaves it: a hub that serves reads only adds nothing. What is yet to be judged is left out: a
+/// replay marks everything for that.
+async fn state_at_start(root: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+    let running = start_again(root).await;
+    let mut shards = running.state_bytes();
+    let ledger = &mut shards.iter_mut().find(|(name, _)| name == "ledger").unwrap().1;
+    let mut parsed: serde_json::Value = serde_json::from_slice(ledger).unwrap();
+    parsed["ledger"].as_object_mut().unwrap().remove("pending").unwrap();
+    *ledger = serde_json::to_vec(&parsed).unwrap();
+    running.shutdown().await.unwrap();
+    shards
 }
 
 async fn start_again(root: &std::path::Path) -> hub::Running {
     let mut config = config(root);
-    // Time stands still for the state: only what the journal holds is compared.
-    config.order.tick = model::Span::minutes(1);
+    config.journal.free_bytes_min = 1 << 60;
     for _ in 0..200 {
         match Hub::start(config.clone()).await {
             Ok(running) => return running,
@@ -85,21 +105,6 @@ async fn start_again(root: &std::path::Path) -> hub::Running {
         }
     }
     panic!("the journal stays locked");
-}
-
-/// The state once nothing more follows from it.
-async fn settled(running: hub::Running) -> Vec<(String, Vec<u8>)> {
-    let mut before = running.state_bytes();
-    loop {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        let now = running.state_bytes();
-        if now == before {
-            break;
-        }
-        before = now;
-    }
-    drop(running);
-    before
 }
 
 #[tokio::test(flavor = "multi_thread")]
