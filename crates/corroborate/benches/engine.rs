@@ -37,12 +37,12 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Every observable once, then three tenths of them by another member.
+/// Every observable once, then three tenths of them by another member; every other batch at once.
 fn fill(engine: &mut Engine, load: &mut Load) -> Result<(), Error> {
-    let mut took = Took::default();
-    let step = 10 * 86_400_000 / (load.observables as i64 * 13 / 10).max(1);
+    let mut took = [Took::default(), Took::default()];
     let total = load.observables * 13 / 10;
-    for from in (0..total).step_by(BATCH) {
+    let step = 10 * 86_400_000 / (total as i64).max(1);
+    for (number, from) in (0..total).step_by(BATCH).enumerate() {
         let to = (from + BATCH as u64).min(total);
         let sights: Vec<Sight> = (from..to)
             .map(|i| {
@@ -54,47 +54,46 @@ fn fill(engine: &mut Engine, load: &mut Load) -> Result<(), Error> {
                 load.sight_by(of, member, at)
             })
             .collect();
-        took.measure(|| {
-            for sight in &sights {
-                black_box(engine.sight(sight)?);
-            }
-            Ok(())
-        })?;
+        take_in(engine, &sights, number % 2 == 1, &mut took)?;
     }
     load.now = START + 10 * 86_400;
-    took.print("new observables, one by one", total);
-    println!("{:<46}{:>12.2} ms", "  longest batch of 10,000, processor time", took.longest.as_secs_f64() * 1e3);
+    print_both("new observables", &took);
     Ok(())
 }
 
 fn steady(engine: &mut Engine, load: &mut Load) -> Result<(), Error> {
-    let rounds = 500;
-    for (name, batched) in [("known observables, one by one", false), ("known observables, in batches of 10,000", true)]
-    {
-        let mut took = Took::default();
-        for _ in 0..rounds {
-            load.now += 5;
-            let sights: Vec<Sight> = (0..BATCH)
-                .map(|_| {
-                    let of = load.below(load.observables);
-                    load.sight(of, load.now * 1000)
-                })
-                .collect();
-            took.measure(|| {
-                if batched {
-                    return engine.sight_all(&sights, |_, outcome: SightOutcome| {
-                        black_box(outcome);
-                    });
-                }
-                for sight in &sights {
-                    black_box(engine.sight(sight)?);
-                }
-                Ok(())
-            })?;
-        }
-        took.print(name, rounds * BATCH as u64);
+    let mut took = [Took::default(), Took::default()];
+    for round in 0..1000 {
+        load.now += 5;
+        let sights: Vec<Sight> = (0..BATCH)
+            .map(|_| {
+                let of = load.below(load.observables);
+                load.sight(of, load.now * 1000)
+            })
+            .collect();
+        take_in(engine, &sights, round % 2 == 1, &mut took)?;
     }
+    print_both("known observables", &took);
     Ok(())
+}
+
+fn take_in(engine: &mut Engine, sights: &[Sight], batched: bool, took: &mut [Took; 2]) -> Result<(), Error> {
+    took[usize::from(batched)].measure(sights.len(), || {
+        if batched {
+            return engine.sight_all(sights, |_, outcome: SightOutcome| {
+                black_box(outcome);
+            });
+        }
+        for sight in sights {
+            black_box(engine.sight(sight)?);
+        }
+        Ok(())
+    })
+}
+
+fn print_both(what: &str, took: &[Took; 2]) {
+    took[0].print(&format!("{what}, one by one"));
+    took[1].print(&format!("{what}, in batches of {BATCH}"));
 }
 
 fn verdicts(engine: &Engine, load: &mut Load) {
@@ -148,22 +147,25 @@ struct Took {
     processor: Duration,
     wall: Duration,
     longest: Duration,
+    count: u64,
 }
 
 impl Took {
-    fn measure(&mut self, work: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    fn measure(&mut self, count: usize, work: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let (wall, processor) = (Instant::now(), on_processor());
         work()?;
         let spent = on_processor().saturating_sub(processor);
         self.processor += spent;
         self.wall += wall.elapsed();
         self.longest = self.longest.max(spent);
+        self.count += count as u64;
         Ok(())
     }
 
-    fn print(&self, name: &str, count: u64) {
-        let rate = |time: Duration| count as f64 / time.as_secs_f64() / 1e6;
-        println!("{name:<46}{:>12.2} M sightings/s ({:.2} by the wall clock)", rate(self.processor), rate(self.wall));
+    fn print(&self, name: &str) {
+        let rate = |time: Duration| self.count as f64 / time.as_secs_f64() / 1e6;
+        let (processor, wall, longest) = (rate(self.processor), rate(self.wall), self.longest.as_secs_f64() * 1e3);
+        println!("{name:<46}{processor:>12.2} M/s ({wall:.2} by the wall clock; longest batch {longest:.1} ms)");
     }
 }
 
