@@ -42,7 +42,8 @@ pub(crate) struct Core {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) reports: Reports,
     pub(crate) log: Log,
-    /// Changed by the sequencer, but for guard lists that are added; held from the first decision of a turn until it is durable.
+    /// Changed by the sequencer, but for guard lists that are added; locked from the first decision of a turn until it
+    /// is durable.
     pub(crate) state: RwLock<Alliance>,
     pub(crate) condition: watch::Sender<Condition>,
     pub(crate) queue: SyncSender<Job>,

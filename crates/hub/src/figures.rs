@@ -43,7 +43,8 @@ metrics! {
     CONNECTIONS_REFUSED = "epimachia_connections_refused_total" Counter "reason":
         "Connections closed before a request: too many, from one address, handshake.",
     REQUESTS = "epimachia_requests_total" Counter "route, status": "Requests answered.",
-    REQUEST_SECONDS = "epimachia_request_seconds" Histogram "route": "From a request's header to its answer, in seconds.",
+    REQUEST_SECONDS = "epimachia_request_seconds" Histogram "route":
+        "From a request's header to its answer, in seconds.",
     REFUSALS = "epimachia_refusals_total" Counter "rule": "What a rule said no to.",
     SIGHTINGS = "epimachia_sightings_total" Counter "source, kind":
         "Sightings accepted; source is signed or attested, kind the behaviour.",
@@ -54,10 +55,12 @@ metrics! {
     APPEND_SECONDS = "epimachia_append_seconds" Histogram "": "One durable write, in seconds.",
     TURN_COMMANDS = "epimachia_turn_commands" Histogram "": "Commands ordered with one durable write.",
     ENTRIES = "epimachia_entries_total" Counter "kind": "Entries written, by kind.",
-    CLOCK_BEHIND = "epimachia_clock_behind_total" Counter "": "Turns in which the system's clock was behind the journal's.",
+    CLOCK_BEHIND = "epimachia_clock_behind_total" Counter "":
+        "Turns in which the system's clock was behind the journal's.",
     FINDINGS = "epimachia_findings" Gauge "state": "Findings the alliance holds.",
     PLANS = "epimachia_plans_total" Counter "outcome": "Plans proposed, in force and closed.",
-    MITIGATIONS = "epimachia_mitigations" Gauge "state": "Mitigations of plans in force, as their agents reported them.",
+    MITIGATIONS = "epimachia_mitigations" Gauge "state":
+        "Mitigations of plans in force, as their agents reported them.",
     PROTECTION_SECONDS = "epimachia_time_to_protection_seconds" Histogram "scope":
         "From the corroborating sighting to the read-back, in seconds; scope is alliance.",
     MEMBER_HEARD = "epimachia_member_last_heard_timestamp_seconds" Gauge "member":

@@ -86,15 +86,15 @@ impl Pass {
         let unknown = || Refusal::new(Rule::TokenInvalid, "unknown token", "a token of this alliance, not revoked");
         let hash = TokenRecord::hash_of(secret);
         let first = self.first.as_ref().filter(|first| first.hash == hash);
-        let token = self.tokens.get(&hash).or(first).ok_or_else(unknown)?;
+        let token = first.or_else(|| self.tokens.get(&hash)).ok_or_else(unknown)?;
         let scope = match need {
             Need::Scope(scope) => scope,
             // Any scope will do: the token is asked for one that it has.
             _ => *token.scopes.first().ok_or_else(unknown)?,
         };
         token.allows(scope, now)?;
-        // The first charter is adopted by somebody who stands in none yet, and admins look after tokens only.
-        if !token.scopes.contains(&Scope::Admin) {
+        // The first charter is adopted by somebody who stands in none yet. Everybody else loses access with membership.
+        if first.is_none() {
             self.charter()?.member(&token.member)?;
         }
         Ok(Caller { member: token.member.clone(), token: token.clone() })

@@ -7,6 +7,13 @@ use crate::gate::Need;
 use crate::routes::{Answer, Request, Route, TABLE};
 use serde_json::{Map, Value, json};
 
+/// What the document says of the whole API.
+const ABOUT: &str = "JSON over HTTPS. Unknown fields are refused. Times are RFC 3339 in UTC. Errors are RFC 9457 \
+                     problems with kind, rule, value, limit and next. What is answered is durable.";
+/// What it says of streams.
+const EVENTS: &str = "First `hello` with Hello, then `part`, `withdraw`, `finding`, `checkpoint`, `charter` with \
+                      StreamMessage; a comment as a sign of life.";
+
 /// The document.
 pub fn document() -> Value {
     let mut paths = Map::new();
@@ -23,8 +30,7 @@ pub fn document() -> Value {
         "info": {
             "title": "Epimachia hub",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "JSON over HTTPS. Unknown fields are refused. Times are RFC 3339 in UTC. Errors are RFC 9457 \
-                            problems with kind, rule, value, limit and next. What is answered is durable.",
+            "description": ABOUT,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "paths": paths,
@@ -113,8 +119,7 @@ fn responses(route: &Route) -> Value {
             "text/event-stream",
             json!({
                 "type": "string",
-                "description": "First `hello` with Hello, then `part`, `withdraw`, `finding`, `checkpoint`, `charter` with \
-                                StreamMessage; a comment as a sign of life.",
+                "description": EVENTS,
             }),
         ),
     };

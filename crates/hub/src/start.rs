@@ -147,8 +147,8 @@ impl Running {
         shards.into_iter().map(|shard| (shard.name, shard.bytes)).collect()
     }
 
-    /// Says something to a member's agents that stands in no journal, as a hostile hub could. For the demo and for tests,
-    /// which show that agents do not believe it.
+    /// Says something to a member's agents that stands in no journal, as a hostile hub could. For the demo and for
+    /// tests, which show that agents do not believe it.
     pub fn whisper(&self, member: &model::MemberId, message: &model::StreamMessage) {
         self.core.streams.whisper(member, message);
     }

@@ -1,8 +1,8 @@
 //! The log as members see it: the tree over the journal, its tiles on disk, its newest signed checkpoint.
 //!
 //! Everything here is derived from the journal and grows behind the sequencer, on a thread of its own. Full tiles are
-//! files; the right edge is in memory and is made again from the journal at a start. Tiles are trusted for nothing: what
-//! they lead to is compared with the signed checkpoint, and if they do not fit they are made again.
+//! files; the right edge is in memory and is made again from the journal at a start. Tiles are trusted for nothing:
+//! what they lead to is compared with the signed checkpoint, and if they do not fit they are made again.
 
 use crate::directory::write_whole;
 use crate::error::Error;

@@ -19,6 +19,10 @@ use std::sync::Arc;
 
 /// Entries looked at for one page: a member that may see little must not make the hub read everything.
 const LOOKED_AT_MAX: u64 = 10_000;
+/// Bytes of entries looked at for one page, roughly.
+const LOOKED_AT_BYTES_MAX: usize = 32 << 20;
+/// Entries read at a time.
+const READ_MAX: usize = 16;
 /// Bytes of entries on one page, roughly.
 const PAGE_BYTES_MAX: usize = 8 << 20;
 
@@ -45,14 +49,15 @@ pub(crate) async fn entries(
 fn visible(core: &Core, caller: &Caller, from: u64, max: usize) -> Result<List<JournalItem>, Problem> {
     let head = core.read(alliance::Alliance::next_position)?;
     let pass = core.gate.pass();
-    let (mut items, mut bytes, mut at) = (Vec::new(), 0, from);
+    let (mut items, mut bytes, mut looked_at, mut at) = (Vec::new(), 0, 0, from);
     let end = head.min(from.saturating_add(LOOKED_AT_MAX));
-    while at < end && items.len() < max && bytes < PAGE_BYTES_MAX {
-        for record in core.journal.read(at, max.min(256))? {
+    while at < end && items.len() < max && bytes < PAGE_BYTES_MAX && looked_at < LOOKED_AT_BYTES_MAX {
+        for record in core.journal.read(at, READ_MAX)? {
             if record.position >= end || items.len() >= max || bytes >= PAGE_BYTES_MAX {
                 break;
             }
             at = record.position + 1;
+            looked_at += record.entry.len();
             if may_see(&pass, caller, &record)? {
                 bytes += record.entry.len();
                 items.push(item(record)?);

@@ -145,7 +145,7 @@ pub static TABLE: &[Route] = &[
     route!("GET" "/api/v1/members" READ, NONE => List("MemberView"), get(read::members), "The members."),
     route!("GET" "/api/v1/why" READ, NONE => Json("Why"), get(read::why),
         "Why is this blocked, or not: by whom, since when, until when.",
-        [param("value", "text", true, "An address, prefix, domain, web address, file hash, or a finding's identifier.")]),
+        [param("value", "text", true, "An address, prefix, domain, web address, file hash, or a finding's id.")]),
     route!("GET" "/api/v1/charter" Token, NONE => Json("SignedCharter"), get(charter::current),
         "The charter in force with its signatures."),
     route!("POST" "/api/v1/charter" ADMIN, Request::Json("SignedCharter") => Written("Written"), post(charter::adopt),

@@ -40,8 +40,8 @@ fn conforms(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
         Some("number") if value.is_number() => Ok(()),
         Some("boolean") if value.is_boolean() => Ok(()),
         Some("array") if value.is_array() => {
-            let items = value.as_array().unwrap().iter().enumerate();
-            items.map(|(n, item)| conforms(&schema["items"], item, &format!("{at}[{n}]"))).collect()
+            let mut items = value.as_array().unwrap().iter().enumerate();
+            items.try_for_each(|(n, item)| conforms(&schema["items"], item, &format!("{at}[{n}]")))
         }
         Some("object") if value.is_object() => object(schema, value, at),
         Some(kind) => Err(format!("{at}: {value} is no {kind}")),

@@ -1,4 +1,4 @@
-//! Starts and stops: nothing is lost, a snapshot and its tail are the whole journal, and a foreign directory is refused.
+//! Starts and stops: nothing is lost, a snapshot and its tail are the whole journal, foreign directories are refused.
 
 use crate::support::{Bench, config, init, sighting, signed_report};
 use hub::{Error, Hub};

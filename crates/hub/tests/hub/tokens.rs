@@ -101,3 +101,23 @@ async fn a_token_speaks_for_its_own_member_only() {
     let (status, problem) = bench.report("telecom", body).await;
     assert_eq!((status, &problem["rule"]), (403, &"scope_missing".into()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_end_with_their_members_membership() {
+    let mut bench = Bench::start().await;
+    let all = bench.token("admin", "bank", Scope::ALL.into(), Span::days(1)).await.unwrap();
+    bench.tokens.insert("all".to_owned(), all);
+    assert_eq!(bench.get("all", "/api/v1/tokens").await.0, 200);
+    let (_, current) = bench.get("cloud", "/api/v1/charter").await;
+    let previous = charter::Charter::digest_of(current["text"].as_str().unwrap()).to_string();
+    let text = crate::support::charter(bench.running.directory(), 2, Some(&previous));
+    let without_bank = &text[..text.find("[[member]]\nid = \"bank\"").unwrap()];
+    let signed = crate::support::signed_charter(without_bank);
+    let (status, answer) = bench.post("admin", "/api/v1/charter", &signed).await;
+    assert_eq!(status, 200, "{answer}");
+    for (who, path) in [("all", "/api/v1/tokens"), ("bank", "/api/v1/status"), ("bank", "/api/v1/charter")] {
+        let (status, problem) = bench.get(who, path).await;
+        assert_eq!((status, &problem["rule"]), (403, &"unknown_member".into()), "{path}");
+    }
+    assert_eq!(bench.get("cloud", "/api/v1/status").await.0, 200);
+}
