@@ -186,6 +186,7 @@ impl Core {
             Input::Lift { mitigation, reason } => self.on_lift(mitigation, reason),
             Input::Kill { reason } => self.on_kill(reason),
             Input::Resume => self.on_resume(),
+            Input::Trouble { kind, text } => self.alarm(kind, &text),
             Input::HistoryAccepted => self.on_history_accepted(),
             Input::ClockAccepted => self.done("the clock is taken to be right".to_owned()),
         }

@@ -20,8 +20,8 @@ const SECRET_BYTES_MAX: u64 = 4_096;
 pub fn create_key(path: &Path) -> Result<PublicKey, Error> {
     let mut seed = [0_u8; 32];
     getrandom::fill(&mut seed).map_err(|error| Broken::Failed(format!("the system's random source: {error}")))?;
+    let text = key_text(&seed);
     let public = SigningKey::from_seed(&seed).public();
-    let text = format!("{HEAD}\n# public {public}\n{}\n", model::digest::hex(&seed));
     let write = || -> std::io::Result<()> {
         let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
         file.write_all(text.as_bytes())?;
@@ -29,6 +29,12 @@ pub fn create_key(path: &Path) -> Result<PublicKey, Error> {
     };
     write().map_err(|error| failed("making the key file", path, &error))?;
     Ok(public)
+}
+
+/// What stands in the file of the key with this seed. It is a secret.
+pub fn key_text(seed: &[u8; 32]) -> String {
+    let public = SigningKey::from_seed(seed).public();
+    format!("{HEAD}\n# public {public}\n{}\n", model::digest::hex(seed))
 }
 
 /// Reads a signing key.

@@ -1,11 +1,25 @@
 //! The member's doors: sensors, hub client, enforcement points.
 //!
-//! [`core`] is the heart, a state machine without I/O.
+//! [`core`] is the heart: a state machine without I/O, clock or randomness. [`Agent::start`] runs it: `store` remembers,
+//! `sensors` observe, `client` and `stream` speak with the hub, `driver` with the enforcement points, `control` with the
+//! member's own people. Everything meets in one task, `running`, which writes down before it acts.
 
+mod client;
+mod clock;
+pub mod config;
+pub mod control;
 pub mod core;
+mod driver;
 mod error;
 pub mod keys;
+mod running;
+mod sensors;
+mod sse;
 mod store;
+mod stream;
 
+pub use config::Config;
+pub use control::{Answer, Request};
 pub use error::{Broken, Error};
+pub use running::{Agent, Requests, Running};
 pub use store::{Opened, Store};

@@ -105,14 +105,16 @@ impl Store {
         Ok(())
     }
 
-    /// Writes the file anew when it has grown enough; `state` is what its records come to.
+    /// Has the file grown enough to be written anew?
+    pub fn wants_compaction(&self) -> bool {
+        self.bytes >= COMPACT_BYTES_MIN.max(COMPACT_TIMES * self.snapshot_bytes)
+    }
+
+    /// Writes the file anew; `state` is what its records, and those not yet appended, come to.
     ///
     /// # Errors
     /// Broken: as [`Store::append`].
     pub fn compact(&mut self, state: &State) -> Result<(), Error> {
-        if self.bytes < COMPACT_BYTES_MIN.max(COMPACT_TIMES * self.snapshot_bytes) {
-            return Ok(());
-        }
         self.broken = true;
         self.bytes = write_whole(&self.directory, state)?;
         self.snapshot_bytes = self.bytes;

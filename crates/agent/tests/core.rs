@@ -1,4 +1,5 @@
 //! The core as a conversation: what a member's agent does with what the hub says, points do and persons want.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a surprise is a failed test")]
 
 mod common;
 #[path = "common/rig.rs"]

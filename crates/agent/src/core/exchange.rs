@@ -110,6 +110,13 @@ pub enum Input {
     Resume,
     /// A person has looked at the forked history and goes on with what the hub shows now.
     HistoryAccepted,
+    /// A door of the agent has something that a person should know.
+    Trouble {
+        /// What kind of thing.
+        kind: AlarmKind,
+        /// What happened and what to do.
+        text: String,
+    },
     /// A person says that the clock is right, although it went back.
     ClockAccepted,
 }

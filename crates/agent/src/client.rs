@@ -1,0 +1,228 @@
+//! The hub as an agent sees it: requests with one token, over TLS to the alliance's own CA, nothing larger than allowed.
+
+use crate::config::HubConfig;
+use crate::core::{Input, Submission, WhichCharter};
+use crate::error::{Broken, Error};
+use charter::{Charter, SignedCharter};
+use model::{Digest, MemberId, Refusal, Rule};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Largest answer, guard list files aside.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+/// Largest guard list file.
+const LIST_BYTES_MAX: usize = 64 << 20;
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// Why the hub gave no answer that could be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Away {
+    /// Try again, perhaps after so long.
+    #[error("{0}")]
+    Later(String, Option<Duration>),
+    /// The hub does not let this agent in: its token is wrong, expired, or too narrow.
+    #[error("the hub does not accept this agent's token: {0}")]
+    Shut(String),
+    /// A rule of the hub said no.
+    #[error(transparent)]
+    Refused(Refusal),
+}
+
+/// A client of one hub.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Arc<str>,
+    member: MemberId,
+}
+
+impl Client {
+    /// A client for this configuration.
+    ///
+    /// # Errors
+    /// Broken: the CA or token file cannot be used.
+    pub fn new(hub: &HubConfig, member: &MemberId) -> Result<Self, Error> {
+        let token = crate::keys::read_secret(&hub.token)?;
+        let builder =
+            reqwest::Client::builder().connect_timeout(CONNECT_MAX).redirect(reqwest::redirect::Policy::none());
+        let builder = builder.no_proxy().tcp_nodelay(true);
+        let builder = match &hub.ca {
+            Some(ca) => builder.https_only(true).use_preconfigured_tls(tls(ca)?),
+            None => builder.use_preconfigured_tls(empty_tls()?),
+        };
+        let http = builder.build().map_err(|error| Broken::Failed(format!("the hub's client: {error}")))?;
+        Ok(Self { http, base: hub.url.clone(), token: token.into(), member: member.clone() })
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Away> {
+        let url = self.base.join(path).map_err(|error| Away::Later(error.to_string(), None))?;
+        Ok(self.http.request(method, url).bearer_auth(&self.token))
+    }
+
+    /// Opens the stream after a position.
+    pub async fn stream(&self, after: Option<u64>) -> Result<Response, Away> {
+        let request = self.request(Method::GET, "/api/v1/stream")?.header("accept", "text/event-stream");
+        let request = match after {
+            Some(after) => request.query(&[("after", after)]),
+            None => request,
+        };
+        let answer = tokio::time::timeout(ANSWER_MAX, request.send()).await;
+        let answer = answer.map_err(|_| Away::Later("no answer to the stream's request".into(), None))?;
+        checked(answer.map_err(|error| away(&error))?).await
+    }
+
+    /// Sends one submission.
+    pub async fn submit(&self, submission: &Submission) -> Result<(), Away> {
+        let (path, kind, body) = match submission {
+            Submission::Sightings(batch) => ("/api/v1/sightings", "application/x-ndjson", lines(batch)),
+            Submission::Receipts(signed) => ("/api/v1/receipts", "application/json", json(signed)),
+        };
+        let request = self.request(Method::POST, path)?.header("content-type", kind).body(body).timeout(ANSWER_MAX);
+        let answer = request.send().await.map_err(|error| away(&error))?;
+        let answer = checked(answer).await?;
+        // What it says is of no use here; read, so that the connection can be used again.
+        limited(answer, ANSWER_BYTES_MAX).await.map(drop)
+    }
+
+    /// A charter with its guard list files.
+    pub async fn charter(&self, which: WhichCharter) -> Result<Input, Away> {
+        let path = match which {
+            WhichCharter::InForce => "/api/v1/charter".to_owned(),
+            WhichCharter::Version(version) => format!("/api/v1/charter?version={version}"),
+        };
+        let signed: SignedCharter = self.get(&path).await?;
+        let named = Charter::parse(&signed.text).map(|charter| charter.guards.list).unwrap_or_default();
+        let mut lists = Vec::with_capacity(named.len());
+        for list in named {
+            let path = format!("/api/v1/charter/lists/{}", list.sha256);
+            let answer = checked(self.send(&path).await?).await?;
+            lists.push(limited(answer, LIST_BYTES_MAX).await?);
+        }
+        Ok(Input::Charter { signed: Box::new(signed), lists })
+    }
+
+    /// The path between two sizes of the journal.
+    pub async fn consistency(&self, from: u64, to: u64) -> Result<Input, Away> {
+        #[derive(Deserialize)]
+        struct Answer {
+            path: Vec<Digest>,
+        }
+        let answer: Answer = self.get(&format!("/api/v1/log/consistency?from={from}&to={to}")).await?;
+        Ok(Input::Consistency { from, to, path: answer.path })
+    }
+
+    /// The number that the hub expects next.
+    pub async fn next_sequence(&self) -> Result<Input, Away> {
+        #[derive(Deserialize)]
+        struct Answer {
+            next: u64,
+        }
+        let answer: Answer = self.get(&format!("/api/v1/members/{}/sequence", self.member)).await?;
+        Ok(Input::NextSequence(answer.next))
+    }
+
+    async fn send(&self, path: &str) -> Result<Response, Away> {
+        self.request(Method::GET, path)?.timeout(ANSWER_MAX).send().await.map_err(|error| away(&error))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Away> {
+        let bytes = limited(checked(self.send(path).await?).await?, ANSWER_BYTES_MAX).await?;
+        serde_json::from_slice(&bytes).map_err(|error| Away::Later(format!("the hub's answer: {error}"), None))
+    }
+}
+
+/// The error without the address asked for, which may be long; the token is never part of it.
+fn away(error: &reqwest::Error) -> Away {
+    let mut text = if error.is_timeout() { "no answer in time".to_owned() } else { "no connection".to_owned() };
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = cause.to_string();
+        source = cause.source();
+    }
+    Away::Later(model::parse::printable(&text), None)
+}
+
+async fn checked(answer: Response) -> Result<Response, Away> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Problem {
+        detail: String,
+        rule: Option<Rule>,
+        value: String,
+        limit: String,
+    }
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let retry = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = limited(answer, 64 << 10).await.unwrap_or_default();
+    let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+    let text = format!("{status}: {}", model::parse::printable(&problem.detail));
+    let later =
+        status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT;
+    match (status, problem.rule) {
+        (StatusCode::UNAUTHORIZED, _) | (_, Some(Rule::TokenInvalid | Rule::ScopeMissing)) => Err(Away::Shut(text)),
+        (_, Some(rule)) if !later => {
+            Err(Away::Refused(Refusal { rule, value: model::parse::printable(&problem.value), limit: problem.limit }))
+        }
+        _ => Err(Away::Later(text, retry.map(|seconds: u64| Duration::from_secs(seconds.min(300))))),
+    }
+}
+
+async fn limited(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Away> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| away(&error))? {
+        if bytes.len() + piece.len() > bytes_max {
+            return Err(Away::Later(format!("an answer of more than {bytes_max} bytes"), None));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    // Statements are plain structs of texts and numbers, for which serde_json cannot fail.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn lines(batch: &model::Batch) -> Vec<u8> {
+    let mut body = json(&serde_json::json!({"header": batch.header, "signature": batch.signature}));
+    for opening in &batch.openings {
+        body.push(b'\n');
+        body.extend(json(opening));
+    }
+    body.push(b'\n');
+    body
+}
+
+fn tls(ca: &std::path::Path) -> Result<rustls::ClientConfig, Error> {
+    let broken = |what: String| Error::Broken(Broken::Failed(format!("{}: {what}", ca.display())));
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca).map_err(|error| broken(error.to_string()))? {
+        let certificate = certificate.map_err(|error| broken(error.to_string()))?;
+        roots.add(certificate).map_err(|error| broken(error.to_string()))?;
+    }
+    match roots.is_empty() {
+        true => Err(broken("no certificate in it".to_owned())),
+        false => with_roots(roots),
+    }
+}
+
+fn empty_tls() -> Result<rustls::ClientConfig, Error> {
+    with_roots(rustls::RootCertStore::empty())
+}
+
+fn with_roots(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| Broken::Failed(format!("TLS: {error}")))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,145 @@
+//! `[[point]]`: one enforcement point.
+
+use crate::error::{Broken, Error};
+use act::nftables::{self, Nftables};
+use act::preview::Preview;
+use act::rpz::{PrimarySettings, RpzPoint, RpzSettings, Secondary, TsigKey, ZoneLimits, ZoneSettings};
+use act::{Point, PointError};
+use model::PointName;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the member's resolvers may take to be read back.
+const READ_BACK_MAX: Duration = Duration::from_secs(2);
+/// Triggers that the hot zone holds.
+const TRIGGERS_MAX: usize = 100_000;
+
+/// One enforcement point, by its type.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum PointConfig {
+    /// Shows the text and does nothing.
+    Preview {
+        /// The point's name.
+        name: PointName,
+    },
+    /// This machine's packet filter; docs/how-to/nftables.md.
+    Nftables(nftables::Settings),
+    /// The member's resolvers, by a response policy zone; docs/how-to/rpz.md.
+    Rpz(Box<RpzConfig>),
+}
+
+/// A response policy zone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RpzConfig {
+    /// The point's name.
+    pub name: PointName,
+    /// The zone's name.
+    pub zone: String,
+    /// Where our primary listens.
+    pub listen: SocketAddr,
+    /// Where the zone's serial is kept.
+    pub serial_file: PathBuf,
+    /// The member's resolvers, which are asked whether they enforce.
+    #[serde(default)]
+    pub resolvers: Vec<SocketAddr>,
+    /// Resolvers that are told of changes by NOTIFY.
+    #[serde(default)]
+    pub notify: Vec<SocketAddr>,
+    /// The key of transfers and NOTIFY.
+    #[serde(default)]
+    pub tsig: Option<TsigConfig>,
+    /// Networks that may transfer without a key (Unbound cannot sign).
+    #[serde(default)]
+    pub allow_unsigned: Vec<nftables::Protected>,
+    /// Also keep names from resolving to denied addresses; default false.
+    #[serde(default)]
+    pub addresses: bool,
+}
+
+/// A TSIG key (RFC 8945).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TsigConfig {
+    /// The key's name.
+    pub name: String,
+    /// `hmac-sha256`, `hmac-sha384`, `hmac-sha512`.
+    pub algorithm: String,
+    /// The file with the secret in base 64; mode 0600.
+    pub secret: PathBuf,
+}
+
+impl PointConfig {
+    /// The point's name.
+    pub fn name(&self) -> &PointName {
+        match self {
+            Self::Preview { name } => name,
+            Self::Nftables(settings) => &settings.name,
+            Self::Rpz(config) => &config.name,
+        }
+    }
+
+    /// The files that it names.
+    pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Rpz(config) => {
+                let secret = config.tsig.as_mut().map(|tsig| &mut tsig.secret);
+                [Some(&mut config.serial_file), secret].into_iter().flatten().collect()
+            }
+            Self::Preview { .. } | Self::Nftables(_) => Vec::new(),
+        }
+    }
+
+    /// Makes the point ready to be ordered; lifts nothing that is in force.
+    ///
+    /// # Errors
+    /// Broken: the point cannot work as it is configured.
+    pub fn start(&self) -> Result<Arc<dyn Point>, Error> {
+        let broken = |error: PointError| Error::Broken(Broken::Failed(format!("point {}: {error}", self.name())));
+        Ok(match self {
+            Self::Preview { name } => Arc::new(Preview::new(name.clone())),
+            Self::Nftables(settings) => Arc::new(Nftables::new(settings.clone()).map_err(broken)?),
+            Self::Rpz(config) => Arc::new(RpzPoint::start(config.settings()?).map_err(broken)?),
+        })
+    }
+}
+
+impl RpzConfig {
+    fn settings(&self) -> Result<RpzSettings, Error> {
+        let key = self.tsig.as_ref().map(TsigConfig::key).transpose()?;
+        let secondary = |address: &SocketAddr| Secondary { address: *address, key: key.clone() };
+        let zone = ZoneSettings {
+            name: self.zone.clone(),
+            tag: "hot".to_owned(),
+            serial_file: self.serial_file.clone(),
+            limits: ZoneLimits { triggers_max: TRIGGERS_MAX, allowed_max: TRIGGERS_MAX },
+            timers: Default::default(),
+        };
+        let primary = PrimarySettings {
+            listen: self.listen,
+            keys: key.iter().cloned().collect(),
+            allow_unsigned: self.allow_unsigned.iter().map(|allowed| allowed.0).collect(),
+            secondaries: self.notify.iter().map(secondary).collect(),
+            zones: vec![zone],
+        };
+        Ok(RpzSettings {
+            name: self.name.clone(),
+            primary,
+            resolvers: self.resolvers.clone(),
+            read_back_limit: READ_BACK_MAX,
+            addresses: self.addresses,
+        })
+    }
+}
+
+impl TsigConfig {
+    fn key(&self) -> Result<TsigKey, Error> {
+        let secret = crate::keys::read_secret(&self.secret)?;
+        TsigKey::new(&self.name, &self.algorithm, &secret)
+            .map_err(|error| Error::Broken(Broken::Failed(error.to_string())))
+    }
+}

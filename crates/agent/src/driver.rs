@@ -1,0 +1,120 @@
+//! One thread for each enforcement point: its calls block, and one that is slow must not hold up the others.
+
+use crate::core::{Input, Order, Outcome, Trouble};
+use act::{Effect, Point, Protection, Seen};
+use model::{MitigationId, PointName};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc;
+use tokio::sync::mpsc::Sender;
+
+/// What a point is to do.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub order: Order,
+    pub protections: Vec<Protection>,
+}
+
+/// The threads, by point. They end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Drivers {
+    jobs: BTreeMap<PointName, mpsc::Sender<Job>>,
+}
+
+impl Drivers {
+    /// Starts a thread for each point; what they did is sent to `done`.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(points: &[Arc<dyn Point>], done: &Sender<Input>) -> std::io::Result<Self> {
+        let mut jobs = BTreeMap::new();
+        for point in points {
+            let (sender, receiver) = mpsc::channel();
+            let (point, done) = (Arc::clone(point), done.clone());
+            let name = point.name().clone();
+            let work = move || drive(&*point, &receiver, &done);
+            std::thread::Builder::new().name(format!("point {name}")).spawn(work)?;
+            jobs.insert(name, sender);
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Queues a job; false if there is no such point or its thread has ended.
+    pub fn give(&self, point: &PointName, job: Job) -> bool {
+        self.jobs.get(point).is_some_and(|jobs| jobs.send(job).is_ok())
+    }
+}
+
+fn drive(point: &dyn Point, jobs: &mpsc::Receiver<Job>, done: &Sender<Input>) {
+    while let Ok(first) = jobs.recv() {
+        for job in coalesced(first, jobs) {
+            if done.blocking_send(carry_out(point, job)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Jobs that waited while the point was busy: neighbours of one kind become one call. Their order is kept.
+fn coalesced(first: Job, jobs: &mpsc::Receiver<Job>) -> Vec<Job> {
+    let mut taken = vec![first];
+    while let Ok(next) = jobs.try_recv() {
+        match taken.last_mut() {
+            Some(last)
+                if last.order == next.order
+                    && matches!(next.order, Order::Apply | Order::Withdraw | Order::ReadBack) =>
+            {
+                last.protections.extend(next.protections);
+            }
+            _ => taken.push(next),
+        }
+    }
+    taken
+}
+
+fn carry_out(point: &dyn Point, job: Job) -> Input {
+    let Job { order, protections } = job;
+    let name = point.name().clone();
+    let asked: Vec<MitigationId> = protections.iter().map(|p| p.mitigation).collect();
+    let now = crate::clock::wall();
+    let outcome: Outcome = match order {
+        Order::ReadBack => return Input::ReadBack { point: name, asked, answer: read_back(point, &protections) },
+        Order::Apply => apply(point, &protections),
+        Order::Withdraw => point.withdraw(&protections, now).map(|()| Vec::new()).map_err(Trouble::from),
+        Order::LiftAll => point.lift_all().map(|()| Vec::new()).map_err(Trouble::from),
+        Order::Replace => match point.replace(&protections, now).map_err(Trouble::from) {
+            Ok(()) => Ok(Vec::new()),
+            // One that the point refuses must not keep the others out: nothing first, then each that it takes.
+            Err(Trouble::Refused(_)) => match point.replace(&[], now) {
+                Ok(()) => apply(point, &protections),
+                Err(error) => Err(error.into()),
+            },
+            Err(trouble) => Err(trouble),
+        },
+    };
+    Input::PointDone { point: name, order, asked, outcome }
+}
+
+/// Applies all; where a rule of the point refuses the whole, halves it until what is refused stands alone.
+fn apply(point: &dyn Point, protections: &[Protection]) -> Outcome {
+    match (point.apply(protections, crate::clock::wall()).map_err(Trouble::from), protections) {
+        (Ok(()), _) => Ok(Vec::new()),
+        (Err(trouble), [one]) => Ok(vec![(one.mitigation, trouble)]),
+        (Err(Trouble::Refused(_)), [_, _, ..]) => {
+            let (first, second) = protections.split_at(protections.len() / 2);
+            let exceptions = |half: &[Protection]| match apply(point, half) {
+                Ok(exceptions) => exceptions,
+                Err(trouble) => half.iter().map(|p| (p.mitigation, trouble.clone())).collect(),
+            };
+            Ok([exceptions(first), exceptions(second)].concat())
+        }
+        (Err(trouble), _) => Err(trouble),
+    }
+}
+
+fn read_back(point: &dyn Point, asked: &[Protection]) -> Result<Vec<(Seen, Effect)>, Trouble> {
+    let seen = point.read_back(asked)?;
+    // Counting is a courtesy: where it fails, what was seen still counts.
+    let effects = point.effect(asked).unwrap_or_else(|_| vec![Effect::default(); asked.len()]);
+    Ok(seen.into_iter().zip(effects).collect())
+}

@@ -1,0 +1,412 @@
+//! The running agent: one task that owns the core and its state, and the doors around it.
+
+use crate::client::{Away, Client};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::{self, Answer, Request};
+use crate::core::{AlarmKind, Core, Input, Output, Record, Router, Submission};
+use crate::driver::{Drivers, Job};
+use crate::error::{Broken, Error};
+use crate::store::{Opened, Store};
+use crate::stream::{Resume, keep, pause};
+use act::Point;
+use model::{Digest, Measure, PointName, Refusal, Rule, Salt, Sighting};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Inputs that wait for the core; whoever brings more waits.
+const INPUTS_MAX: usize = 4_096;
+/// Inputs that become durable with one write.
+const BATCH_MAX: usize = 1_024;
+
+/// The library's entrance.
+#[derive(Debug)]
+pub struct Agent;
+
+/// A running agent. Stops when dropped; what is in force then ends by the points' own means.
+#[derive(Debug)]
+pub struct Running {
+    requests: Requests,
+    directory: PathBuf,
+    main: JoinHandle<Result<(), Error>>,
+    stop: watch::Sender<bool>,
+    doors: Vec<JoinHandle<()>>,
+}
+
+/// Asks the running agent; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Requests(mpsc::Sender<Asked>);
+
+#[derive(Debug)]
+struct Asked {
+    request: Request,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Agent {
+    /// Starts an agent with the points that its configuration names.
+    ///
+    /// # Errors
+    /// Broken: a key, token, CA or the state directory cannot be used, or a point cannot work.
+    pub async fn start(config: Config) -> Result<Running, Error> {
+        let points = config.points.iter().map(|point| point.start()).collect::<Result<_, _>>()?;
+        Self::start_with(config, points).await
+    }
+
+    /// Starts an agent with these points, which must be those that its configuration names.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub async fn start_with(config: Config, points: Vec<Arc<dyn Point>>) -> Result<Running, Error> {
+        let key = crate::keys::read_key(&config.member.key)?;
+        let client = Client::new(&config.hub, &config.member.id)?;
+        let directory = config.state.directory.clone();
+        let Opened { store, state, torn_bytes } = blocking(move || Store::open(&directory)).await??;
+        if torn_bytes > 0 {
+            tracing::warn!(torn_bytes, "the end of the state file was torn and has been cut off");
+        }
+        let lists = kept_lists(store.directory(), &state);
+        let router = Arc::new(Routes(points.clone()));
+        let core = Core::new(config.settings(), key, router, state, lists.as_deref())?;
+        let (inputs, inbox) = mpsc::channel(INPUTS_MAX);
+        let (asks, asked) = mpsc::channel(64);
+        let (stop, stopped) = watch::channel(false);
+        let drivers = Drivers::start(&points, &inputs).map_err(|error| Broken::Failed(error.to_string()))?;
+        let requests = Requests(asks);
+        let mut doors = vec![control::listen(store.directory(), requests.clone())?];
+        let resume = watch::Sender::new(Resume::default());
+        let (silence, bytes_max) = (config.hub.silence_max.to_std(), config.hub.event_bytes_max);
+        doors.push(tokio::spawn(keep(client.clone(), silence, bytes_max, resume.subscribe(), inputs.clone())));
+        for source in config.sources.clone() {
+            doors.push(tokio::spawn(crate::sensors::follow(source, config.observe.clone(), inputs.clone())));
+        }
+        let main = Main { core, store: Some(store), drivers, client, inputs, resume, clock: Clock::new() };
+        let main = tokio::spawn(main.run(inbox, asked, stopped));
+        Ok(Running { requests, directory: config.state.directory, main, stop, doors })
+    }
+}
+
+impl Running {
+    /// Asks as the control socket does.
+    pub async fn ask(&self, request: Request) -> Answer {
+        self.requests.ask(request).await
+    }
+
+    /// A handle with which others may ask.
+    pub fn requests(&self) -> Requests {
+        self.requests.clone()
+    }
+
+    /// The state directory, in which the control socket is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Waits until the agent ends by itself, which it does only when it is broken.
+    ///
+    /// # Errors
+    /// Why it ended.
+    pub async fn ended(&mut self) -> Result<(), Error> {
+        (&mut self.main).await.map_err(|error| Broken::Failed(error.to_string()))?
+    }
+
+    /// Stops the agent; what is in force stays so until it expires.
+    ///
+    /// # Errors
+    /// It was broken before.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        self.stop.send_replace(true);
+        self.ended().await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.doors.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Requests {
+    /// Asks; an agent that has stopped refuses.
+    pub async fn ask(&self, request: Request) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let gone = || Answer::Refused(Refusal::new(Rule::ReadOnly, "the agent has stopped", "a running agent"));
+        match self.0.send(Asked { request, answer }).await {
+            Ok(()) => answered.await.unwrap_or_else(|_| gone()),
+            Err(_) => gone(),
+        }
+    }
+}
+
+/// Sightings with their salts, from the system's random source.
+pub(crate) fn salted(sightings: Vec<Sighting>) -> Result<Input, getrandom::Error> {
+    let salt = || {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map(|()| Salt(salt))
+    };
+    let salted = sightings.into_iter().map(|sighting| Ok((salt()?, sighting))).collect::<Result<_, _>>()?;
+    Ok(Input::Sightings(salted))
+}
+
+struct Routes(Vec<Arc<dyn Point>>);
+
+impl Router for Routes {
+    fn accepts(&self, point: &PointName, measure: &Measure) -> bool {
+        self.0.iter().any(|p| p.name() == point && p.accepts(measure))
+    }
+}
+
+struct Main {
+    core: Core,
+    /// None only while a write is under way.
+    store: Option<Store>,
+    drivers: Drivers,
+    client: Client,
+    inputs: mpsc::Sender<Input>,
+    resume: watch::Sender<Resume>,
+    clock: Clock,
+}
+
+impl Main {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Input>,
+        mut asked: mpsc::Receiver<Asked>,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Result<(), Error> {
+        self.take(vec![Input::Restarted]).await?;
+        let mut inputs = Vec::with_capacity(BATCH_MAX);
+        loop {
+            let wait = self.until_wake();
+            tokio::select! {
+                biased;
+                () = stop_wanted(&mut stopped) => return Ok(()),
+                Some(ask) = asked.recv() => self.answer(ask).await?,
+                _ = inbox.recv_many(&mut inputs, BATCH_MAX) => drop(self.take(std::mem::take(&mut inputs)).await?),
+                () = tokio::time::sleep(wait) => drop(self.take(vec![Input::Tick]).await?),
+            }
+        }
+    }
+
+    fn until_wake(&mut self) -> Duration {
+        let now = self.clock.now();
+        let wait = self.core.wakes_at().map_or(Duration::from_secs(1), |at| at.since(now).to_std());
+        wait.clamp(Duration::from_millis(1), Duration::from_secs(1))
+    }
+
+    async fn take(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, Error> {
+        let mut outputs = Vec::new();
+        for input in inputs {
+            let now = if matches!(input, Input::ClockAccepted) { self.clock.trust() } else { self.clock.now() };
+            if let Input::Charter { lists, .. } = &input {
+                self.keep_lists(lists);
+            }
+            outputs.extend(self.core.handle(input, now));
+        }
+        self.write(&outputs).await?;
+        let rest: Vec<Output> = outputs.into_iter().filter(|o| !matches!(o, Output::Persist(_))).collect();
+        rest.iter().for_each(|output| self.carry_out(output));
+        let (ready, after) = (self.core.is_ready(), self.core.state().position);
+        self.resume.send_if_modified(|resume| {
+            let changed = resume.ready != ready;
+            (resume.ready, resume.after) = (ready, after);
+            changed
+        });
+        Ok(rest)
+    }
+
+    /// Everything that is to be remembered becomes durable with one write, before anything else is done.
+    async fn write(&mut self, outputs: &[Output]) -> Result<(), Error> {
+        let record = |output: &Output| match output {
+            Output::Persist(record) => Some(record.clone()),
+            _ => None,
+        };
+        let records: Vec<Record> = outputs.iter().filter_map(record).collect();
+        let Some(mut store) = self.store.take_if(|_| !records.is_empty()) else { return Ok(()) };
+        let state = store.wants_compaction().then(|| self.core.state().clone());
+        let (store, written) = blocking(move || {
+            let written = match state {
+                Some(state) => store.compact(&state),
+                None => store.append(&records),
+            };
+            (store, written)
+        })
+        .await?;
+        self.store = Some(store);
+        written
+    }
+
+    fn carry_out(&self, output: &Output) {
+        match output {
+            Output::Point { point, order, protections } => {
+                let job = Job { order: *order, protections: protections.clone() };
+                if !self.drivers.give(point, job) {
+                    tracing::error!(%point, order = order.as_str(), "no such point");
+                }
+            }
+            Output::Send(submission) => {
+                tokio::spawn(send(self.client.clone(), submission.clone(), self.inputs.clone()));
+            }
+            Output::FetchCharter(which) => {
+                self.fetch(*which, |client, which| async move { client.charter(which).await })
+            }
+            Output::FetchConsistency { from, to } => {
+                let sizes = (*from, *to);
+                self.fetch(sizes, |client, (from, to)| async move { client.consistency(from, to).await });
+            }
+            Output::FetchSequence => self.fetch((), |client, ()| async move { client.next_sequence().await }),
+            Output::Reconnect { after } => self.resume.send_modify(|resume| {
+                (resume.after, resume.epoch) = (*after, resume.epoch + 1);
+            }),
+            Output::Alarm(alarm) => {
+                tracing::warn!(kind = alarm.kind.as_str(), kept_back = alarm.kept_back, "{}", alarm.text);
+            }
+            Output::Persist(_) | Output::Done(_) | Output::Refused(_) => {}
+        }
+    }
+
+    /// Asks the hub until it answers.
+    fn fetch<A, F, R>(&self, about: A, ask: F)
+    where
+        A: Copy + Send + 'static,
+        F: Fn(Client, A) -> R + Send + 'static,
+        R: Future<Output = Result<Input, Away>> + Send,
+    {
+        let (client, inputs) = (self.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            for attempts in 0.. {
+                if inputs.is_closed() {
+                    return;
+                }
+                match ask(client.clone(), about).await {
+                    Ok(input) => return drop(inputs.send(input).await),
+                    Err(away) => tell(&inputs, &away, attempts).await,
+                }
+                tokio::time::sleep(pause(attempts)).await;
+            }
+        });
+    }
+
+    async fn answer(&mut self, Asked { request, answer }: Asked) -> Result<(), Error> {
+        let given = match self.view(&request) {
+            Some(view) => Answer::Ok(view),
+            None => match input(request) {
+                Ok(input) => outcome(&self.take(vec![input]).await?),
+                Err(refusal) => Answer::Refused(refusal),
+            },
+        };
+        // Whoever asked may have gone away.
+        let _ = answer.send(given);
+        Ok(())
+    }
+
+    fn view(&self, request: &Request) -> Option<serde_json::Value> {
+        let core = &self.core;
+        Some(match request {
+            Request::Status => json!(core.status()),
+            Request::Why { value } => json!(core.why(value)),
+            Request::Mitigations => json!(core.mitigations()),
+            Request::Alarms => json!(core.alarms()),
+            Request::AllowList => json!(core.allow_entries()),
+            Request::History => json!({"checkpoint": core.state().checkpoint, "forked": core.state().forked}),
+            _ => return None,
+        })
+    }
+
+    /// List files are kept beside the state under their digests: a start must not need the hub.
+    fn keep_lists(&self, lists: &[Vec<u8>]) {
+        let Some(store) = &self.store else { return };
+        for list in lists {
+            let path = store.directory().join(format!("list-{}", Digest::of(&[list])));
+            let new = path.with_extension("new");
+            let kept = path.exists() || std::fs::write(&new, list).and_then(|()| std::fs::rename(&new, &path)).is_ok();
+            if !kept {
+                tracing::warn!(path = %path.display(), "a guard list was not kept; it is fetched again at the next start");
+            }
+        }
+    }
+}
+
+/// The guard list files of the charter in the state, if all are at hand.
+fn kept_lists(directory: &Path, state: &crate::core::State) -> Option<Vec<Vec<u8>>> {
+    let charter = charter::Charter::parse(&state.charter.as_ref()?.text).ok()?;
+    let read = |list: &charter::GuardFile| {
+        let bytes = std::fs::read(directory.join(format!("list-{}", list.sha256))).ok()?;
+        (Digest::of(&[&bytes]) == list.sha256).then_some(bytes)
+    };
+    charter.guards.list.iter().map(read).collect()
+}
+
+/// Sends one submission until the hub has it or refuses it.
+async fn send(client: Client, submission: Submission, inputs: mpsc::Sender<Input>) {
+    let sequence = submission.sequence();
+    for attempts in 0.. {
+        let input = match client.submit(&submission).await {
+            Ok(()) => Input::Acknowledged { sequence },
+            Err(Away::Refused(refusal)) if refusal.rule == Rule::OutOfSequence => match refusal.limit.parse() {
+                Ok(next) => Input::NextSequence(next),
+                Err(_) => Input::SubmissionRefused { sequence, refusal },
+            },
+            Err(Away::Refused(refusal)) => Input::SubmissionRefused { sequence, refusal },
+            Err(away) => {
+                if inputs.is_closed() {
+                    return;
+                }
+                tell(&inputs, &away, attempts).await;
+                let wish = if let Away::Later(_, wish) = away { wish } else { None };
+                tokio::time::sleep(wish.unwrap_or_else(|| pause(attempts))).await;
+                continue;
+            }
+        };
+        return drop(inputs.send(input).await);
+    }
+}
+
+async fn tell(inputs: &mpsc::Sender<Input>, away: &Away, attempts: u32) {
+    if attempts % 8 == 4 || matches!(away, Away::Shut(_)) {
+        let text = format!("The hub: {away}. Nothing is lost: it is tried again.");
+        let _ = inputs.send(Input::Trouble { kind: AlarmKind::HubAway, text }).await;
+    }
+}
+
+fn input(request: Request) -> Result<Input, Refusal> {
+    Ok(match request {
+        Request::Allow { value, note } => Input::Allow { observable: value, note },
+        Request::Disallow { value } => Input::Disallow(value),
+        Request::Lift { mitigation, reason } => Input::Lift { mitigation, reason },
+        Request::Accept { mitigation, reason } => Input::PersonDecided { mitigation, accept: true, reason },
+        Request::Refuse { mitigation, reason } => Input::PersonDecided { mitigation, accept: false, reason },
+        Request::Kill { reason } => Input::Kill { reason },
+        Request::Resume => Input::Resume,
+        Request::AcceptHistory => Input::HistoryAccepted,
+        Request::AcceptClock => Input::ClockAccepted,
+        Request::Report { sightings } => {
+            salted(sightings).map_err(|error| Refusal::new(Rule::ReadOnly, error, "a random source of the system"))?
+        }
+        _ => Input::Tick,
+    })
+}
+
+fn outcome(outputs: &[Output]) -> Answer {
+    let said = |output: &Output| match output {
+        Output::Done(text) => Some(Answer::Ok(json!(text))),
+        Output::Refused(refusal) => Some(Answer::Refused(refusal.clone())),
+        _ => None,
+    };
+    outputs.iter().find_map(said).unwrap_or(Answer::Ok(json!("done")))
+}
+
+async fn stop_wanted(stopped: &mut watch::Receiver<bool>) {
+    // Nobody is left who could want anything else: that is a stop, too.
+    drop(stopped.wait_for(|stop| *stop).await);
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Broken::Failed(format!("writing the state: {error}")).into())
+}
