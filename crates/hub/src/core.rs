@@ -85,10 +85,9 @@ impl Core {
     /// Broken: what is in memory may not be on the disk.
     pub(crate) fn read<T>(&self, view: impl FnOnce(&Alliance) -> T) -> Result<T, Problem> {
         let state = self.state.read().map_err(|_| self.stopped())?;
-        match &*self.condition.borrow() {
-            Condition::Broken(_) => Err(self.stopped()),
-            _ => Ok(view(&state)),
-        }
+        // Set while the state was locked, so it cannot change before the view is done.
+        let broken = matches!(&*self.condition.borrow(), Condition::Broken(_));
+        if broken { Err(self.stopped()) } else { Ok(view(&state)) }
     }
 
     /// The hub takes statements?

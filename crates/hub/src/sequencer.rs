@@ -102,7 +102,7 @@ impl Sequencer {
         figures.gauge(&QUEUE, &[]).set(self.core.queued.load(Ordering::Relaxed) as f64);
         figures.upkeep();
         let least = self.core.config.journal.free_bytes_min;
-        let writable = matches!(&*self.core.condition.borrow(), Condition::Serving);
+        let writable = self.serving();
         match free_bytes(&self.core.directory.path("journal")) {
             Ok(free) if free < least && writable => {
                 tracing::warn!(free, least, "the disk is nearly full: the hub serves reads only");
@@ -148,8 +148,10 @@ impl Sequencer {
     ) -> Result<u32, String> {
         let expected = state.next_position();
         let commands = self.take(state, turn, first, now)?;
-        if matches!(&*self.core.condition.borrow(), Condition::Serving) {
-            self.follow(state, turn, ticked, now)?;
+        match self.serving() {
+            true => self.follow(state, turn, ticked, now)?,
+            // Nothing may follow now: the next tick asks again.
+            false => self.more = false,
         }
         if !turn.packed.is_empty() {
             self.write(expected, turn)?;
@@ -160,6 +162,10 @@ impl Sequencer {
             self.core.gate.publish(before.next(state));
         }
         Ok(commands)
+    }
+
+    fn serving(&self) -> bool {
+        matches!(&*self.core.condition.borrow(), Condition::Serving)
     }
 
     fn now(&self) -> Timestamp {
