@@ -28,7 +28,7 @@ pub enum PointConfig {
     },
     /// This machine's packet filter; docs/how-to/nftables.md.
     Nftables(nftables::Settings),
-    /// The member's resolvers, by a response policy zone; docs/how-to/rpz.md.
+    /// The member's resolvers, by a response policy zone; docs/how-to/dns-resolvers.md.
     Rpz(Box<RpzConfig>),
 }
 

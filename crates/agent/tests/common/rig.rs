@@ -94,7 +94,7 @@ impl Rig {
             }
             Output::Point { point, order, protections } => {
                 self.orders.push((order, protections.len()));
-                Some(drive(&*self.point, point, order, &protections, self.now))
+                Some(drive(&self.point, point, order, &protections, self.now))
             }
             Output::Send(submission) => {
                 let sequence = submission.sequence();
