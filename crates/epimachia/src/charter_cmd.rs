@@ -1,11 +1,14 @@
-//! `epimachia charter`: read, check, explain and sign charters, offline.
+//! `epimachia charter`: read, check, explain and sign charters, offline; show and adopt them on a hub.
 
+use crate::ask::{Change, Read, connect};
+use crate::client::answers::Written;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::keys;
 use crate::out;
 use charter::{Charter, SignedCharter, SignedConsent};
 use clap::Subcommand;
-use model::{MemberId, Rule};
+use model::{Digest, MemberId, Refusal, Rule};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What to do with a charter.
@@ -46,6 +49,24 @@ pub enum Command {
         #[arg(required = true)]
         signatures: Vec<PathBuf>,
     },
+    /// Show the charter in force, with the digest that agents pin
+    Show {
+        /// Print its TOML, byte for byte
+        #[arg(long, conflicts_with = "json")]
+        text: bool,
+        #[command(flatten)]
+        read: Read,
+    },
+    /// Put a charter in force that a quorum has signed; the guard lists it names are handed in first
+    Adopt {
+        /// The file that `charter assemble` wrote
+        file: PathBuf,
+        /// Folder with the guard lists that the charter names; the file's own where it is left out
+        #[arg(long, value_name = "DIR")]
+        lists: Option<PathBuf>,
+        #[command(flatten)]
+        change: Change,
+    },
 }
 
 /// Runs the command.
@@ -55,6 +76,8 @@ pub fn run(command: Command) -> Outcome {
         Command::Explain { rule, json } => explain(rule.as_deref(), json),
         Command::Sign { file, member, key } => sign(&file, &member, &key),
         Command::Assemble { file, signatures } => assemble(&file, &signatures),
+        Command::Show { text, read } => show(text, &read),
+        Command::Adopt { file, lists, change } => adopt(&file, lists.as_deref(), &change),
     }
 }
 
@@ -115,6 +138,84 @@ fn assemble(file: &Path, signatures: &[PathBuf]) -> Outcome {
     Charter::parse(&signed.text)?;
     out::json_list_item(&signed);
     Ok(Exit::Done)
+}
+
+fn show(text: bool, read: &Read) -> Outcome {
+    let client = connect(&read.connect)?;
+    let signed: SignedCharter = client.get("/api/v1/charter", &[])?;
+    if text {
+        out::raw(&signed.text);
+        return Ok(Exit::Done);
+    }
+    if read.json {
+        out::json(&signed);
+        return Ok(Exit::Done);
+    }
+    let charter = Charter::parse(&signed.text)?;
+    let signers: BTreeSet<&str> = signed.consents.iter().map(|signed| signed.consent.member.as_str()).collect();
+    out::line(format_args!("{} charter version {}", charter.alliance.name, charter.alliance.version));
+    out::line(format_args!("  digest   {}", signed.digest()));
+    out::line(format_args!("  made     {}", charter.alliance.made));
+    out::line(format_args!("  members  {}", charter.members.len()));
+    out::line(format_args!("  signed   by {}", Vec::from_iter(signers).join(", ")));
+    out::say("Next: epimachia charter show --text");
+    Ok(Exit::Done)
+}
+
+fn adopt(file: &Path, lists: Option<&Path>, change: &Change) -> Outcome {
+    let signed: SignedCharter = serde_json::from_str(&read(file)?).map_err(|e| {
+        Failure::failed(format_args!("{}: {e}", file.display()), "epimachia charter assemble CHARTER SIGNATURES")
+    })?;
+    let charter = Charter::parse(&signed.text)?;
+    let folder = lists.or_else(|| file.parent()).unwrap_or(Path::new("."));
+    let lists = charter.guards.list.iter().map(|list| guard_list(folder, &list.file, list.sha256));
+    let lists: Vec<Vec<u8>> = lists.collect::<Result<_, _>>()?;
+    let (name, version) = (&charter.alliance.name, charter.alliance.version);
+    if change.dry_run {
+        let (lists, consents) = (lists.len(), signed.consents.len());
+        out::line(format_args!("{name} charter version {version}, {consents} signatures, {lists} guard lists."));
+        out::say("Nothing was sent.");
+        return Ok(Exit::Done);
+    }
+    let client = connect(&change.connect)?;
+    for list in lists {
+        client.put_bytes("/api/v1/charter/lists", list)?;
+    }
+    let written: Written = client.post("/api/v1/charter", &signed).map_err(more_signatures)?;
+    match change.json {
+        true => out::json(&written),
+        false => {
+            let digest = signed.digest();
+            out::line(format_args!("{name} charter version {version} is in force, entry {}.", written.position));
+            out::line(format_args!("Digest {digest}"));
+            out::say("Members' agents pin this digest: tell it on another way than the hub.");
+            out::say("Next: epimachia token new");
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn more_signatures(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused { refusal, .. } if refusal.rule == Rule::CharterUnsigned => Failure::Refused {
+            refusal,
+            next: "epimachia charter sign, then charter assemble with all signatures".into(),
+        },
+        other => other,
+    }
+}
+
+fn guard_list(folder: &Path, file: &str, sha256: Digest) -> Result<Vec<u8>, Failure> {
+    let path = folder.join(file);
+    let bytes =
+        std::fs::read(&path).map_err(|e| Failure::failed(format_args!("{}: {e}", path.display()), "--lists DIR"))?;
+    match Digest::of(&[&bytes]) == sha256 {
+        true => Ok(bytes),
+        false => {
+            let value = format!("{}: {}", path.display(), Digest::of(&[&bytes]));
+            Err(Refusal::new(Rule::DigestMismatch, value, sha256).into())
+        }
+    }
 }
 
 fn read_consent(path: &Path) -> Result<SignedConsent, Failure> {

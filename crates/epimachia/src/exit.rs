@@ -91,3 +91,9 @@ impl From<std::io::Error> for Failure {
         Self::failed(error, "")
     }
 }
+
+impl From<model::ParseError> for Failure {
+    fn from(error: model::ParseError) -> Self {
+        Refusal::from(error).into()
+    }
+}

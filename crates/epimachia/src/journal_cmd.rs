@@ -1,5 +1,6 @@
 //! `epimachia journal`: verify, show, export, prove, on a directory; needs no hub.
 
+use crate::client::Connect;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::out;
 use account::{Audit, Audited, SignedCheckpoint, VerifierKey};
@@ -66,6 +67,16 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Fetch the proof of one entry from the hub
+    Proof {
+        /// The entry's position
+        position: u64,
+        /// Write it into this file; to standard output where it is left out
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        connect: Connect,
+    },
 }
 
 /// Runs the command.
@@ -76,13 +87,16 @@ pub fn run(command: Command) -> Outcome {
         Command::Export { dir } => export(&dir),
         Command::Rebuild { dir, yes } => rebuild(&dir, yes),
         Command::Check { proof, key, json } => check(&proof, &key, json),
+        Command::Proof { position, out, connect } => proof(position, out.as_deref(), &connect),
     }
 }
 
+/// What an audit of a journal's directory found.
 #[derive(Serialize)]
-struct Report {
+pub struct Report {
     directory: PathBuf,
-    entries: u64,
+    /// Entries in it.
+    pub entries: u64,
     segments: usize,
     torn: Option<String>,
     checkpoint: Option<u64>,
@@ -91,10 +105,20 @@ struct Report {
 }
 
 fn verify(dir: &Path, key: Option<&str>, json: bool) -> Outcome {
-    let dir = journal_dir(dir);
     let key = key.map(parse_key).transpose()?;
-    let checkpoint = checkpoint(&dir, key.as_ref())?;
-    let mut audit = checkpoint.as_ref().map(|signed| Audit::new(&signed.unverified()));
+    let report = audit(dir, key.as_ref())?;
+    match json {
+        true => out::json(&report),
+        false => print_report(&report, key.is_some()),
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads every byte of a journal, rebuilds its tree, and holds it against the signed checkpoint beside it.
+pub fn audit(dir: &Path, key: Option<&VerifierKey>) -> Result<Report, Failure> {
+    let dir = journal_dir(dir);
+    let checkpoint = checkpoint(&dir, key)?;
+    let mut audit = checkpoint.as_ref().map(|signed| Audit::new(signed.unverified()));
     let bar = crate::progress::entries(checkpoint.as_ref().map_or(0, |c| c.unverified().size), "Verifying");
     let mut visit = |record: Record| {
         if let Some(audit) = &mut audit {
@@ -110,20 +134,15 @@ fn verify(dir: &Path, key: Option<&str>, json: bool) -> Outcome {
             "keep this copy, compare it with another member's, and tell the alliance",
         )
     })?;
-    let report = Report {
-        directory: dir.clone(),
+    Ok(Report {
+        directory: dir,
         entries: verified.head,
         segments: verified.segments,
         torn: verified.torn.as_ref().map(|torn| format!("{torn:?}")),
         checkpoint: checkpoint.as_ref().map(|c| c.unverified().size),
         root: audited.as_ref().map(|_| checkpoint.as_ref().map_or(model::Digest::of(&[]), |c| c.unverified().root)),
         verified: audited.is_some() && key.is_some(),
-    };
-    match json {
-        true => out::json(&report),
-        false => print_report(&report, key.is_some()),
-    }
-    Ok(Exit::Done)
+    })
 }
 
 fn print_report(report: &Report, with_key: bool) {
@@ -225,32 +244,55 @@ fn rebuild(dir: &Path, yes: bool) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn check(file: &Path, key: &str, json: bool) -> Outcome {
-    let key = parse_key(key)?;
+/// What a proof file proves.
+#[derive(Serialize)]
+pub struct Shown {
+    /// The entry's position.
+    pub position: u64,
+    /// Entries in the journal that the hub signed.
+    pub tree_size: u64,
+    /// The entry, if the proof shows it.
+    pub entry: Option<Entry>,
+}
+
+/// Checks a proof file against the hub's public key, and nothing else.
+pub fn prove(file: &Path, key: &VerifierKey) -> Result<Shown, Failure> {
     let bytes = std::fs::read(file).map_err(|e| Failure::failed(format_args!("{}: {e}", file.display()), ""))?;
     let proof = account::EntryProof::parse(&bytes)
         .map_err(|e| Failure::failed(format_args!("{}: {e}", file.display()), "ask for the proof again"))?;
-    let proven = proof.verify(&key).map_err(|fault| {
+    let proven = proof.verify(key).map_err(|fault| {
         let what = format!("{}: the proof does not hold: {fault}", file.display());
         Failure::failed(what, "ask for the proof again, from another member too")
     })?;
     let entry = proven.entry.map(Entry::from_bytes).transpose()?;
-    #[derive(Serialize)]
-    struct Proven<'a> {
-        position: u64,
-        tree_size: u64,
-        entry: Option<&'a Entry>,
-    }
-    let result = Proven { position: proven.index, tree_size: proven.size, entry: entry.as_ref() };
+    Ok(Shown { position: proven.index, tree_size: proven.size, entry })
+}
+
+fn check(file: &Path, key: &str, json: bool) -> Outcome {
+    let key = parse_key(key)?;
+    let shown = prove(file, &key)?;
     if json {
-        out::json(&result);
+        out::json(&shown);
         return Ok(Exit::Done);
     }
-    let (position, size) = (result.position, result.tree_size);
+    let (position, size) = (shown.position, shown.tree_size);
     out::line(format_args!("Entry {position} stands in the journal of {size} entries that {} signed.", key.name()));
-    match &entry {
+    match &shown.entry {
         Some(entry) => out::line(row(position, entry)[1..].join("  ")),
         None => out::line("Its content is not shown in this proof; only its place is proven."),
+    }
+    Ok(Exit::Done)
+}
+
+fn proof(position: u64, file: Option<&Path>, connect: &Connect) -> Outcome {
+    let text = crate::ask::connect(connect)?.text(&format!("/api/v1/log/proof/{position}"))?;
+    match file {
+        None => out::raw(&text),
+        Some(file) => {
+            std::fs::write(file, text).map_err(|e| Failure::failed(format_args!("{}: {e}", file.display()), ""))?;
+            out::line(format_args!("The proof of entry {position} is in {}.", file.display()));
+            out::say(format_args!("Next: epimachia journal check {} --key KEY", file.display()));
+        }
     }
     Ok(Exit::Done)
 }

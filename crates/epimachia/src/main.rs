@@ -1,12 +1,30 @@
 //! The program: command line and demo. `epimachia <noun> <verb>`, nouns in the order of the flow.
 
+mod ask;
 mod charter_cmd;
+mod check_cmd;
+mod client;
+mod clock;
+mod config_cmd;
+mod docs_cmd;
 mod evaluate_cmd;
 mod exit;
+mod finding_cmd;
+mod hub_cmd;
+mod ids;
 mod journal_cmd;
 mod keys;
+mod member_cmd;
+mod mitigation_cmd;
 mod out;
+mod plan_cmd;
 mod progress;
+mod sighting_cmd;
+mod signals;
+mod status_cmd;
+mod token_cmd;
+mod why_cmd;
+mod why_view;
 mod words;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -33,20 +51,55 @@ struct Arguments {
 enum Noun {
     /// Replay a recorded history: what the alliance's rules would have done
     Evaluate(evaluate_cmd::Evaluate),
-    /// Read, check, explain and sign charters
+    Hub(hub_cmd::Command),
+    /// The alliance in one screen
+    Status(ask::Read),
+    Check(check_cmd::Check),
+    Why(why_cmd::Question),
+    /// Report what attacks you, read what was reported, take a report back
+    #[command(subcommand)]
+    Sighting(sighting_cmd::Command),
+    /// What the alliance holds of an observable, with the sum behind it
+    #[command(subcommand)]
+    Finding(finding_cmd::Command),
+    /// Read, propose, approve, reject plans
+    #[command(subcommand)]
+    Plan(plan_cmd::Command),
+    /// What is in force, where, until when
+    #[command(subcommand)]
+    Mitigation(mitigation_cmd::Command),
+    /// Who belongs to the alliance
+    #[command(subcommand)]
+    Member(member_cmd::Command),
+    /// Make, list, revoke access tokens
+    #[command(subcommand)]
+    Token(token_cmd::Command),
+    /// Read, check, explain, sign, adopt charters
     #[command(subcommand)]
     Charter(charter_cmd::Command),
     /// Make and show signing keys
     #[command(subcommand)]
     Key(keys::Command),
-    /// Verify, show, export the journal; check proofs, offline
+    /// Verify, show, export the journal; fetch and check proofs
     #[command(subcommand)]
     Journal(journal_cmd::Command),
+    /// What a key of the configuration does
+    #[command(subcommand)]
+    Config(config_cmd::Command),
     /// Print completions for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the version
+    Version {
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print documents that are made from the command line's table
+    #[command(subcommand, hide = true)]
+    Docs(docs_cmd::What),
 }
 
 fn main() -> ExitCode {
@@ -62,12 +115,49 @@ fn main() -> ExitCode {
 fn run(noun: Noun) -> Outcome {
     match noun {
         Noun::Evaluate(evaluate) => evaluate_cmd::run(&evaluate),
+        Noun::Hub(command) => hub_cmd::run(command),
+        Noun::Status(read) => status_cmd::run(&read),
+        Noun::Check(check) => check_cmd::run(&check),
+        Noun::Why(question) => why_cmd::run(&question),
+        Noun::Sighting(command) => sighting_cmd::run(command),
+        Noun::Finding(command) => finding_cmd::run(command),
+        Noun::Plan(command) => plan_cmd::run(command),
+        Noun::Mitigation(command) => mitigation_cmd::run(command),
+        Noun::Member(command) => member_cmd::run(command),
+        Noun::Token(command) => token_cmd::run(command),
         Noun::Charter(command) => charter_cmd::run(command),
         Noun::Key(command) => keys::run(command),
         Noun::Journal(command) => journal_cmd::run(command),
+        Noun::Config(command) => config_cmd::run(command),
         Noun::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "epimachia", &mut std::io::stdout());
             Ok(Exit::Done)
         }
+        Noun::Version { json } => version(json),
+        Noun::Docs(what) => docs_cmd::run(&what, Arguments::command()),
+    }
+}
+
+fn version(json: bool) -> Outcome {
+    let (version, format) = (env!("CARGO_PKG_VERSION"), hub::DIRECTORY_FORMAT);
+    match json {
+        true => out::json(
+            &serde_json::json!({"version": version, "entry_version": alliance::ENTRY_VERSION, "directory_format": format}),
+        ),
+        false => out::line(format_args!(
+            "epimachia {version}, entries of version {}, directories of format {format}",
+            alliance::ENTRY_VERSION
+        )),
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_commands_holds_together() {
+        Arguments::command().debug_assert();
     }
 }

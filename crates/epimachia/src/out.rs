@@ -81,3 +81,24 @@ pub enum Colour {
 pub fn json_list_item(value: &impl Serialize) {
     document(value);
 }
+
+/// The hub's own document with a schema number, as it came.
+pub fn pass(mut value: serde_json::Value) {
+    if let Some(object) = value.as_object_mut() {
+        object.entry("schema").or_insert_with(|| SCHEMA.into());
+    }
+    document(&value);
+}
+
+/// Prints a text as it is.
+pub fn raw(text: &str) {
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+}
+
+/// `1 sighting`, `2 sightings`.
+pub fn count(n: usize, one: &str) -> String {
+    match n {
+        1 => format!("1 {one}"),
+        n => format!("{n} {one}s"),
+    }
+}

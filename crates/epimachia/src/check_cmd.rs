@@ -1,0 +1,170 @@
+//! `epimachia check`: is this machine, this configuration, this connection as it must be? Also for ExecStartPre.
+
+use crate::client::{Client, Connect, Settings, answers};
+use crate::clock::{length, now};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::out::{self, Colour, coloured};
+use clap::Args;
+use model::Span;
+use serde::Serialize;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+/// A difference of the clocks beyond which signatures are soon refused.
+const CLOCK_OFF_MAX: Span = Span::seconds(30);
+
+/// Test a configuration and its environment, or the connection to the hub
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  epimachia check                                    is the hub reached, does the token count, are the clocks right
+  epimachia check --config /etc/epimachia/hub.toml   would this hub start
+Exit code 5 if something has to be mended.")]
+pub struct Check {
+    /// A hub's or an agent's configuration; the connection to the hub where it is left out
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+/// One thing that was looked at.
+#[derive(Serialize)]
+pub struct Looked {
+    what: &'static str,
+    good: bool,
+    told: String,
+    next: String,
+}
+
+impl Looked {
+    fn good(what: &'static str, told: impl std::fmt::Display) -> Self {
+        Self { what, good: true, told: told.to_string(), next: String::new() }
+    }
+
+    fn bad(what: &'static str, told: impl std::fmt::Display, next: impl std::fmt::Display) -> Self {
+        Self { what, good: false, told: told.to_string(), next: next.to_string() }
+    }
+
+    fn failed(what: &'static str, failure: &Failure) -> Self {
+        match failure {
+            Failure::Failed { what: told, next } => Self::bad(what, told, next),
+            Failure::Usage(told) => Self::bad(what, told, ""),
+            Failure::Refused { refusal, next } => Self::bad(what, refusal, next),
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(check: &Check) -> Outcome {
+    let looked = match &check.config {
+        Some(file) => configuration(file)?,
+        None => connection(&check.connect),
+    };
+    if check.json {
+        out::json(&serde_json::json!({"good": looked.iter().all(|one| one.good), "checks": looked}));
+    } else {
+        print(&looked);
+    }
+    match looked.iter().all(|one| one.good) {
+        true => Ok(Exit::Done),
+        false => Ok(Exit::Differs),
+    }
+}
+
+fn print(looked: &[Looked]) {
+    for one in looked {
+        let word = if one.good { coloured("good", Colour::Green) } else { coloured("bad ", Colour::Red) };
+        out::line(format_args!("{word}  {:<12}  {}", one.what, one.told));
+        if !one.next.is_empty() {
+            out::say(format_args!("Next: {}", one.next));
+        }
+    }
+}
+
+fn configuration(file: &Path) -> Result<Vec<Looked>, Failure> {
+    let text =
+        std::fs::read_to_string(file).map_err(|e| Failure::failed(format_args!("{}: {e}", file.display()), ""))?;
+    let is_hub =
+        text.lines().map(str::trim).take_while(|line| !line.starts_with('[')).any(|line| line.starts_with("data"));
+    Ok(match is_hub {
+        true => hub_configuration(file, &text),
+        false => {
+            vec![Looked::bad("file", format_args!("{}: no `data`: not a hub's configuration", file.display()), "")]
+        }
+    })
+}
+
+fn hub_configuration(file: &Path, text: &str) -> Vec<Looked> {
+    let config = match hub::Config::parse(text) {
+        Ok(config) => config,
+        Err(error) => return vec![Looked::failed("file", &crate::hub_cmd::at(file, error))],
+    };
+    let mut looked = vec![Looked::good("file", format_args!("{}: every key within its limits", file.display()))];
+    looked.push(match hub::Directory::open(&config.data) {
+        Ok(directory) => Looked::good(
+            "directory",
+            format_args!(
+                "{}: of {}, format {}",
+                config.data.display(),
+                directory.identity().alliance,
+                hub::DIRECTORY_FORMAT
+            ),
+        ),
+        Err(error) => Looked::failed("directory", &crate::hub_cmd::failure(error)),
+    });
+    looked.extend(config.tls.certificate.iter().chain(&config.tls.key).map(|path| readable(path)));
+    let address = config.listen.address;
+    looked.push(match TcpListener::bind(address) {
+        Ok(_) => Looked::good("address", format_args!("{address} is free")),
+        Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
+            Looked::good("address", format_args!("{address} is in use: by this hub, if it runs"))
+        }
+        Err(e) => Looked::bad("address", format_args!("{address}: {e}"), "correct listen.address"),
+    });
+    looked
+}
+
+fn readable(path: &Path) -> Looked {
+    match std::fs::File::open(path) {
+        Ok(_) => Looked::good("file", format_args!("{} can be read", path.display())),
+        Err(e) => Looked::bad("file", format_args!("{}: {e}", path.display()), ""),
+    }
+}
+
+fn connection(connect: &Connect) -> Vec<Looked> {
+    let client = match Settings::load(connect).and_then(|settings| Client::open(&settings)) {
+        Ok(client) => client,
+        Err(failure) => return vec![Looked::failed("settings", &failure)],
+    };
+    let mut looked = vec![Looked::good("settings", "hub, certificate and token are there, the token is private")];
+    match client.value("/health", &[]) {
+        Ok(_) => looked.push(Looked::good("hub", format_args!("{} answers and is well", client.hub()))),
+        Err(failure) => {
+            looked.push(Looked::failed("hub", &failure));
+            return looked;
+        }
+    }
+    match client.get::<answers::Status>("/api/v1/status", &[]) {
+        Ok(status) => {
+            looked.push(Looked::good("token", "counts, and may read"));
+            looked.push(clocks(&status));
+            looked.push(match status.charter {
+                0 => Looked::bad("charter", "none is in force", "epimachia charter adopt FILE"),
+                version => Looked::good("charter", format_args!("{} version {version}", status.alliance)),
+            });
+        }
+        Err(failure) => looked.push(Looked::failed("token", &failure)),
+    }
+    looked
+}
+
+fn clocks(status: &answers::Status) -> Looked {
+    let off = Span::millis(now().since(status.time).as_millis().abs());
+    match off > CLOCK_OFF_MAX {
+        false => Looked::good("clock", "this machine's and the hub's agree"),
+        true => Looked::bad("clock", format_args!("{} apart from the hub's", length(off)), "set this machine's clock"),
+    }
+}
