@@ -226,3 +226,77 @@ fn with_roots(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Erro
     let config = config.map_err(|error| Broken::Failed(format!("TLS: {error}")))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::PrivateKeyDer;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn write(path: &Path, text: &str) {
+        let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    }
+
+    /// A TLS server that answers one request and gives what it was asked.
+    async fn server(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> (Url, tokio::task::JoinHandle<String>) {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let served = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+            let Ok(mut stream) = acceptor.accept(stream).await else { return String::new() };
+            let (mut bytes, mut asked) = ([0; 4_096], String::new());
+            while !asked.contains("\r\n\r\n") {
+                let count = stream.read(&mut bytes).await.unwrap();
+                asked.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{\"next\":7}").await.unwrap();
+            stream.flush().await.unwrap();
+            asked
+        });
+        (url, served)
+    }
+
+    fn client(dir: &Path, name: &str, url: Url, ca: &str) -> Client {
+        let (ca_file, token) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.token")));
+        write(&ca_file, ca);
+        write(&token, "epi_secret\n");
+        let text = format!(
+            "url = '{url}'\nca = '{}'\ntoken = '{}'\ncharter = '{}'",
+            ca_file.display(),
+            token.display(),
+            "0".repeat(64)
+        );
+        Client::new(&toml::from_str(&text).unwrap(), &"telecom".parse().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_a_hub_of_the_alliances_own_ca_hears_the_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = || rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let (ours, other) = (made(), made());
+        let (url, asked) = server(&ours).await;
+        let answer = client(dir.path(), "ours", url, &ours.cert.pem()).next_sequence().await.unwrap();
+        assert!(matches!(answer, Input::NextSequence(7)));
+        let asked = asked.await.unwrap().to_ascii_lowercase();
+        assert!(
+            asked.contains("get /api/v1/members/telecom/sequence") && asked.contains("bearer epi_secret"),
+            "{asked}"
+        );
+        let (url, asked) = server(&other).await;
+        let error = client(dir.path(), "other", url, &ours.cert.pem()).next_sequence().await.unwrap_err();
+        assert!(!error.to_string().contains("epi_secret"), "{error}");
+        assert_eq!(asked.await.unwrap(), "", "an impostor hears nothing");
+    }
+}

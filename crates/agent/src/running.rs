@@ -62,6 +62,10 @@ impl Agent {
     /// # Errors
     /// As [`Agent::start`].
     pub async fn start_with(config: Config, points: Vec<Arc<dyn Point>>) -> Result<Running, Error> {
+        for source in &config.sources {
+            // A sensor that cannot be read as configured must not be found out only when it speaks.
+            source.reader(&config.observe).map_err(Refusal::from)?;
+        }
         let key = crate::keys::read_key(&config.member.key)?;
         let client = Client::new(&config.hub, &config.member.id)?;
         let directory = config.state.directory.clone();

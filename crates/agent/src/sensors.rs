@@ -112,3 +112,44 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    async fn next(feed: &mut Feed) -> String {
+        let mut bytes = [0; 1_000];
+        for _ in 0..10 {
+            match feed.read(&mut bytes).await.unwrap() {
+                Some(0) => {}
+                Some(count) => return String::from_utf8_lossy(&bytes[..count]).into_owned(),
+                None => panic!("a file has no end"),
+            }
+        }
+        String::new()
+    }
+
+    fn append(path: &Path, text: &str) {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_is_followed_from_its_end_and_through_rotation_and_cutting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("eve.json");
+        append(&path, "old\n");
+        let mut feed = Feed::File { path: path.clone(), open: None, from_beginning: false };
+        assert_eq!(next(&mut feed).await, "");
+        append(&path, "first\n");
+        assert_eq!(next(&mut feed).await, "first\n");
+        append(&path, "last of the old file\n");
+        std::fs::rename(&path, dir.path().join("eve.json.1")).unwrap();
+        append(&path, "first of the new file\n");
+        assert_eq!(next(&mut feed).await, "last of the old file\n");
+        assert_eq!(next(&mut feed).await, "first of the new file\n");
+        std::fs::write(&path, "cut\n").unwrap();
+        assert_eq!(next(&mut feed).await, "cut\n");
+    }
+}

@@ -341,6 +341,28 @@ fn nothing_is_numbered_before_the_hub_was_asked() {
 }
 
 #[test]
+fn a_state_directory_from_a_backup_asks_before_it_numbers_anything() {
+    let mut rig = Rig::new();
+    let one = sighting(&rig, 1);
+    rig.give(Input::Sightings(vec![one]));
+    let backup = rig.records.clone();
+    for n in 2..=5 {
+        let more = sighting(&rig, n);
+        rig.give(Input::Sightings(vec![more]));
+        rig.pass(Span::seconds(1));
+    }
+    rig.records = backup;
+    rig.restart_unanswered();
+    rig.sent.clear();
+    let six = sighting(&rig, 6);
+    rig.give(Input::Sightings(vec![six]));
+    rig.pass(Span::seconds(1));
+    assert!(rig.sent.is_empty(), "2 was used before: the hub would take it for a resend");
+    rig.give(Input::NextSequence(6));
+    assert_eq!(rig.sent.iter().map(Submission::sequence).collect::<Vec<_>>(), [6]);
+}
+
+#[test]
 fn a_restored_backup_does_not_reuse_numbers() {
     let mut rig = Rig::new();
     rig.acknowledges = false;

@@ -19,7 +19,7 @@ const TRIGGERS_MAX: usize = 100_000;
 
 /// One enforcement point, by its type.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "type")]
+#[serde(rename_all = "kebab-case", tag = "type", deny_unknown_fields)]
 pub enum PointConfig {
     /// Shows the text and does nothing.
     Preview {

@@ -17,6 +17,8 @@ const INPUT_SIGHTINGS_MAX: usize = BATCH_SIGHTINGS_MAX;
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     sealed_at: Option<Timestamp>,
+    /// The hub was asked since the start: a number that somebody else used meanwhile would be taken for a resend.
+    agreed: bool,
 }
 
 impl Core {
@@ -95,7 +97,7 @@ impl Core {
     pub(super) fn seals_at(&self) -> Option<Timestamp> {
         let outbox = &self.state.outbox;
         let waiting = outbox.sightings.len() + outbox.receipts.len();
-        if outbox.sealed.is_some() || outbox.next.is_none() || waiting == 0 {
+        if outbox.sealed.is_some() || !self.sending.agreed || waiting == 0 {
             return None;
         }
         match self.sending.sealed_at {
@@ -120,6 +122,7 @@ impl Core {
     /// The hub's count and ours are brought together. Numbers that somebody else used are not used again; what the hub
     /// has lost is numbered anew.
     pub(super) fn on_next_sequence(&mut self, expected: u64) {
+        self.sending.agreed = true;
         let outbox = &self.state.outbox;
         let Some(next) = outbox.next else {
             return self.persist(Record::Sequence(expected));

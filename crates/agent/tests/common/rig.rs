@@ -62,13 +62,18 @@ impl Rig {
 
     /// kill -9 and start: only what was written down is known.
     pub fn restart(&mut self) {
+        self.restart_unanswered();
+        let next = self.core.state().outbox.next.unwrap_or(1);
+        self.give(Input::NextSequence(next));
+    }
+
+    /// The same, and the hub does not answer.
+    pub fn restart_unanswered(&mut self) {
         let mut state = State::default();
         self.records.clone().into_iter().for_each(|record| state.apply(record));
         self.core = core(&self.world, &self.charter, state);
         self.asked.clear();
         self.give(Input::Restarted);
-        let next = self.core.state().outbox.next.unwrap_or(1);
-        self.give(Input::NextSequence(next));
     }
 
     pub fn give(&mut self, input: Input) -> Vec<Output> {
