@@ -431,3 +431,22 @@ fn a_message_is_not_passed_over_when_the_agent_dies_in_its_middle() {
     assert_eq!(rig.core.state().position, Some(2));
     assert!(rig.alarmed(AlarmKind::CheckpointDoubtful));
 }
+
+#[test]
+fn no_hostile_part_of_any_kind_comes_into_force() {
+    use decide::testing::{Random, hostile};
+    let mut rig = Rig::new();
+    let mut random = Random::new(42);
+    // Those two kinds need the guard list files, which this charter does not name; decide's own tests have them.
+    let judged = |kind: &&hostile::Kind| !matches!(kind, hostile::Kind::Guarded | hostile::Kind::SharedCloud);
+    let kinds: Vec<hostile::Kind> = hostile::Kind::ALL.iter().filter(judged).copied().collect();
+    let mut read = 0;
+    for turn in 0..400 {
+        let sent = hostile::hostile(&rig.world, kinds[turn % kinds.len()], &mut random);
+        let Ok(part) = decide::read_part(sent.json.as_bytes()) else { continue };
+        read += 1;
+        rig.message(StreamMessage::Part(Box::new(part)));
+        assert!(rig.core.state().held.is_empty(), "{}", sent.kind.as_str());
+    }
+    assert!(read > 200 && rig.point.targets().is_empty());
+}
