@@ -1,0 +1,126 @@
+//! Who takes part in a run: the alliance's charter with its guard lists, the keys of everybody, and who is hostile.
+
+use crate::random::Random;
+use account::Signer;
+use charter::{Charter, Group, GuardFile, Guards, SignedCharter};
+use decide::testing::World;
+use model::{Digest, MemberId, Observable, Refusal, SigningKey, Span, Timestamp};
+use std::collections::BTreeSet;
+
+/// Members with an agent; the observer `watcher` has none.
+pub const AGENTS: [&str; 6] = ["telecom", "cloud", "bank", "vendor", "hosting", "newcomer"];
+/// Who shares among themselves in the group `pair`.
+pub const PAIR: [&str; 2] = ["telecom", "cloud"];
+
+/// The guard lists: what the generator of hostile parts expects to be guarded.
+const NETS: &str = "cidr,class,list\n9.9.9.9/32,resolver,public-dns\n20.0.0.0/8,cloud-shared,azure\n";
+const NAMES: &str = "domain,class,lists\nbigbank.com,bank,banks\nmany-sites.com,shared-hosting,lots\n";
+/// The hub's key for checkpoints. A test key: it guards nothing.
+const HUB_SECRET: [u8; 32] = [77; 32];
+
+/// Everybody in a run.
+pub struct Cast {
+    /// The alliance, as the generator of hostile parts knows it; its charter is the newest one.
+    pub world: World,
+    /// Every charter that a quorum signed, first to last.
+    pub charters: Vec<SignedCharter>,
+    /// The guard list files.
+    pub lists: Vec<Vec<u8>>,
+    /// Members whose keys are in hostile hands.
+    pub hostile: BTreeSet<MemberId>,
+    /// Is the hub hostile?
+    pub hostile_hub: bool,
+}
+
+impl Cast {
+    /// The cast of one run: one member in ten is hostile, never more than two; the newcomer one time in three; the hub
+    /// in every fourth run.
+    ///
+    /// # Errors
+    /// The charter written here breaks a rule of its own: a fault of this file.
+    pub fn new(random: &mut Random) -> Result<Self, Refusal> {
+        let lists = vec![NETS.as_bytes().to_vec(), NAMES.as_bytes().to_vec()];
+        let mut world = World::new();
+        let files = ["nets.csv", "names.csv"].into_iter().zip(&lists);
+        let charter = &mut world.charter;
+        charter.guards.list =
+            files.map(|(file, text)| GuardFile { file: file.to_owned(), sha256: Digest::of(&[text]) }).collect();
+        charter.alliance.hub_key = SigningKey::from_seed(&HUB_SECRET).public();
+        charter.limits.mitigation_default = Span::hours(random.between(1, 6));
+        charter.corroboration.half_life_report =
+            *random.pick(&[Span::days(7), Span::hours(12)]).unwrap_or(&Span::days(7));
+        let members = PAIR.iter().filter_map(|member| member.parse().ok()).collect();
+        charter.groups = "pair".parse().map(|id| vec![Group { id, members }]).unwrap_or_default();
+        world.guards = Guards::new(charter, &lists)?;
+        let mut cast =
+            Self { world, charters: Vec::new(), lists, hostile: BTreeSet::new(), hostile_hub: random.chance(250) };
+        let first = cast.sign(&cast.world.charter.clone(), &["telecom", "cloud"])?;
+        cast.charters.push(first);
+        cast.corrupt(random);
+        Ok(cast)
+    }
+
+    fn corrupt(&mut self, random: &mut Random) {
+        for name in AGENTS {
+            let likely = if name == "newcomer" { 333 } else { 100 };
+            let Ok(member) = name.parse::<MemberId>() else { continue };
+            if random.chance(likely) && self.hostile.len() < 2 {
+                self.hostile.insert(member);
+            }
+        }
+    }
+
+    /// A charter as text, signed by the agents of these members.
+    ///
+    /// # Errors
+    /// What reading the charter's text refuses.
+    pub fn sign(&self, charter: &Charter, by: &[&str]) -> Result<SignedCharter, Refusal> {
+        let text = toml::to_string(charter)
+            .map_err(|error| Refusal::new(model::Rule::Malformed, error, "a charter that can be written"))?;
+        let consent = |name: &&str| {
+            let member: MemberId = name.parse().map_err(Refusal::from)?;
+            SignedCharter::consent(&text, &member, &self.world.agent_key(name))
+        };
+        Ok(SignedCharter { consents: by.iter().map(consent).collect::<Result<_, _>>()?, text })
+    }
+
+    /// The next charter, which also never blocks `never`, signed by a quorum.
+    ///
+    /// # Errors
+    /// What reading the charter's text refuses.
+    pub fn next_charter(&mut self, never: &Observable) -> Result<SignedCharter, Refusal> {
+        let mut charter = self.world.charter.clone();
+        charter.alliance.version += 1;
+        charter.alliance.previous = self.charters.last().map(SignedCharter::digest);
+        charter.guards.never.push(never.to_string());
+        let signed = self.sign(&charter, &["bank", "vendor", "cloud"])?;
+        self.world.guards = Guards::new(&charter, &self.lists)?;
+        self.world.charter = charter;
+        self.charters.push(signed.clone());
+        Ok(signed)
+    }
+
+    /// Digest of the first charter, which every agent pins.
+    pub fn pin(&self) -> Digest {
+        self.charters.first().map_or_else(|| Digest::of(&[]), SignedCharter::digest)
+    }
+
+    /// Who signs checkpoints for the hub.
+    ///
+    /// # Errors
+    /// The alliance's name cannot sign.
+    pub fn signer(&self) -> Result<Signer, Refusal> {
+        Signer::new(&self.world.charter.alliance.name, &HUB_SECRET).map_err(Refusal::from)
+    }
+
+    /// When every run begins.
+    pub fn start(&self) -> Timestamp {
+        self.world.now
+    }
+
+    /// Members with an agent that is not in hostile hands.
+    pub fn honest(&self) -> Vec<MemberId> {
+        let members = AGENTS.iter().filter_map(|name| name.parse().ok());
+        members.filter(|member| !self.hostile.contains(member)).collect()
+    }
+}
