@@ -91,10 +91,31 @@ fn configuration(file: &Path) -> Result<Vec<Looked>, Failure> {
         text.lines().map(str::trim).take_while(|line| !line.starts_with('[')).any(|line| line.starts_with("data"));
     Ok(match is_hub {
         true => hub_configuration(file, &text),
-        false => {
-            vec![Looked::bad("file", format_args!("{}: no `data`: not a hub's configuration", file.display()), "")]
-        }
+        false => agent_configuration(file),
     })
+}
+
+fn agent_configuration(file: &Path) -> Vec<Looked> {
+    let config = match agent::Config::read(file) {
+        Ok(config) => config,
+        Err(error) => return vec![Looked::failed("file", &crate::agent_cmd::at(file, error))],
+    };
+    let mut looked = vec![Looked::good("file", format_args!("{}: every key within its limits", file.display()))];
+    looked.push(match crate::keys::read(&config.member.key) {
+        Ok(key) => Looked::good("key", format_args!("{} of {}", key.public().id(), config.member.id)),
+        Err(failure) => Looked::failed("key", &failure),
+    });
+    looked.push(match agent::keys::read_secret(&config.hub.token) {
+        Ok(_) => Looked::good("token", "is there and private"),
+        Err(error) => Looked::failed("token", &crate::agent_cmd::at(file, error)),
+    });
+    looked.extend(config.hub.ca.iter().map(|ca| readable(ca)));
+    looked.extend(config.sources.iter().filter_map(|source| source.file.as_ref()).map(|path| readable(path)));
+    looked.push(match config.points.len() {
+        0 => Looked::bad("points", "none: every mitigation would be refused", "add a [[point]] of type preview"),
+        n => Looked::good("points", out::count(n, "point")),
+    });
+    looked
 }
 
 fn hub_configuration(file: &Path, text: &str) -> Vec<Looked> {

@@ -57,6 +57,19 @@ pub fn resolve<I: Listed>(client: &Client, text: &str) -> Result<I, Failure> {
     pick(&prefix, I::NOUN, found)?.parse().map_err(|e: ParseError| Failure::failed(e, ""))
 }
 
+/// The one identifier among `all` that a text means.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn among<I: Listed>(text: &str, all: impl Iterator<Item = I>) -> Result<I, Failure> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let prefix = beginning::<I>(text)?;
+    let found = all.map(|id| id.to_string()).filter(|id| id.starts_with(&prefix)).take(CANDIDATES_MAX + 1).collect();
+    pick(&prefix, I::NOUN, found)?.parse().map_err(|e: ParseError| Failure::failed(e, ""))
+}
+
 fn beginning<I: Listed>(text: &str) -> Result<String, Failure> {
     let wrong = || {
         let shown = model::parse::printable(text);
@@ -128,33 +141,28 @@ fn pick(prefix: &str, noun: &str, mut found: Vec<String>) -> Result<String, Fail
 mod tests {
     use super::*;
 
-    fn among(text: &str, all: Vec<FindingId>) -> Result<String, Failure> {
-        let prefix = beginning::<FindingId>(text)?;
-        pick(&prefix, "finding", all.iter().map(ToString::to_string).filter(|id| id.starts_with(&prefix)).collect())
-    }
-
     fn ids() -> Vec<FindingId> {
         ["fin-7k2q00000001", "fin-7k2q00000002", "fin-8aaa00000003"].map(|id| id.parse().unwrap()).to_vec()
     }
 
     #[test]
     fn a_beginning_that_only_one_has_is_enough() {
-        assert_eq!(among("fin-8aaa", ids()).unwrap(), "fin-8aaa00000003");
-        assert_eq!(among("fin-7k2q", ids()[1..].to_vec()).unwrap(), "fin-7k2q00000002");
+        assert_eq!(among("fin-8aaa", ids().into_iter()).unwrap(), ids()[2]);
+        assert_eq!(among("fin-7k2q", ids()[1..].iter().copied()).unwrap(), ids()[1]);
     }
 
     #[test]
     fn an_ambiguous_beginning_lists_the_candidates() {
-        let told = among("fin-7k2q", ids()).unwrap_err().message();
+        let told = among("fin-7k2q", ids().into_iter()).unwrap_err().message();
         assert!(told.contains("fin-7k2q00000001, fin-7k2q00000002") && told.contains("type more"), "{told}");
     }
 
     #[test]
     fn too_short_beginnings_and_other_kinds_are_wrong_usage() {
         for bad in ["fin-8aa", "plan-8aaa", "8aaa", "fin-8aao"] {
-            assert!(matches!(among(bad, ids()), Err(Failure::Usage(_))), "{bad}");
+            assert!(matches!(among(bad, ids().into_iter()), Err(Failure::Usage(_))), "{bad}");
         }
-        assert!(matches!(among("fin-zzzz", ids()), Err(Failure::Failed { .. })));
+        assert!(matches!(among("fin-zzzz", ids().into_iter()), Err(Failure::Failed { .. })));
     }
 
     #[test]

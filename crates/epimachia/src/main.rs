@@ -1,5 +1,7 @@
 //! The program: command line and demo. `epimachia <noun> <verb>`, nouns in the order of the flow.
 
+mod agent_cmd;
+mod allow_cmd;
 mod ask;
 mod charter_cmd;
 mod check_cmd;
@@ -10,14 +12,17 @@ mod docs_cmd;
 mod evaluate_cmd;
 mod exit;
 mod finding_cmd;
+mod here_view;
 mod hub_cmd;
 mod ids;
 mod journal_cmd;
 mod keys;
 mod member_cmd;
+mod member_side;
 mod mitigation_cmd;
 mod out;
 mod plan_cmd;
+mod point_cmd;
 mod progress;
 mod sighting_cmd;
 mod signals;
@@ -52,6 +57,7 @@ enum Noun {
     /// Replay a recorded history: what the alliance's rules would have done
     Evaluate(evaluate_cmd::Evaluate),
     Hub(hub_cmd::Command),
+    Agent(agent_cmd::Command),
     /// The alliance in one screen
     Status(ask::Read),
     Check(check_cmd::Check),
@@ -68,6 +74,12 @@ enum Noun {
     /// What is in force, where, until when
     #[command(subcommand)]
     Mitigation(mitigation_cmd::Command),
+    /// What is never to be touched on this member's network
+    #[command(subcommand)]
+    Allow(allow_cmd::Command),
+    /// This member's enforcement points
+    #[command(subcommand)]
+    Point(point_cmd::Command),
     /// Who belongs to the alliance
     #[command(subcommand)]
     Member(member_cmd::Command),
@@ -116,6 +128,7 @@ fn run(noun: Noun) -> Outcome {
     match noun {
         Noun::Evaluate(evaluate) => evaluate_cmd::run(&evaluate),
         Noun::Hub(command) => hub_cmd::run(command),
+        Noun::Agent(command) => agent_cmd::run(command),
         Noun::Status(read) => status_cmd::run(&read),
         Noun::Check(check) => check_cmd::run(&check),
         Noun::Why(question) => why_cmd::run(&question),
@@ -123,6 +136,8 @@ fn run(noun: Noun) -> Outcome {
         Noun::Finding(command) => finding_cmd::run(command),
         Noun::Plan(command) => plan_cmd::run(command),
         Noun::Mitigation(command) => mitigation_cmd::run(command),
+        Noun::Allow(command) => allow_cmd::run(command),
+        Noun::Point(command) => point_cmd::run(command),
         Noun::Member(command) => member_cmd::run(command),
         Noun::Token(command) => token_cmd::run(command),
         Noun::Charter(command) => charter_cmd::run(command),

@@ -1,12 +1,16 @@
 //! `epimachia why VALUE`: known? blocked where, by whom, since when, until when, how to lift or dispute it?
 
-use crate::ask::{Read, connect};
-use crate::client::Client;
+use crate::ask::Read;
 use crate::client::answers::Why;
+use crate::client::settings::Beside;
+use crate::client::{Client, Settings};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::{ask, clock, ids, out, why_view};
+use crate::member_side::MemberSide;
+use crate::{ask, clock, here_view, ids, out, why_view};
+use agent::Request;
 use clap::Args;
 use model::{FindingId, MitigationId, Observable, PlanId};
+use serde_json::Value;
 
 /// Why is this blocked, or not: by whom, since when, until when, how to lift or dispute it
 #[derive(Args, Debug)]
@@ -20,6 +24,8 @@ pub struct Question {
     value: String,
     #[command(flatten)]
     read: Read,
+    #[command(flatten)]
+    beside: Beside,
 }
 
 /// What a person may ask about.
@@ -29,25 +35,81 @@ enum Asked {
     Mitigation(String),
 }
 
-/// Runs the command.
+/// Runs the command: the hub's word and the agent's, whichever can be had.
 pub fn run(question: &Question) -> Outcome {
     let asked = asked(&question.value)?;
-    let client = connect(&question.read.connect)?;
+    let settings = Settings::load(&question.read.connect)?;
+    let side = MemberSide::known(&settings, &question.beside);
+    let hub = match (&side, settings.has_hub()) {
+        (Some(_), false) => None,
+        _ => Some(from_hub(&settings, &asked)),
+    };
+    let Some(side) = side else {
+        return alone(hub.unwrap_or_else(|| from_hub(&settings, &asked))?, question.read.json);
+    };
+    let value = match (&hub, &asked) {
+        (_, Asked::Value(observable)) => Some(observable.clone()),
+        (Some(Ok(answer)), _) => answer["observable"].as_str().and_then(|text| text.parse().ok()),
+        _ => None,
+    };
+    let here = value.map(|value| side.value(&Request::Why { value }));
+    both(hub, here, question.read.json)
+}
+
+fn from_hub(settings: &Settings, asked: &Asked) -> Result<Value, Failure> {
+    let client = Client::open(settings)?;
     let value = match asked {
         Asked::Value(observable) => observable.to_string(),
-        Asked::Finding(text) => ids::resolve::<FindingId>(&client, &text)?.to_string(),
-        Asked::Mitigation(text) => finding_of(&client, &text)?,
+        Asked::Finding(text) => ids::resolve::<FindingId>(&client, text)?.to_string(),
+        Asked::Mitigation(text) => finding_of(&client, text)?,
     };
-    let query = [("value", value)];
-    let answer = client.value("/api/v1/why", &query)?;
-    if question.read.json {
-        out::pass(answer);
-        return Ok(Exit::Done);
+    client.value("/api/v1/why", &[("value", value)])
+}
+
+fn alone(answer: Value, json: bool) -> Outcome {
+    match json {
+        true => out::pass(answer),
+        false => print_hub(answer)?.iter().for_each(out::say),
     }
+    Ok(Exit::Done)
+}
+
+/// Prints the hub's part; gives what to type next.
+fn print_hub(answer: Value) -> Result<Vec<String>, Failure> {
     let why: Why = serde_json::from_value(answer).map_err(|e| Failure::failed(e, "epimachia version"))?;
     why_view::why(&why, clock::now()).iter().for_each(out::line);
-    why_view::next_steps(&why).iter().for_each(out::say);
-    Ok(Exit::Done)
+    Ok(why_view::next_steps(&why))
+}
+
+/// Both answers; one of them missing is told, and ends the command as done in part.
+fn both(hub: Option<Result<Value, Failure>>, here: Option<Result<Value, Failure>>, json: bool) -> Outcome {
+    let (hub, here) = match (hub.transpose(), here.transpose()) {
+        (Err(failure), Err(_) | Ok(None)) => return Err(failure),
+        (Ok(None), Err(failure)) => return Err(failure),
+        both => both,
+    };
+    let partial =
+        [hub.as_ref().err(), here.as_ref().err()].into_iter().flatten().inspect(|f| out::say(f.message())).count() > 0;
+    let (hub, here) = (hub.ok().flatten(), here.ok().flatten());
+    let exit = if partial { Exit::Partial } else { Exit::Done };
+    if json {
+        out::json(&serde_json::json!({"hub": hub, "here": here}));
+        return Ok(exit);
+    }
+    let mut next = hub.map(print_hub).transpose()?.unwrap_or_default();
+    if let Some(here) = here {
+        let why: crate::member_side::Why =
+            serde_json::from_value(here).map_err(|e| Failure::failed(e, "epimachia version"))?;
+        out::line("");
+        here_view::why(&why, clock::now()).iter().for_each(out::line);
+        let allowed = !why.allow_list.is_empty();
+        let said_here =
+            |line: &str| line.starts_with("Lift it here") || (allowed && line.starts_with("Never block it"));
+        next.retain(|line| !said_here(line));
+        next.splice(0..0, why.mitigations.iter().flat_map(here_view::next_steps));
+    }
+    next.iter().for_each(out::say);
+    Ok(exit)
 }
 
 fn asked(text: &str) -> Result<Asked, Failure> {

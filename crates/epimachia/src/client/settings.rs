@@ -27,6 +27,15 @@ pub struct Connect {
     pub token_file: Option<PathBuf>,
 }
 
+/// Where this member's agent is.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Connection")]
+pub struct Beside {
+    /// The state directory of this member's agent, in which its control socket is
+    #[arg(long, env = "EPIMACHIA_AGENT", value_name = "DIR")]
+    pub agent: Option<PathBuf>,
+}
+
 /// What a person signs with.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Signature")]
@@ -46,6 +55,7 @@ struct Stored {
     hub: Option<String>,
     ca: Option<PathBuf>,
     token_file: Option<PathBuf>,
+    agent: Option<PathBuf>,
     person: Option<PersonId>,
     key: Option<PathBuf>,
 }
@@ -91,6 +101,16 @@ impl Settings {
         let file = self.connect.token_file.as_ref().or(self.stored.token_file.as_ref());
         let file = file.ok_or_else(|| missing("a token", "--token-file FILE", "EPIMACHIA_TOKEN_FILE", "token_file"))?;
         read_token(file)
+    }
+
+    /// Is there a hub to ask?
+    pub fn has_hub(&self) -> bool {
+        self.connect.hub.is_some() || self.stored.hub.is_some()
+    }
+
+    /// The agent's state directory, if one is set.
+    pub fn agent(&self, beside: &Beside) -> Option<PathBuf> {
+        beside.agent.as_ref().or(self.stored.agent.as_ref()).cloned()
     }
 
     /// The person who signs, and the key's file.
@@ -145,7 +165,8 @@ fn read_small(path: &Path) -> std::io::Result<String> {
     }
 }
 
-fn missing(what: &str, flag: &str, variable: &str, key: &str) -> Failure {
+/// Something is not known, and three ways to give it.
+pub fn missing(what: &str, flag: &str, variable: &str, key: &str) -> Failure {
     let told = format!("{what} is not known: give {flag}, set {variable}, or write `{key}` into client.toml");
     Failure::Usage(told)
 }

@@ -1,11 +1,15 @@
 //! Sending sightings: signed with the member's key, or vouched for by the hub; and taking them back.
 
+use crate::agent_cmd::order;
 use crate::ask::{self, Change};
 use crate::client::answers::{NextSequence, Written};
+use crate::client::settings::Beside;
 use crate::client::{Client, Settings};
 use crate::clock::now;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::member_side::MemberSide;
 use crate::{keys, out, progress};
+use agent::Request;
 use alliance::{Retraction, SignedRetraction};
 use clap::Args;
 use hub::wire::ReportHead;
@@ -28,7 +32,8 @@ const REASON_CHARS_MAX: usize = 500;
   epimachia sighting add 203.0.113.7 --behaviour bruteforce --count 40
   epimachia sighting add 'hxxp://bad[.]example/x' --behaviour phishing --tlp amber
   epimachia sighting add --from sightings.jsonl --member telecom --key telecom.key
-Without a key the hub vouches for you: people are told, and no machine acts on it.
+With an agent (--agent) the agent signs. Without agent and key the hub vouches for you: people are told, and no machine
+acts on it.
 Next: epimachia why VALUE")]
 pub struct Add {
     /// What was seen: address, prefix, domain, web address or file hash; defanged is fine
@@ -65,6 +70,8 @@ pub struct Add {
     author: Author,
     #[command(flatten)]
     change: Change,
+    #[command(flatten)]
+    beside: Beside,
 }
 
 /// Whose key signs; where an agent runs, the agent signs, and two must not number submissions at once.
@@ -118,7 +125,11 @@ pub(super) fn add(add: &Add) -> Outcome {
         (Some(member), Some(file)) => Some((member.clone(), keys::read(file)?)),
         _ => None,
     };
-    let client = Client::open(&Settings::load(&add.change.connect)?)?;
+    let settings = Settings::load(&add.change.connect)?;
+    if let Some(side) = MemberSide::known(&settings, &add.beside).filter(|_| signer.is_none()) {
+        return through_agent(&side, sightings);
+    }
+    let client = Client::open(&settings)?;
     let bar = progress::entries(sightings.len() as u64, "Reporting");
     let mut last = None;
     for (n, part) in sightings.chunks(BATCH_SIGHTINGS_MAX).enumerate() {
@@ -131,6 +142,14 @@ pub(super) fn add(add: &Add) -> Outcome {
     }
     bar.finish_and_clear();
     tell(add, &sightings, signer.is_some(), last);
+    Ok(Exit::Done)
+}
+
+/// The agent signs, numbers and keeps them until the hub has them.
+fn through_agent(side: &MemberSide, sightings: Vec<Sighting>) -> Outcome {
+    for part in sightings.chunks(BATCH_SIGHTINGS_MAX) {
+        order(side, &Request::Report { sightings: part.to_vec() }, false)?;
+    }
     Ok(Exit::Done)
 }
 

@@ -4,7 +4,22 @@
 pub fn line(line: &str, place: &str) -> String {
     let line = line.replace(place, ".");
     let words: Vec<String> = split(&line).map(token).collect();
-    squeezed(&distances(&words.concat()))
+    squeezed(&distances(&positions(&words.concat())))
+}
+
+/// `entry 12` and `12 entries`: an agent's receipts come when they come.
+fn positions(line: &str) -> String {
+    let number = |word: &str| word.trim_end_matches(['.', ',']).bytes().all(|b| b.is_ascii_digit()) && !word.is_empty();
+    let words: Vec<&str> = line.split(' ').collect();
+    let blank = |(at, word): (usize, &&str)| {
+        let after = at.checked_sub(1).is_some_and(|before| words[before].eq_ignore_ascii_case("entry"));
+        let before = words.get(at + 1).is_some_and(|next| next.starts_with("entries"));
+        match number(word) && (after || before) {
+            true => word.replace(|c: char| c.is_ascii_digit(), "").replacen("", "{n}", 1),
+            false => (*word).to_owned(),
+        }
+    };
+    words.iter().enumerate().map(blank).collect::<Vec<_>>().join(" ")
 }
 
 /// Columns are as wide as what was blanked in them: runs of blanks after the first word count as two.
@@ -100,6 +115,7 @@ fn what_differs_is_blanked_and_the_rest_is_kept() {
         ("until (in 5 h 57 min) (in force)", "until ({far}) (in force)"),
         ("https://127.0.0.1:40001/x 10.0.0.1", "https://127.0.0.1:40001/x 10.0.0.1"),
         ("https://127.0.0.1:40001", "https://127.0.0.1:{port}"),
+        ("adopted, entry 12. The 14 entries of 3", "adopted, entry {n}. The {n} entries of 3"),
         ("/tmp/x/hub/tls.pem", "./hub/tls.pem"),
     ] {
         assert_eq!(line(given, "/tmp/x"), blanked);

@@ -123,7 +123,7 @@ impl Place {
             self.start(server);
             return Vec::new();
         }
-        let output = match typed.strip_prefix("until ") {
+        let output = match typed.strip_prefix("until ").filter(|typed| !typed.contains("; do ")) {
             None => self.shell(&typed).output().unwrap(),
             Some(typed) => self.until(typed),
         };
