@@ -6,7 +6,9 @@ pub mod netns;
 pub mod unbound;
 
 pub use bind::{Bind, BindOptions, Rpz, Tsig};
-pub use dns::{Answer, World, ask, ask_until, free_port};
+pub use dns::{Answer, WORLD_V4, World, ask, ask_until, free_port};
+pub use domain::base::iana::Rtype;
+pub use netns::Netns;
 pub use unbound::Unbound;
 
 /// A peer that could not be started or asked; the text says what to do.
