@@ -138,12 +138,14 @@ impl Alliance {
         }
     }
 
-    /// A finding changes only when the table crosses a threshold, or when one that is held back gains a report.
+    /// A finding changes only when the table crosses a threshold, or when one that nobody acts upon gains a report: a
+    /// member that may publish alone informs people, and machines wait for a second one's signed evidence.
     fn is_worth_judging(&self, observable: &Observable, family: Family, outcome: SightOutcome) -> bool {
         if outcome.now_informs || outcome.now_acts {
             return true;
         }
-        let waits = |f: &Finding| f.state != FindingState::Revoked && !f.actionable;
+        let idle = |f: &Finding| !f.actionable || !self.ledger.lineages.contains_key(&f.id);
+        let waits = |f: &Finding| f.state != FindingState::Revoked && idle(f);
         outcome.fresh && self.ledger.findings.get(&finding_id(observable, family)).is_some_and(waits)
     }
 

@@ -21,13 +21,14 @@ impl Alliance {
     pub(crate) fn automatic_plans(&self, judged: Vec<Judged>, now: Timestamp) -> Vec<Drafted> {
         let Some(in_force) = &self.charter else { return Vec::new() };
         let Some(guards) = &in_force.guards else { return Vec::new() };
-        let mut audiences: BTreeMap<Option<GroupId>, Vec<Judged>> = BTreeMap::new();
-        for judged in judged {
-            audiences.entry(judged.finding.handling.group.clone()).or_default().push(judged);
+        let mut audiences: BTreeMap<(Option<GroupId>, usize), Vec<Judged>> = BTreeMap::new();
+        let at_once = findings_at_once(in_force.charter.members.len());
+        for (i, judged) in judged.into_iter().enumerate() {
+            audiences.entry((judged.finding.handling.group.clone(), i / at_once)).or_default().push(judged);
         }
         let mut drafts = Vec::new();
         let mut head = Head { plan: self.ledger.parent, generation: self.ledger.generation };
-        for (group, judged) in audiences {
+        for ((group, _), judged) in audiences {
             let charter = self.audience(&in_force.charter, group.as_ref());
             let candidates: Vec<Candidate> = judged.iter().map(|j| self.candidate(j, &charter, now)).collect();
             let planned = decide::plan(&Input {
@@ -221,6 +222,13 @@ impl Alliance {
         let handling = finding.handling.clone();
         Ok(vec![Drafted { author, handling, event: Event::PlanProposed(Box::new(plan)), sightings: None }])
     }
+}
+
+/// How many findings one plan may cover, so that its entry stays well within what the journal takes (16 MiB): about 1 kB
+/// for each member's mitigation, 8 kB for the evidence.
+fn findings_at_once(members: usize) -> usize {
+    const PLAN_BYTES: usize = 8 << 20;
+    (PLAN_BYTES / (8_192 + members * 1_024)).max(1)
 }
 
 /// A mitigation whose member lifted or refused it is not in force there; its lineage may be asked again.

@@ -218,3 +218,18 @@ fn unapproved_plan_is_closed_in_time() {
     assert!(world.run(Command::Tick).unwrap().contains(&"plan-closed"));
     assert_eq!(world.alliance.plan_view(world.alliance.plan(id, None).unwrap()).state, "closed");
 }
+
+#[test]
+fn finding_of_one_trusted_member_informs_and_acts_when_a_second_signs() {
+    let mut world = World::new("[corroboration]\nsolo_confirmations = 3\nsolo_confirmers = 1\nsolo_survivals = 1");
+    for n in 1..10 {
+        world.saw("telecom", &format!("1.2.3.{n}"));
+        world.now = world.now.plus(Span::minutes(1));
+        world.saw(["cloud", "dns", "device"][n % 3], &format!("1.2.3.{n}"));
+    }
+    world.now = world.now.plus(Span::days(8));
+    let followed = world.saw("telecom", "5.6.7.8");
+    assert!(!followed.contains(&"plan-proposed"), "{followed:?}");
+    let followed = world.saw("cloud", "5.6.7.8");
+    assert!(followed.contains(&"plan-in-force"), "{followed:?}");
+}

@@ -3,7 +3,8 @@
 use charter::Charter;
 use model::{Finding, Span, Timestamp};
 
-/// What has just been corroborated is worth at least this much protection, however narrowly it was.
+/// What has just been corroborated is worth at least this much protection (or the charter's usual time, where that is
+/// shorter), however narrowly it was.
 const SHORTEST: Span = Span::minutes(10);
 
 /// When a mitigation made `now` is to end: after the charter's usual time, before the score falls below its threshold,
@@ -13,7 +14,7 @@ pub(super) fn expires(charter: &Charter, finding: &Finding, longest: Span, now: 
     let fades = finding.made.plus(standing_time(finding, charter.corroboration.half_life_report));
     let usual = now.plus(limits.mitigation_default);
     let last = now.plus(limits.mitigation_max.min(longest));
-    usual.min(fades).max(now.plus(SHORTEST)).min(last)
+    usual.min(fades).max(now.plus(SHORTEST.min(limits.mitigation_default))).min(last)
 }
 
 /// How long the total T, which decays as 2^(-t / half-life), stays at its threshold or above.
