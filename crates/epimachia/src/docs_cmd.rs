@@ -44,8 +44,8 @@ fn walk<'c>(command: &'c Command, path: &str, visit: &mut dyn FnMut(&str, &'c Co
 
 fn reference(program: &Command) -> String {
     let mut text = String::from(
-        "# Command line\n\nMade from the program's own help by `epimachia docs cli`; a test compares them. Results go to \
-         standard output, talk to\nstandard error. `NO_COLOR` and pipes are respected.\n\n| exit code | meaning \
+        "# Command line\n\nMade from the program's own help; a test compares them. Results go to standard output, \
+         talk to standard error.\n`NO_COLOR` and pipes are respected.\n\n| exit code | meaning \
          |\n|---|---|\n| 0 | done, or nothing to do |\n| 1 | failed |\n| 2 | wrong usage |\n| 3 | refused by a rule, \
          which is named |\n| 4 | done in part; the output says which part |\n| 5 | there is a difference |\n",
     );

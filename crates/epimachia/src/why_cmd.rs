@@ -68,7 +68,7 @@ fn from_hub(settings: &Settings, asked: &Asked) -> Result<Value, Failure> {
 
 fn alone(answer: Value, json: bool) -> Outcome {
     match json {
-        true => out::pass(answer),
+        true => out::json(&serde_json::json!({"hub": answer, "here": null})),
         false => print_hub(answer)?.iter().for_each(out::say),
     }
     Ok(Exit::Done)
@@ -96,11 +96,14 @@ fn both(hub: Option<Result<Value, Failure>>, here: Option<Result<Value, Failure>
         out::json(&serde_json::json!({"hub": hub, "here": here}));
         return Ok(exit);
     }
+    let between = hub.is_some();
     let mut next = hub.map(print_hub).transpose()?.unwrap_or_default();
     if let Some(here) = here {
         let why: crate::member_side::Why =
             serde_json::from_value(here).map_err(|e| Failure::failed(e, "epimachia version"))?;
-        out::line("");
+        if between {
+            out::line("");
+        }
         here_view::why(&why, clock::now()).iter().for_each(out::line);
         let allowed = !why.allow_list.is_empty();
         let said_here =

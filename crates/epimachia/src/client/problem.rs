@@ -89,8 +89,8 @@ mod tests {
 
     fn of(kind: &str, rule: &str) -> Failure {
         let body = format!(
-            r#"{{"type":"x","title":"T.","status":422,"detail":"d","kind":"{kind}","rule":{rule},"value":"v","limit":"l",
-            "next":"n","more":1}}"#
+            r#"{{"type":"x","title":"T.","status":422,"detail":"d","kind":"{kind}","rule":{rule},
+            "value":"v","limit":"l","next":"n","more":1}}"#
         );
         failure(StatusCode::UNPROCESSABLE_ENTITY, Some(3), body.as_bytes())
     }
