@@ -54,6 +54,7 @@ impl Alliance {
             Event::Held { finding, refusal, .. } => self.take_held(*finding, refusal),
         }
         self.forget_ended(now);
+        self.forget_reports(position, now);
     }
 
     pub(crate) fn guards_of(&self, charter: &Charter) -> Result<Guards, Refusal> {
@@ -212,7 +213,9 @@ impl Alliance {
         for mitigation in &plan.mitigations {
             let mitigation_id = mitigation.id();
             let lineage = self.ledger.lineages.entry(mitigation.finding).or_default();
-            lineage.insert(mitigation.member.clone(), mitigation_id);
+            if lineage.insert(mitigation.member.clone(), mitigation_id).is_some() {
+                self.ledger.renewals.insert(mitigation_id);
+            }
             self.ledger.mitigations.insert(mitigation_id, record_of(mitigation, &plan, id, now));
         }
     }
@@ -246,12 +249,12 @@ impl Alliance {
             let at = receipt.at.min(now);
             record.verified = Some(at);
             let (finding, member) = (record.finding, record.member.clone());
-            if let Some(made) = self.ledger.findings.get(&finding).map(|f| f.made) {
-                let millis = at.since(made).as_millis().max(0);
+            let millis = at.since(record.since).as_millis().max(0);
+            if !self.ledger.renewals.contains(&receipt.mitigation) {
                 self.ledger.protections.push_back(Protection { finding, member, millis });
-                if self.ledger.protections.len() > PROTECTIONS_KEPT {
-                    self.ledger.protections.pop_front();
-                }
+            }
+            if self.ledger.protections.len() > PROTECTIONS_KEPT {
+                self.ledger.protections.pop_front();
             }
         }
     }
@@ -276,15 +279,32 @@ impl Alliance {
         self.ledger.held.entry(finding).or_default().insert(refusal.rule);
     }
 
+    /// The places of reports that are older than the table remembers are of no use any more.
+    fn forget_reports(&mut self, position: u64, now: Timestamp) {
+        let days = &mut self.ledger.days;
+        if days.back().is_none_or(|(day, _)| now.since(*day) >= Span::days(1)) {
+            days.push_back((now, position));
+        }
+        let remembered = self.charter.as_ref().map_or(Span::days(30), |c| c.charter.corroboration.forget_after);
+        // The day after next began after everything of this one.
+        while days.len() > 2 && now.since(days[1].0) > remembered {
+            days.pop_front();
+            if let Some((_, first)) = days.front() {
+                self.pointers.forget_before(*first);
+            }
+        }
+    }
+
     /// What ended more than a day ago stands in the journal and is needed here no more.
     fn forget_ended(&mut self, now: Timestamp) {
         let ledger = &mut self.ledger;
-        if ledger.next_position % 1024 != 0 {
+        if !ledger.next_position.is_multiple_of(1024) {
             return;
         }
         let gone = |m: &MitigationRecord| now.since(m.expires) > REMEMBER_ENDED && (ended(m.state) || m.expires < now);
         ledger.mitigations.retain(|_, m| !gone(m));
         let live = &ledger.mitigations;
+        ledger.renewals.retain(|id| live.contains_key(id));
         ledger.lineages.retain(|_, lineage| {
             lineage.retain(|_, id| live.contains_key(id));
             !lineage.is_empty()

@@ -41,11 +41,6 @@ impl Pointers {
         self.places.retain(|_, place| place.position >= position);
     }
 
-    /// How many are held.
-    pub fn len(&self) -> usize {
-        self.places.len()
-    }
-
     /// All of them in order, for a snapshot.
     pub fn sorted(&self) -> Vec<(ObservableKey, u16, Place)> {
         let mut all: Vec<_> = self.places.iter().map(|((key, member), place)| (*key, *member, *place)).collect();
@@ -82,7 +77,7 @@ const PLACE_BYTES: usize = 8 + 2 + 8 + 4;
 impl Pointers {
     /// For a snapshot: every place, in order.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.len() * PLACE_BYTES);
+        let mut bytes = Vec::with_capacity(self.places.len() * PLACE_BYTES);
         for (key, member, place) in self.sorted() {
             bytes.extend(key.to_bits().to_le_bytes());
             bytes.extend(member.to_le_bytes());

@@ -53,6 +53,10 @@ pub struct Ledger {
     pub lineages: BTreeMap<FindingId, BTreeMap<MemberId, MitigationId>>,
     /// Mitigations of plans in force, and those that ended within a day.
     pub mitigations: BTreeMap<MitigationId, MitigationRecord>,
+    /// Mitigations that took over from an earlier one of their lineage: no new protection, only a longer one.
+    pub renewals: BTreeSet<MitigationId>,
+    /// Each day's first entry, for as long as reports are remembered.
+    pub days: VecDeque<(Timestamp, u64)>,
     /// Open and upheld disputes.
     pub disputes: BTreeMap<FindingId, Vec<SignedDispute>>,
     /// Rules that kept a finding from leading to a plan, so that each is journalled once.
@@ -188,7 +192,7 @@ pub struct Protection {
     pub finding: FindingId,
     /// The member that became protected.
     pub member: MemberId,
-    /// From the corroborating sighting's acceptance to the read-back, milliseconds.
+    /// From the acceptance of the sighting that led to the plan (or of the last approval) to the read-back, milliseconds.
     pub millis: i64,
 }
 

@@ -53,7 +53,7 @@ pub struct TimeToProtection {
     pub p50_ms: u64,
     /// 99 of 100 were.
     pub p99_ms: u64,
-    /// The last one was.
+    /// All were.
     pub last_ms: u64,
 }
 

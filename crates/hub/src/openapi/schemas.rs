@@ -216,7 +216,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("count", "integer", "How many were measured."),
         ("p50_ms", "integer", "Half were protected within this."),
         ("p99_ms", "integer", "99 of 100 were."),
-        ("last_ms", "integer", "The last one was."),
+        ("last_ms", "integer", "All were."),
     ]),
     ("SumLine", "What one reporter contributes; numbers to three decimals.", &[
         ("member", "MemberId", "The reporter."),
