@@ -8,6 +8,7 @@ mod check_cmd;
 mod client;
 mod clock;
 mod config_cmd;
+mod demo;
 mod docs_cmd;
 mod evaluate_cmd;
 mod exit;
@@ -54,6 +55,8 @@ struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Noun {
+    /// A whole alliance on this machine, on recorded attacks, in about a minute
+    Demo(demo::Demo),
     /// Replay a recorded history: what the alliance's rules would have done
     Evaluate(evaluate_cmd::Evaluate),
     Hub(hub_cmd::Command),
@@ -126,6 +129,7 @@ fn main() -> ExitCode {
 
 fn run(noun: Noun) -> Outcome {
     match noun {
+        Noun::Demo(demo) => demo::run(&demo),
         Noun::Evaluate(evaluate) => evaluate_cmd::run(&evaluate),
         Noun::Hub(command) => hub_cmd::run(command),
         Noun::Agent(command) => agent_cmd::run(command),
@@ -158,9 +162,7 @@ fn version(json: bool) -> Outcome {
     let (entries, directories) = (alliance::ENTRY_VERSION, hub::DIRECTORY_FORMAT);
     match json {
         true => out::json(&serde_json::json!({"version": version, "entries": entries, "directories": directories})),
-        false => out::line(format_args!(
-            "epimachia {version}, entries of version {entries}, directories of format {directories}"
-        )),
+        false => out::line(format_args!("epimachia {version}, entries of version {entries}, directories of format {directories}")),
     }
     Ok(Exit::Done)
 }
