@@ -69,9 +69,9 @@ pub const BENCHES: &[Task] = &[
     Task {
         name: "protect",
         what: "time to protection: the corroborating sighting to the last agent's read-back",
-        words: &["run", "--release", "-p", "epimachia", "--example", "protect"],
+        words: &["run", "--release", "-p", "epimachia", "--", "measure"],
         variables: &[],
-        file: "crates/epimachia/examples/protect.rs",
+        file: "crates/epimachia/src/demo/measure.rs",
     },
     Task {
         name: "rpz",
@@ -101,9 +101,9 @@ pub const SOAKS: &[Task] = &[
     Task {
         name: "kills",
         what: "500 rounds of kill -9 on the hub under load",
-        words: &["test", "--release", "-p", "epimachia", "--test", "kill", "--", "--nocapture"],
-        variables: &[("EPIMACHIA_KILL_ROUNDS", "500")],
-        file: "crates/epimachia/tests/kill.rs",
+        words: &["test", "--release", "-p", "hub", "--test", "hub", "crash", "--", "--nocapture"],
+        variables: &[("EPIMACHIA_KILLS", "500")],
+        file: "crates/hub/tests/hub/crash.rs",
     },
 ];
 

@@ -1,8 +1,10 @@
 //! The RPZ point: our own primary for policy zones, which the member's resolvers follow as secondaries.
 //!
-//! In the order of the flow: `owner` (where a trigger stands), `entry` (what is wished), `zone` (what a zone holds, how its
+//! In the order of the flow: `owner` (where a trigger stands), `entry` (what is wished), `zone` (what a zone holds,
+//! how its
 //! versions differ), `serial` (versions across restarts), `live` (a zone that is served), `wire`, `access`, `door` and
-//! `server` (how it is served and to whom), `notify` (who is told), `primary` (all of these), `ask` and `read_back` (what
+//! `server` (how it is served and to whom), `notify` (who is told), `primary` (all of these), `ask` and `read_back`
+//! (what
 //! resolvers really do), `show` (what people read), `point` (the interface), `mini` (a resolver for demonstrations).
 
 mod access;

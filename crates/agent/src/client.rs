@@ -1,4 +1,5 @@
-//! The hub as an agent sees it: requests with one token, over TLS to the alliance's own CA, nothing larger than allowed.
+//! The hub as an agent sees it: requests with one token, over TLS to the alliance's own CA, nothing larger than
+//! allowed.
 
 use crate::config::HubConfig;
 use crate::core::{Input, Submission, WhichCharter};

@@ -133,8 +133,8 @@ impl Config {
     /// Reads a configuration file; paths in it are relative to its own directory.
     ///
     /// # Errors
-    /// Refused: a key is unknown, missing or outside its limits, with the key, the line and what is allowed. Broken: the
-    /// file cannot be read.
+    /// Refused: a key is unknown, missing or outside its limits, with the key, the line and what is allowed. Broken:
+    /// the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let about = std::fs::metadata(path).map_err(|error| failed("reading", path, &error))?;
         if about.len() > CONFIG_BYTES_MAX {

@@ -4,7 +4,8 @@
 //! [`Output::Persist`]; only when that is durable may the rest be carried out. The real agent and the simulator run the
 //! same core.
 //!
-//! Read `exchange` (what goes in and comes out), `state` (what is remembered), then `parts` (what is accepted), `points`
+//! Read `exchange` (what goes in and comes out), `state` (what is remembered), then `parts` (what is accepted),
+//! `points`
 //! (how it comes into force and is read back), `history` (charters and checkpoints), `reports` (what is told the hub).
 //!
 //! What is absent: nothing here trusts the hub. A mitigation is accepted for what members signed, and ends by itself.
@@ -210,6 +211,7 @@ impl Core {
     }
 
     fn restarted(&mut self) {
+        self.mend_lineages();
         self.restart_points();
         match &self.law {
             None => self.out.push(Output::FetchCharter(WhichCharter::InForce)),

@@ -36,7 +36,7 @@ pub enum Broken {
         found: String,
     },
     /// The state was written by a newer program.
-    #[error("{}: written in format {found}, this program knows {known}; run the newer program, or restore a backup", file.display())]
+    #[error("{}: format {found}, this program knows {known}; run the newer program or restore a backup", file.display())]
     Newer {
         /// The file.
         file: PathBuf,
@@ -46,7 +46,7 @@ pub enum Broken {
         known: u32,
     },
     /// Another agent uses the directory.
-    #[error("{}: another agent is running on this state directory; stop it, or give this one its own", directory.display())]
+    #[error("{}: another agent runs on this state directory; stop it, or give this one its own", directory.display())]
     Locked {
         /// The directory.
         directory: PathBuf,

@@ -1,8 +1,9 @@
 //! The member's doors: sensors, hub client, enforcement points.
 //!
-//! [`core`] is the heart: a state machine without I/O, clock or randomness. [`Agent::start`] runs it: `store` remembers,
-//! `sensors` observe, `client` and `stream` speak with the hub, `driver` with the enforcement points, `control` with the
-//! member's own people. Everything meets in one task, `running`, which writes down before it acts.
+//! [`core`] is the heart: a state machine without I/O, clock or randomness. [`Agent::start`] runs it: `store`
+//! remembers,
+//! `sensors` observe, `client` and `stream` speak with the hub, `driver` with the enforcement points, `control` with
+//! the member's own people. Everything meets in one task, `running`, which writes down before it acts.
 
 mod client;
 mod clock;

@@ -330,7 +330,7 @@ impl Main {
             let new = path.with_extension("new");
             let kept = path.exists() || std::fs::write(&new, list).and_then(|()| std::fs::rename(&new, &path)).is_ok();
             if !kept {
-                tracing::warn!(path = %path.display(), "a guard list was not kept; it is fetched again at the next start");
+                tracing::warn!(path = %path.display(), "a guard list was not kept; the next start fetches it again");
             }
         }
     }

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! state.log   "epimachia agent\n" · format u32 = 1 · crc of both u32
-//!             then frames: length u32 · crc of the length u32 · crc of the body u32 · body (JSON of one batch of records)
-//! ```
+//! then frames: length u32 · crc of the length u32 · crc of the body u32 · body (JSON of one batch of records) ```
 //!
-//! All numbers are little-endian, all check sums CRC-32C. A batch is durable when [`Store::append`] returns: it is there
-//! whole or not at all. A torn last frame is cut off and reported; damage anywhere else stops the start, with the place.
-//! When the file has grown to several times the state's size it is written anew beside and renamed.
+//! All numbers are little-endian, all check sums CRC-32C. A batch is durable when [`Store::append`] returns: it is
+//! there
+//! whole or not at all. A torn last frame is cut off and reported; damage anywhere else stops the start, with the
+//! place. When the file has grown to several times the state's size it is written anew beside and renamed.
 
 use crate::core::{Record, State};
 use crate::error::{Broken, Error, failed};

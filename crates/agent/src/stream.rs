@@ -53,7 +53,8 @@ pub(crate) async fn keep(
     }
 }
 
-/// A quarter of a second, doubling to a minute, each time between half and all of it: members must not come all at once.
+/// A quarter of a second, doubling to a minute, each time between half and all of it: members must not come all at
+/// once.
 pub(crate) fn pause(attempts: u32) -> Duration {
     let longest = Duration::from_millis(250).saturating_mul(1 << attempts.min(8)).min(Duration::from_secs(60));
     let mut byte = [0_u8; 1];

@@ -1,6 +1,6 @@
 //! Commands into events: decides, and changes nothing.
 
-use crate::command::Command;
+use crate::command::{Command, Proposal};
 use crate::entry::{Author, Event, Report, SignedRetraction};
 use crate::state::{Alliance, PlanState};
 use crate::token::TokenRecord;
@@ -56,7 +56,10 @@ impl Alliance {
             Command::Receipts(signed) => self.receipts(signed, now),
             Command::Approve(signed) => self.approve(signed, now),
             Command::Dispute(signed) => self.dispute(signed, now),
-            Command::Propose(proposal) => self.propose(&proposal, now),
+            Command::Propose(proposal) => {
+                self.require_audience(&proposal)?;
+                self.propose(&proposal, now)
+            }
             Command::IssueToken(record) => self.issue(record, now),
             Command::RevokeToken(id) => self.revoke(id),
             Command::Tick => Ok(self.close_unapproved(now)),
@@ -157,7 +160,9 @@ impl Alliance {
     /// The withdrawal of everything in force for a finding.
     pub(crate) fn withdrawals(&self, finding: FindingId, reason: &str, now: Timestamp) -> Option<Drafted> {
         let lineage = self.ledger.lineages.get(&finding)?;
-        let live = |id| self.ledger.mitigations.get(id).is_some_and(|m| !ended(m.state) && m.expires > now);
+        // Whatever its agent reported last: one that refused it may have taken it later, and ending what is not in
+        // force does no harm.
+        let live = |id| self.ledger.mitigations.get(id).is_some_and(|m| m.expires > now);
         let withdrawals: Vec<Withdrawal> = (lineage.iter().filter(|(_, id)| live(*id)))
             .map(|(member, _)| Withdrawal { member: member.clone(), finding, reason: reason.to_owned(), made: now })
             .collect();
@@ -168,6 +173,21 @@ impl Alliance {
     /// A person may approve and dispute for a member that is heard and has the role.
     pub(crate) fn require_person(&self, person: &PersonId, _now: Timestamp) -> Result<(), Refusal> {
         self.in_force()?.charter.member(&person.member())?.require(Role::Approver)
+    }
+
+    /// Who proposes may see the finding, and who is asked may see it too: a part of a plan shows what it is about.
+    fn require_audience(&self, proposal: &Proposal) -> Result<(), Refusal> {
+        let Some(finding) = self.ledger.findings.get(&proposal.finding) else { return Ok(()) };
+        if !self.may_see(Some(&proposal.person.member()), &finding.handling) {
+            return Err(Refusal::new(Rule::UnknownFinding, proposal.finding, "a finding the alliance holds"));
+        }
+        match proposal.members.iter().find(|member| !self.may_see(Some(member), &finding.handling)) {
+            None => Ok(()),
+            Some(outside) => {
+                let limit = format!("members that may see what is {}", finding.handling);
+                Err(Refusal::new(Rule::UnknownGroup, outside, limit))
+            }
+        }
     }
 
     fn issue(&self, record: TokenRecord, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {

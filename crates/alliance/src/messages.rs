@@ -55,10 +55,15 @@ impl Alliance {
         parts.into_iter().map(|(member, part)| (member, StreamMessage::Part(Box::new(part)))).collect()
     }
 
-    /// Findings without a standing corroboration: whatever an agent still has in force for them is to end.
+    /// What was withdrawn and would still last: whatever an agent still has in force of these findings is to end. A
+    /// plan that persons approved for a finding that has faded since was not withdrawn, and stands.
     fn withdrawn_for(&self, member: &MemberId) -> Vec<Withdrawal> {
         let time = self.ledger.time.unwrap_or(model::Timestamp::MIN);
-        let ended = |m: &&crate::state::MitigationRecord| m.member == *member && m.expires > time;
+        let stands = |finding: &model::FindingId| {
+            self.ledger.lineages.get(finding).is_some_and(|lineage| lineage.contains_key(member))
+        };
+        let ended =
+            |m: &&crate::state::MitigationRecord| m.member == *member && m.expires > time && !stands(&m.finding);
         let gone = |finding: &&Finding| !matches!(finding.state, FindingState::Corroborated);
         let candidates = self.ledger.mitigations.values().filter(ended);
         let mut withdrawals: Vec<Withdrawal> = candidates

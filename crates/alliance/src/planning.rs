@@ -224,8 +224,8 @@ impl Alliance {
     }
 }
 
-/// How many findings one plan may cover, so that its entry stays well within what the journal takes (16 MiB): about 1 kB
-/// for each member's mitigation, 8 kB for the evidence.
+/// How many findings one plan may cover, so that its entry stays well within what the journal takes (16 MiB): about 1
+/// kB for each member's mitigation, 8 kB for the evidence.
 fn findings_at_once(members: usize) -> usize {
     const PLAN_BYTES: usize = 8 << 20;
     (PLAN_BYTES / (8_192 + members * 1_024)).max(1)

@@ -192,7 +192,8 @@ pub struct Protection {
     pub finding: FindingId,
     /// The member that became protected.
     pub member: MemberId,
-    /// From the acceptance of the sighting that led to the plan (or of the last approval) to the read-back, milliseconds.
+    /// From the acceptance of the sighting that led to the plan (or of the last approval) to the read-back,
+    /// milliseconds.
     pub millis: i64,
 }
 

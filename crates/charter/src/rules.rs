@@ -4,8 +4,8 @@
 use model::{Span, Tlp};
 use serde::{Deserialize, Serialize};
 
-/// `[corroboration]`: when the alliance may publish an observable. Points are log-odds. The names and defaults are those
-/// of the engine that adds them up; docs/why/corroboration.md explains the sum.
+/// `[corroboration]`: when the alliance may publish an observable. Points are log-odds. The names and defaults are
+/// those of the engine that adds them up; docs/why/corroboration.md explains the sum.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Corroboration {

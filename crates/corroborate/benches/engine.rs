@@ -1,7 +1,7 @@
 //! Figures of the engine on one core: sightings a second, nanoseconds a verdict, bytes an observable.
 //!
-//! Rates are by the processor time of this thread (`/proc/thread-self/schedstat`), so that a busy machine does not distort
-//! them; the wall clock's rate stands beside it.
+//! Rates are by the processor time of this thread (`/proc/thread-self/schedstat`), so that a busy machine does not
+//! distort them; the wall clock's rate stands beside it.
 //!
 //! `cargo bench -p corroborate --bench engine [-- OBSERVABLES]`; 10 million by default, 1.3 reporters each.
 #![allow(

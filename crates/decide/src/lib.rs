@@ -1,7 +1,8 @@
 //! Findings and the charter into plans; the checker; approvals; standing orders.
 //!
 //! The hub's side: [`plan`] makes plans of findings, [`propose`] makes one of what a person wants, [`withdrawals`]
-//! ends what no longer stands, [`standing`] counts approvals. The member's side: [`judge`] decides about each mitigation of a
+//! ends what no longer stands, [`standing`] counts approvals. The member's side: [`judge`] decides about each
+//! mitigation of a
 //! part, trusting nothing but signatures. Between them stands [`check`], written apart from the planner and run before
 //! propose, before approve, and by the agent before apply.
 //!

@@ -57,6 +57,8 @@ struct Arguments {
 enum Noun {
     /// A whole alliance on this machine, on recorded attacks, in about a minute
     Demo(demo::Demo),
+    /// Time to protection on this machine, with ten agents and a resolver for each
+    Measure(demo::measure::Measure),
     /// Replay a recorded history: what the alliance's rules would have done
     Evaluate(evaluate_cmd::Evaluate),
     Hub(hub_cmd::Command),
@@ -130,6 +132,7 @@ fn main() -> ExitCode {
 fn run(noun: Noun) -> Outcome {
     match noun {
         Noun::Demo(demo) => demo::run(&demo),
+        Noun::Measure(measure) => demo::measure::run(&measure),
         Noun::Evaluate(evaluate) => evaluate_cmd::run(&evaluate),
         Noun::Hub(command) => hub_cmd::run(command),
         Noun::Agent(command) => agent_cmd::run(command),
@@ -162,7 +165,11 @@ fn version(json: bool) -> Outcome {
     let (entries, directories) = (alliance::ENTRY_VERSION, hub::DIRECTORY_FORMAT);
     match json {
         true => out::json(&serde_json::json!({"version": version, "entries": entries, "directories": directories})),
-        false => out::line(format_args!("epimachia {version}, entries of version {entries}, directories of format {directories}")),
+        false => {
+            out::line(format_args!(
+                "epimachia {version}, entries of version {entries}, directory format {directories}"
+            ));
+        }
     }
     Ok(Exit::Done)
 }

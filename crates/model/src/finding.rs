@@ -84,8 +84,8 @@ impl fmt::Display for FindingState {
     }
 }
 
-/// The sum of a finding: points of each reporter, and the threshold. Adding up `points` of the lines and taking off `cut`
-/// gives `total`.
+/// The sum of a finding: points of each reporter, and the threshold. Adding up `points` of the lines and taking off
+/// `cut` gives `total`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sum {

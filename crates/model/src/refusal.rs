@@ -110,14 +110,14 @@ rules! {
     NotForUs = "not_for_us": "An agent carries out only what is addressed to its own member.",
     StandingOrder = "standing_order": "The member's own standing orders refuse this, or leave it to a person.",
     OwnAllowList = "own_allow_list": "The member's own allow-list wins at once, also over what is in force.",
-    CharterUnsigned = "charter_unsigned": "A charter counts when a quorum of the members of the one before it signed it.",
+    CharterUnsigned = "charter_unsigned": "A charter counts when a quorum of the members before it signed it.",
     CharterOld = "charter_old": "A charter is followed by the next version, never by an older one.",
     HistoryForked = "history_forked": "A checkpoint is consistent with the last one seen: one history for everybody.",
     TokenInvalid = "token_invalid": "An access token is known, not expired, not revoked.",
     ScopeMissing = "scope_missing": "An access token does only what its scope allows.",
     UnknownPlan = "unknown_plan": "What refers to a plan refers to one in the journal that is still open.",
     UnknownFinding = "unknown_finding": "What refers to a finding refers to one the alliance holds.",
-    DisputeNotUpheld = "dispute_not_upheld": "A dispute lifts a finding when the owner or a quorum of members upholds it.",
+    DisputeNotUpheld = "dispute_not_upheld": "A dispute lifts a finding when its owner or a quorum upholds it.",
     ReadOnly = "read_only": "A hub whose journal cannot be written serves reads and refuses the rest.",
 }
 

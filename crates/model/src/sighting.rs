@@ -271,8 +271,8 @@ mod tests {
 
     fn sighting(n: u32) -> Sighting {
         let json = format!(
-            r#"{{"observable":"8.8.{}.{}","behaviour":"scan","first":"2026-01-01T00:00:00Z","last":"2026-01-01T00:00:01Z",
-            "sensor":"ids","grade":"handshake","handling":{{"tlp":"green"}}}}"#,
+            r#"{{"observable":"8.8.{}.{}","behaviour":"scan","first":"2026-01-01T00:00:00Z",
+            "last":"2026-01-01T00:00:01Z","sensor":"ids","grade":"handshake","handling":{{"tlp":"green"}}}}"#,
             n / 256,
             n % 256
         );

@@ -1,6 +1,7 @@
 //! Which charter is in force, and whether the hub shows one history to everybody.
 //!
-//! A charter is adopted only if it is the pinned one or follows, version by version, from the one in force. A checkpoint
+//! A charter is adopted only if it is the pinned one or follows, version by version, from the one in force. A
+//! checkpoint
 //! is accepted only with a proof that it continues the last one. Where no proof comes, nothing new is accepted until a
 //! person of the member has looked.
 
@@ -58,6 +59,11 @@ impl Core {
         None
     }
 
+    /// Does anything wait for a charter?
+    pub(super) fn is_deferring(&self) -> bool {
+        !self.doubts.deferred.is_empty()
+    }
+
     /// Judges what waited, in order.
     fn release(&mut self) {
         self.doubts.awaited = None;
@@ -96,7 +102,7 @@ impl Core {
 
     pub(super) fn on_charter_announced(&mut self, version: u64) {
         let in_force = self.charter().map_or(0, |charter| charter.alliance.version);
-        if version > in_force {
+        if version > in_force && self.doubts.awaited.is_none_or(|(awaited, _)| awaited < version) {
             self.doubts.awaited = Some((version, self.now.plus(CHARTER_WAIT)));
             self.out.push(Output::FetchCharter(WhichCharter::Version(in_force + 1)));
         }
@@ -155,6 +161,8 @@ impl Core {
         let version = law.charter.alliance.version;
         self.law = Some(law);
         self.persist(Record::Charter(Box::new(signed)));
+        // What was made under this charter was refused as long as it was not here.
+        self.ask_anew();
         match self.doubts.awaited {
             Some((awaited, until)) if awaited > version => {
                 self.doubts.awaited = Some((awaited, until));
@@ -255,9 +263,7 @@ impl Core {
         let (size, root) = (forked.shown.size, forked.shown.root);
         self.persist(Record::Checkpoint(forked.shown));
         self.persist(Record::Forked(None));
-        self.refused.clear();
-        self.persist(Record::Reached(None));
-        self.reconnect();
+        self.ask_anew();
         self.done(format!("the journal of {size} entries with root {root} is followed from now on"));
     }
 }

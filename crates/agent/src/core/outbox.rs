@@ -211,8 +211,8 @@ mod tests {
 
     fn opening(n: u8) -> Opening {
         let json = format!(
-            r#"{{"observable":"8.8.4.{n}","behaviour":"scan","first":"2026-01-01T00:00:00Z","last":"2026-01-01T00:00:01Z",
-            "sensor":"ids","grade":"handshake","handling":{{"tlp":"green"}}}}"#
+            r#"{{"observable":"8.8.4.{n}","behaviour":"scan","first":"2026-01-01T00:00:00Z",
+            "last":"2026-01-01T00:00:01Z","sensor":"ids","grade":"handshake","handling":{{"tlp":"green"}}}}"#
         );
         Opening::seal(Salt([n; 16]), &Sighting::parse(&json).unwrap())
     }

@@ -26,6 +26,10 @@ pub(super) struct Withdrawn {
 
 impl Core {
     pub(super) fn on_message(&mut self, position: u64, message: StreamMessage) {
+        // Its announcement may have been lost with an earlier stream, or while the agent was down.
+        if let StreamMessage::Part(part) = &message {
+            self.on_charter_announced(part.header.charter);
+        }
         if let Some(message) = self.defer(position, message) {
             self.take_in(position, message);
         }
@@ -41,7 +45,8 @@ impl Core {
             StreamMessage::Checkpoint(note) => self.on_checkpoint(&note),
             StreamMessage::Charter { version } => self.on_charter_announced(version),
         }
-        if before.is_some() {
+        // What waits for a charter is not dealt with: were it lost with the process, it would have to be sent again.
+        if before.is_some() && !self.is_deferring() {
             self.persist(Record::Reached(before));
         }
     }
@@ -172,8 +177,8 @@ impl Core {
             decision: before.and_then(|lineage| lineage.decision),
             until: keep.max(mitigation.expires.plus(LINEAGE_MARGIN)),
         };
-        self.persist(Record::Lineage(mitigation.finding, Some(lineage)));
         let points = self.settings.points_for(&*self.router, &mitigation.measure);
+        // Held first: a lineage without what it names would pass for one that has ended, and a resend for old news.
         self.hold(Held {
             mitigation: mitigation.clone(),
             plan: part.header.id(),
@@ -186,9 +191,29 @@ impl Core {
             packets: None,
             bytes: None,
         });
+        self.persist(Record::Lineage(mitigation.finding, Some(lineage)));
         match asks {
             None => self.put_in_force(&id),
             Some(reason) => self.ask_person(&id, mitigation, &reason),
+        }
+    }
+
+    /// Killed between the two records of an acceptance, an agent holds what its lineages do not know yet.
+    pub(super) fn mend_lineages(&mut self) {
+        let known = |held: &&Held| {
+            let lineage = self.state.lineages.get(&held.mitigation.finding);
+            lineage.is_none_or(|lineage| lineage.generation < held.mitigation.generation)
+        };
+        let unknown: Vec<Mitigation> =
+            self.state.held.values().filter(known).map(|held| held.mitigation.clone()).collect();
+        for mitigation in unknown {
+            let lineage = Lineage {
+                generation: mitigation.generation,
+                mitigation: Some(mitigation.id()),
+                decision: self.state.lineages.get(&mitigation.finding).and_then(|lineage| lineage.decision.clone()),
+                until: mitigation.expires.plus(LINEAGE_MARGIN),
+            };
+            self.persist(Record::Lineage(mitigation.finding, Some(lineage)));
         }
     }
 
@@ -319,6 +344,15 @@ impl Core {
         let target = mitigation.measure.target().observable();
         let covered = self.allow.covers(&target) || self.allow.covers(&mitigation.observable);
         covered.then(|| Refusal::new(Rule::OwnAllowList, target, "nothing that overlaps this member's allow-list"))
+    }
+
+    /// Has everything in force sent anew: what was refused for a reason that is over is judged again.
+    pub(super) fn ask_anew(&mut self) {
+        self.refused.clear();
+        if self.state.position.is_some() {
+            self.persist(Record::Reached(None));
+            self.reconnect();
+        }
     }
 
     /// Reconnects from what is surely dealt with.

@@ -119,6 +119,8 @@ impl Core {
         let wanted = self.state.held.iter().filter(|(_, held)| held.is_wanted()).map(|(id, _)| *id);
         let wanted: Vec<MitigationId> = wanted.collect();
         wanted.iter().for_each(|id| self.put_in_force(id));
+        // What was planned meanwhile was refused because of the switch.
+        self.ask_anew();
         self.done(format!("the kill switch is off; {} mitigations come back into force", wanted.len()));
     }
 

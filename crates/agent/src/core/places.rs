@@ -1,5 +1,5 @@
-//! Where each mitigation stands at each enforcement point. Not durable: after a start everything is ordered and read back
-//! anew, since only what was read back is believed.
+//! Where each mitigation stands at each enforcement point. Not durable: after a start everything is ordered and read
+//! back anew, since only what was read back is believed.
 
 use model::{MitigationId, PointName, Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};

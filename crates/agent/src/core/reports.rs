@@ -19,6 +19,8 @@ pub(super) struct Sending {
     sealed_at: Option<Timestamp>,
     /// The hub was asked since the start: a number that somebody else used meanwhile would be taken for a resend.
     agreed: bool,
+    /// Was anything acknowledged since the hub last told its count? Then an answer that differs may be older.
+    acknowledged: bool,
 }
 
 impl Core {
@@ -116,6 +118,7 @@ impl Core {
         let sealed = self.state.outbox.sealed.as_ref().filter(|sealed| sealed.sequence() == sequence);
         let Some((sightings, receipts)) = sealed.map(lengths) else { return };
         self.counts.acknowledged(sightings, receipts);
+        self.sending.acknowledged = true;
         self.persist(Record::Acknowledged(sequence));
     }
 
@@ -129,6 +132,10 @@ impl Core {
         };
         let under_way = outbox.sealed.as_ref().map(Submission::sequence);
         let fits = expected == next || under_way == Some(expected);
+        if !fits && std::mem::take(&mut self.sending.acknowledged) {
+            // The answer may have been overtaken: a number that was used since then would be taken for a resend.
+            return self.out.push(Output::FetchSequence);
+        }
         if !fits {
             let text = format!(
                 "The hub expects submission {expected} from this member, this agent is at {}. Either two agents \

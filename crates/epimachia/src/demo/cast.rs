@@ -72,6 +72,31 @@ pub const CAST: [Role; 6] = [
     },
 ];
 
+/// Ten members that all filter names, for measuring.
+pub const TEN: [Role; 10] = [
+    measured("member-0"),
+    measured("member-1"),
+    measured("member-2"),
+    measured("member-3"),
+    measured("member-4"),
+    measured("member-5"),
+    measured("member-6"),
+    measured("member-7"),
+    measured("member-8"),
+    measured("member-9"),
+];
+
+const fn measured(id: &'static str) -> Role {
+    Role {
+        id,
+        name: "a member that is measured",
+        segment: "infrastructure",
+        standing: "vetted",
+        capabilities: &["dns-filter"],
+        assets: "",
+    }
+}
+
 impl Role {
     /// The member's name as a type.
     ///
@@ -117,6 +142,8 @@ fn derived(seed: u64, name: &str) -> Digest {
 /// # Errors
 /// Never, as a test shows.
 pub fn charter(
+    roles: &[Role],
+    lasts: Span,
     seed: u64,
     hub_key: &model::PublicKey,
     lists: &[(&str, Digest)],
@@ -125,16 +152,16 @@ pub fn charter(
     let mut text = format!(
         "# The charter of the demo's alliance.\n[alliance]\nname = \"demo.example\"\nversion = 1\nmade = \"{now}\"\n\
          hub_key = \"{hub_key}\"\n\n[quorum]\ncharter = 3\nplan = 2\ndispute = 2\n\n[limits]\n\
-         mitigation_default = \"{MITIGATION_LASTS}\"\nmitigation_max = \"1h\"\n\n[corroboration]\n\
+         mitigation_default = \"{lasts}\"\nmitigation_max = \"24h\"\n\n[corroboration]\n\
          # On its first day nobody has the record to publish alone.\nsolo_confirmations = 1000\n\n[guards]\nnever = [\"198.41.0.4\"]\n"
     );
     for (file, digest) in lists {
         text.push_str(&format!("[[guards.list]]\nfile = \"{file}\"\nsha256 = \"{digest}\"\n"));
     }
-    for role in &CAST {
+    for role in roles {
         text.push_str(&entry(role, seed, now));
     }
-    let consents = CAST[..3].iter().map(|role| SignedCharter::consent(&text, &role.member()?, &role.key(seed)));
+    let consents = roles[..3].iter().map(|role| SignedCharter::consent(&text, &role.member()?, &role.key(seed)));
     let consents = consents.collect::<Result<_, _>>()?;
     Charter::parse(&text)?;
     Ok(SignedCharter { text, consents })
@@ -167,10 +194,10 @@ mod tests {
     fn demo_charter_is_signed_by_a_quorum_and_the_same_for_the_same_seed() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let hub = SigningKey::from_seed(&[1; 32]).public();
-        let signed = charter(42, &hub, &[], now).unwrap();
+        let signed = charter(&CAST, MITIGATION_LASTS, 42, &hub, &[], now).unwrap();
         let typed = signed.verify_first(now).unwrap();
         assert_eq!(typed.members.len(), CAST.len());
-        assert_eq!(charter(42, &hub, &[], now).unwrap(), signed);
-        assert_ne!(charter(43, &hub, &[], now).unwrap(), signed);
+        assert_eq!(charter(&CAST, MITIGATION_LASTS, 42, &hub, &[], now).unwrap(), signed);
+        assert_ne!(charter(&CAST, MITIGATION_LASTS, 43, &hub, &[], now).unwrap(), signed);
     }
 }

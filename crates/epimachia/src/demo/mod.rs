@@ -7,6 +7,7 @@
 mod api;
 mod cast;
 mod finale;
+pub mod measure;
 mod player;
 mod recorded;
 mod resolvers;
@@ -45,21 +46,27 @@ pub struct Demo {
 
 /// Runs the command.
 pub fn run(arguments: &Demo) -> Outcome {
-    // Installed before, by whomever: then it is the same one.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (directory, ours) = match &arguments.dir {
         Some(dir) => (dir.clone(), false),
         None => (std::env::temp_dir().join(format!("epimachia-demo-{}", std::process::id())), true),
     };
     std::fs::create_dir_all(&directory)?;
-    let outcome = runtime.block_on(perform(arguments, &directory));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    let outcome = within_runtime(perform(arguments, &directory));
     if ours && !arguments.keep && outcome.is_ok() {
         std::fs::remove_dir_all(&directory)?;
     } else {
         out::say(format_args!("Files: {}", directory.display()));
     }
+    outcome
+}
+
+/// Runs hub, agents and all in a runtime of their own.
+fn within_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    // Installed before, by whomever: then it is the same one.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     outcome
 }
 

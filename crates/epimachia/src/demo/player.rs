@@ -155,8 +155,8 @@ fn configuration(role: &Role, door: &Door<'_>, resolvers: &Resolvers, namespace:
     );
     if let Some(resolver) = resolvers.of(role.id) {
         text.push_str(&format!(
-            "\n[[point]]\ntype = \"rpz\"\nname = \"rpz\"\nzone = \"{ZONE}\"\nlisten = \"{}\"\nserial_file = \"serial\"\n\
-             resolvers = [\"{at}\"]\nnotify = [\"{at}\"]\nallow_unsigned = [\"127.0.0.1\"]\n",
+            "\n[[point]]\ntype = \"rpz\"\nname = \"rpz\"\nzone = \"{ZONE}\"\nlisten = \"{}\"\n\
+             serial_file = \"serial\"\nresolvers = [\"{at}\"]\nnotify = [\"{at}\"]\nallow_unsigned = [\"127.0.0.1\"]\n",
             resolver.primary,
             at = resolver.address(),
         ));

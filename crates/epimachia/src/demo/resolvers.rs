@@ -1,7 +1,7 @@
-//! The demo's resolvers, one for each member that filters names: an installed Unbound, else a small resolver of our own.
-//! Each follows the policy zone of its member's agent and asks nobody but the demo's own little world.
+//! The demo's resolvers, one for each member that filters names: an installed Unbound, else a small resolver of our
+//! own. Each follows the policy zone of its member's agent and asks nobody but the demo's own little world.
 
-use super::cast::CAST;
+use super::cast::Role;
 use crate::exit::Failure;
 use act::rpz::{Mini, MiniSettings};
 use std::collections::BTreeMap;
@@ -36,10 +36,10 @@ impl Resolvers {
     ///
     /// # Errors
     /// No port is free.
-    pub fn start() -> Result<Self, Failure> {
+    pub fn start(roles: &'static [Role]) -> Result<Self, Failure> {
         let world = World::whole().map_err(failed)?;
         let mut all = BTreeMap::new();
-        for role in CAST.iter().filter(|role| role.filters_names()) {
+        for role in roles.iter().filter(|role| role.filters_names()) {
             all.insert(role.id, Resolver::start(world.port())?);
         }
         Ok(Self { all, _world: world })
@@ -50,10 +50,14 @@ impl Resolvers {
         self.all.get(member)
     }
 
+    /// Are they real ones?
+    pub fn are_real(&self) -> bool {
+        self.all.values().all(|resolver| matches!(resolver.running, Running::Unbound(_)))
+    }
+
     /// What they are, for people.
     pub fn name(&self) -> String {
-        let real = self.all.values().any(|resolver| matches!(resolver.running, Running::Unbound(_)));
-        match real {
+        match self.are_real() {
             true => "a real Unbound for each member that filters names".to_owned(),
             false => "small ones of the demo's own (with unbound installed, real ones)".to_owned(),
         }

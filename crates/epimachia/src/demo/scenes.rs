@@ -1,5 +1,5 @@
-//! The scenes: each makes something happen and then looks whether it did. A scene that did not play as it should ends the
-//! demo with what was expected and what was seen.
+//! The scenes: each makes something happen and then looks whether it did. A scene that did not play as it should ends
+//! the demo with what was expected and what was seen.
 
 use super::cast::CAST;
 use super::recorded::Recorded;

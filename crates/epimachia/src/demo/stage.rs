@@ -1,7 +1,7 @@
 //! The stage: a hub, six agents, their enforcement points and a resolver, all on loopback, all real.
 
 use super::api::Api;
-use super::cast::{self, CAST};
+use super::cast::{self, CAST, Role};
 use super::player::{Door, Player};
 use super::recorded::GUARD_LISTS;
 use super::resolvers::Resolvers;
@@ -33,12 +33,22 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything below `directory`.
+    /// Starts everything below `directory`: the demo's cast.
     pub async fn set(seed: u64, directory: &Path) -> Result<Self, Failure> {
+        Self::set_for(&CAST, cast::MITIGATION_LASTS, seed, directory).await
+    }
+
+    /// Starts a hub, and an agent for each of `roles`; mitigations last so long.
+    pub async fn set_for(
+        roles: &'static [Role],
+        lasts: model::Span,
+        seed: u64,
+        directory: &Path,
+    ) -> Result<Self, Failure> {
         let home = directory.join("hub");
         let init = Init { alliance: "demo.example".to_owned(), names: Vec::new() };
         let made = Directory::init(&home, &init).map_err(failed)?;
-        let founder = CAST[0].member()?;
+        let founder = roles[0].member()?;
         let first = hub::admin::first_token(&made, &founder).map_err(failed)?;
         let mut config = Config::new(&home);
         config.listen.address = ([127, 0, 0, 1], 0).into();
@@ -47,11 +57,11 @@ impl Stage {
         let certificate = running.certificate_pem().to_owned();
         let admin = Api::new(&running.url(), &certificate, std::fs::read_to_string(first)?.trim())?;
         let lists = hand_in_lists(&admin).await?;
-        let charter = cast::charter(seed, &hub_key, &lists, Self::now())?;
+        let charter = cast::charter(roles, lasts, seed, &hub_key, &lists, Self::now())?;
         admin.post("/api/v1/charter", &charter).await?;
-        let tokens = tokens(&admin).await?;
+        let tokens = tokens(&admin, roles).await?;
         let api = admin.with_token(tokens.get("reader").map_or("", String::as_str));
-        let resolvers = Resolvers::start()?;
+        let resolvers = Resolvers::start(roles)?;
         let resolver = resolvers.name();
         let mut stage = Self {
             seed,
@@ -64,14 +74,14 @@ impl Stage {
             tokens,
             players: BTreeMap::new(),
         };
-        stage.enter(&certificate, charter.digest()).await?;
+        stage.enter(roles, &certificate, charter.digest()).await?;
         Ok(stage)
     }
 
     /// The members' agents come in.
-    async fn enter(&mut self, certificate: &str, pin: Digest) -> Result<(), Failure> {
+    async fn enter(&mut self, roles: &[Role], certificate: &str, pin: Digest) -> Result<(), Failure> {
         let url = self.hub.as_ref().map_or_else(String::new, hub::Running::url);
-        for role in &CAST {
+        for role in roles {
             let token = self.tokens.get(role.id).map_or("", String::as_str);
             let home = self.directory.join(role.id);
             let door = Door { url: &url, certificate, token, pin };
@@ -120,7 +130,8 @@ impl Stage {
         self.why_once(value, state, |why| scenes::state(why) == state).await
     }
 
-    async fn why_once(&self, value: &str, what: &str, enough: impl Fn(&Value) -> bool) -> Result<Value, Failure> {
+    /// Why VALUE, as soon as the answer is enough.
+    pub async fn why_once(&self, value: &str, what: &str, enough: impl Fn(&Value) -> bool) -> Result<Value, Failure> {
         let path = format!("/api/v1/why?value={value}");
         let what = format!("{value}: {what}");
         wait_for(&what, || async {
@@ -167,6 +178,11 @@ impl Stage {
             Ok(enough(&items).then_some(()))
         })
         .await
+    }
+
+    /// Does every member that filters names have a real resolver?
+    pub fn resolvers_are_real(&self) -> bool {
+        self.resolvers.are_real()
     }
 
     /// Asks the DNS operator's resolver for a name's address; gives what it says, in a word.
@@ -261,11 +277,11 @@ async fn hand_in_lists(admin: &Api) -> Result<Vec<(&'static str, Digest)>, Failu
 }
 
 /// A token for each member, and one that only reads.
-async fn tokens(admin: &Api) -> Result<BTreeMap<String, String>, Failure> {
+async fn tokens(admin: &Api, roles: &[Role]) -> Result<BTreeMap<String, String>, Failure> {
     let all = ["report", "receive", "approve", "read", "audit"];
     let mut tokens = BTreeMap::new();
     for (label, member, scopes) in
-        CAST.iter().map(|role| (role.id, role.id, &all[..])).chain([("reader", CAST[0].id, &all[3..])])
+        roles.iter().map(|role| (role.id, role.id, &all[..])).chain([("reader", roles[0].id, &all[3..])])
     {
         let wanted = json!({"member": member, "scopes": scopes, "label": label, "valid": "1h"});
         let made = admin.post("/api/v1/tokens", &wanted).await?;
