@@ -36,7 +36,7 @@ pub enum Broken {
         found: String,
     },
     /// The state was written by a newer program.
-    #[error("{}: format {found}, this program knows {known}; run the newer program or restore a backup", file.display())]
+    #[error("{}: format {found}, this program knows {known}; run the newer one or restore a backup", file.display())]
     Newer {
         /// The file.
         file: PathBuf,
