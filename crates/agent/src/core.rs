@@ -211,7 +211,6 @@ impl Core {
     }
 
     fn restarted(&mut self) {
-        self.mend_lineages();
         self.restart_points();
         match &self.law {
             None => self.out.push(Output::FetchCharter(WhichCharter::InForce)),

@@ -177,8 +177,8 @@ impl Core {
             decision: before.and_then(|lineage| lineage.decision),
             until: keep.max(mitigation.expires.plus(LINEAGE_MARGIN)),
         };
+        self.persist(Record::Lineage(mitigation.finding, Some(lineage)));
         let points = self.settings.points_for(&*self.router, &mitigation.measure);
-        // Held first: a lineage without what it names would pass for one that has ended, and a resend for old news.
         self.hold(Held {
             mitigation: mitigation.clone(),
             plan: part.header.id(),
@@ -191,29 +191,9 @@ impl Core {
             packets: None,
             bytes: None,
         });
-        self.persist(Record::Lineage(mitigation.finding, Some(lineage)));
         match asks {
             None => self.put_in_force(&id),
             Some(reason) => self.ask_person(&id, mitigation, &reason),
-        }
-    }
-
-    /// Killed between the two records of an acceptance, an agent holds what its lineages do not know yet.
-    pub(super) fn mend_lineages(&mut self) {
-        let known = |held: &&Held| {
-            let lineage = self.state.lineages.get(&held.mitigation.finding);
-            lineage.is_none_or(|lineage| lineage.generation < held.mitigation.generation)
-        };
-        let unknown: Vec<Mitigation> =
-            self.state.held.values().filter(known).map(|held| held.mitigation.clone()).collect();
-        for mitigation in unknown {
-            let lineage = Lineage {
-                generation: mitigation.generation,
-                mitigation: Some(mitigation.id()),
-                decision: self.state.lineages.get(&mitigation.finding).and_then(|lineage| lineage.decision.clone()),
-                until: mitigation.expires.plus(LINEAGE_MARGIN),
-            };
-            self.persist(Record::Lineage(mitigation.finding, Some(lineage)));
         }
     }
 
