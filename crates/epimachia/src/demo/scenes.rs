@@ -8,7 +8,7 @@ use super::transcript::Transcript;
 use crate::exit::Failure;
 use model::{
     Action, Approval, Behaviour, Dispute, Grade, Ground, Handling, Measure, MemberId, Observable, Scope, Sensor,
-    Sighting, SignedApproval, SignedDispute, Span, Statement as _, StreamMessage, Target, Timestamp, Tlp, Verdict,
+    Sighting, SignedApproval, SignedDispute, Span, StreamMessage, Target, Timestamp, Tlp, Verdict,
 };
 use serde_json::Value;
 use std::time::Duration;
