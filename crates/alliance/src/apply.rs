@@ -5,7 +5,7 @@ use crate::handle::ended;
 use crate::pointers::Place;
 use crate::state::{Alliance, InForceCharter, MitigationRecord, PlanRecord, PlanState, Protection};
 use charter::{Charter, Guards, SignedCharter};
-use corroborate::{Attestation, MemberTrust, Sight, SightOutcome};
+use corroborate::{Attestation, MemberIndex, MemberTrust, Sight, SightOutcome};
 use model::{
     Family, Finding, FindingId, FindingState, MemberKind, Mitigation, MitigationState, Observable, Plan, PlanId,
     Receipt, Refusal, Sighting, SignedApproval, SignedReceipts, Span, Standing, Statement, Timestamp, Withdrawal,
@@ -83,7 +83,7 @@ impl Alliance {
         }
         for number in 0..self.ledger.numbered.len() {
             if charter.member(&self.ledger.numbered[number]).is_err() {
-                let index = corroborate::MemberIndex(u16::try_from(number).unwrap_or(u16::MAX));
+                let index = MemberIndex(u16::try_from(number).unwrap_or(u16::MAX));
                 drop(self.engine.set_standing(index, Standing::Suspended));
             }
         }
@@ -110,30 +110,38 @@ impl Alliance {
             submissions.note(batch.header.sequence, position);
         }
         self.ledger.sightings += sightings.len() as u64;
-        let attested = attestation(report);
-        for (i, sighting) in sightings.iter().enumerate() {
+        let sights = self.sights(number, sightings, attestation(report), now);
+        let mut outcomes = vec![SightOutcome::default(); sights.len()];
+        // The member was numbered by this table, so only a full one refuses.
+        if self.engine.sight_all(&sights, |i, outcome| outcomes[i] = outcome).is_err() {
+            return;
+        }
+        for (i, (sighting, outcome)) in sightings.iter().zip(outcomes).enumerate() {
             let place = Place { position, index: u32::try_from(i).unwrap_or(u32::MAX) };
-            self.take_sighting(number.0, sighting, attested, place, now);
+            self.pointers.set(sights[i].observable, number.0, place);
+            self.take_outcome(number, sighting, outcome, now);
         }
     }
 
-    fn take_sighting(&mut self, number: u16, s: &Sighting, attested: Attestation, place: Place, now: Timestamp) {
-        let (member, family) = (corroborate::MemberIndex(number), s.behaviour.family());
+    /// All at once: the table reads ahead, which is twice as fast.
+    fn sights(&self, member: MemberIndex, sightings: &[Sighting], attested: Attestation, now: Timestamp) -> Vec<Sight> {
         let keys = *self.engine.keys();
-        let key = keys.finding(&s.observable, family);
-        let sight = Sight {
-            observable: key,
+        let sight = |s: &Sighting| Sight {
+            observable: keys.finding(&s.observable, s.behaviour.family()),
             neighbourhood: keys.neighbourhood_of(&s.observable),
             member,
             at: s.last.min(now),
             grade: s.grade,
             attested,
         };
-        let Ok(outcome) = self.engine.sight(&sight) else { return };
-        self.pointers.set(key, number, place);
+        sightings.iter().map(sight).collect()
+    }
+
+    fn take_outcome(&mut self, member: MemberIndex, s: &Sighting, outcome: SightOutcome, now: Timestamp) {
         if outcome.fresh && self.guard(&s.observable).is_some_and(|hit| hit.absolute) {
             drop(self.engine.blame(member, GUARD_FAULT, now));
         }
+        let family = s.behaviour.family();
         if self.is_worth_judging(&s.observable, family, outcome) {
             self.ledger.pending.insert((s.observable.clone(), family));
         }
