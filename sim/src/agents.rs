@@ -5,6 +5,7 @@ use crate::hub::Request;
 use crate::member::through_json;
 use crate::point::Ailment;
 use crate::run::{Event, Run};
+use crate::wires::content;
 use act::Protection;
 use agent::core::{Input, Order, Output, Record, Submission};
 use model::{MemberId, PointName, Rule, Span};
@@ -17,14 +18,18 @@ impl Run {
         let Some(core) = &mut member.core else { return Ok(()) };
         let outputs = core.handle(input, clock);
         let dies = self.faults && self.random.chance(1) && self.random.chance(500);
-        let mut left = match dies {
-            true => self.random.below(outputs.len() as u64 + 1),
-            false => u64::MAX,
-        };
-        // Everything that must not be forgotten is durable before anything else is done.
+        // Everything that must not be forgotten is durable, as one frame of the agent's file, before anything else is
+        // done.
         let (records, others): (Vec<Output>, Vec<Output>) =
             outputs.into_iter().partition(|output| matches!(output, Output::Persist(_)));
-        for output in records.into_iter().chain(others) {
+        if dies && self.random.chance(200) {
+            return self.kill_member(id);
+        }
+        for record in records {
+            self.carry_out(id, record)?;
+        }
+        let mut left = if dies { self.random.below(others.len() as u64 + 1) } else { u64::MAX };
+        for output in others {
             if left == 0 {
                 return self.kill_member(id);
             }
@@ -118,10 +123,12 @@ impl Run {
     /// An answer counts once, and only for a question of this life that is still open.
     pub(crate) fn answered(&mut self, id: &MemberId, life: u64, ask: u64, input: Input) -> Result<(), Violation> {
         let here = self.members.get_mut(id).filter(|member| member.life == life);
-        if here.and_then(|member| member.asked.remove(&ask)).is_none() {
-            return Ok(());
-        }
+        let Some(asked) = here.and_then(|member| member.asked.remove(&ask)) else { return Ok(()) };
         self.tally.messages += 1;
+        if let (Request::Submit(submission), Input::Acknowledged { sequence }) = (&asked, &input) {
+            let content = content(submission);
+            self.show(&Fact::Acknowledged { member: id, sequence: *sequence, content })?;
+        }
         match input {
             // It is not what is in it that is wrong, but its number.
             Input::SubmissionRefused { refusal, .. } if refusal.rule == Rule::OutOfSequence => {

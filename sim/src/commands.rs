@@ -10,9 +10,9 @@ use alliance::{Command, Proposal};
 use decide::testing::hostile::{Kind, VICTIM, hostile};
 use decide::{CheckContext, check, is_refused, read_part};
 use model::{
-    Action, Approval, Batch, Behaviour, FindingId, Grade, Handling, Measure, MemberId, Observable, Opening, PersonId,
-    Plan, PlanPart, Refusal, Rule, Salt, Scope, Sensor, Sighting, SignedApproval, Span, StreamMessage, Target,
-    Timestamp, Tlp, Verdict,
+    Action, Approval, Batch, Behaviour, FindingId, Grade, Handling, Measure, MemberId, MitigationId, Observable,
+    Opening, PersonId, Plan, PlanPart, Refusal, Rule, Salt, Scope, Sensor, Sighting, SignedApproval, Span,
+    StreamMessage, Target, Timestamp, Tlp, Verdict,
 };
 use std::collections::BTreeMap;
 
@@ -74,6 +74,8 @@ struct Stage {
     now: Timestamp,
     finding: FindingId,
     plan: model::Digest,
+    /// What the core refused before: a resend is not refused once more, it changes nothing.
+    refused: BTreeMap<MitigationId, Rule>,
 }
 
 impl Stage {
@@ -93,7 +95,7 @@ impl Stage {
         core.handle(Input::Restarted, now);
         core.handle(Input::Charter { signed: Box::new(first), lists: cast.lists.clone() }, now);
         let (finding, plan) = (FindingId::of(&cast.pin()), cast.pin());
-        let mut stage = Self { cast, hub, victim, now, finding, plan };
+        let mut stage = Self { cast, hub, victim, now, finding, plan, refused: BTreeMap::new() };
         stage.propose_one(random);
         Some(stage)
     }
@@ -121,19 +123,19 @@ impl Stage {
         match turn % 4 {
             0 => {
                 let kind = Kind::ALL.get(turn as usize / 4 % kinds).copied().unwrap_or(Kind::Wildcard);
-                (format!("agent's core: {}", kind.as_str()), self.to_core(kind, random))
+                (format!("agent's core: {}", kind.as_str()), self.try_core(kind, random))
             }
             1 => {
                 let kind = Kind::ALL.get(turn as usize / 4 % kinds).copied().unwrap_or(Kind::Wildcard);
-                (format!("judge: {}", kind.as_str()), self.to_judge(kind, random))
+                (format!("judge: {}", kind.as_str()), self.try_judge(kind, random))
             }
             2 => {
                 let kind = CHECKED.get(turn as usize / 4 % CHECKED.len()).copied().unwrap_or(Kind::Guarded);
-                (format!("checker: {}", kind.as_str()), self.to_checker(kind, random))
+                (format!("checker: {}", kind.as_str()), self.try_checker(kind, random))
             }
             _ => {
                 let way = WAYS.get(turn as usize / 4 % WAYS.len()).copied().unwrap_or(Way::Unsigned);
-                (format!("hub: {}", way.as_str()), self.to_hub(way, random))
+                (format!("hub: {}", way.as_str()), self.try_hub(way, random))
             }
         }
     }
@@ -143,7 +145,7 @@ impl Stage {
         hostile(&self.cast.world, kind, &mut draws).json
     }
 
-    fn to_judge(&mut self, kind: Kind, random: &mut Random) -> End {
+    fn try_judge(&mut self, kind: Kind, random: &mut Random) -> End {
         let json = self.hostile_part(kind, random);
         match read_part(json.as_bytes()) {
             Err(refusal) => Some(refusal.rule),
@@ -155,30 +157,40 @@ impl Stage {
     }
 
     /// The same as it comes over the wire; what the core would carry out it writes down first.
-    fn to_core(&mut self, kind: Kind, random: &mut Random) -> End {
+    fn try_core(&mut self, kind: Kind, random: &mut Random) -> End {
         let json = self.hostile_part(kind, random);
         let message = match read_part(json.as_bytes()) {
             Err(refusal) => return Some(refusal.rule),
-            Ok(part) => StreamMessage::Part(Box::new(part)),
+            Ok(part) => part,
         };
+        let again = message.items.iter().find_map(|item| self.refused.get(&item.mitigation.id())).copied();
+        let message = StreamMessage::Part(Box::new(message));
         let before = self.victim.core.as_ref().map(agent::core::Core::status);
         let core = self.victim.core.as_mut()?;
-        let outputs = core.handle(Input::Message { position: 10, message: Box::new(message) }, self.now);
+        let mut outputs = core.handle(Input::Message { position: 10, message: Box::new(message) }, self.now);
+        if outputs.iter().any(|output| matches!(output, Output::FetchCharter(_))) {
+            // The hub spoke of a charter that it cannot show: what it shows instead is no charter, and the part is judged.
+            let mut signed = self.cast.charters.first()?.clone();
+            signed.text.push_str("# another one\n");
+            let lists = self.cast.lists.clone();
+            outputs.extend(core.handle(Input::Charter { signed: Box::new(signed), lists }, self.now));
+        }
         let held =
             outputs.iter().any(|output| matches!(output, Output::Persist(Record::Held(_)) | Output::Point { .. }));
         let receipt = outputs.iter().find_map(|output| match output {
-            Output::Persist(Record::Receipt(receipt)) => receipt.refusal.as_ref().map(|refusal| refusal.rule),
+            Output::Persist(Record::Receipt(receipt)) => Some((receipt.mitigation, receipt.refusal.as_ref()?.rule)),
             _ => None,
         });
+        self.refused.extend(receipt);
         // What is meant for another member is counted and raises an alarm; it needs no receipt.
         let counted = |rule: Rule| core.status().counts.refusals.get(&rule).copied().unwrap_or(0);
         let before = before.and_then(|status| status.counts.refusals.get(&Rule::NotForUs).copied()).unwrap_or(0);
         let misdirected = (counted(Rule::NotForUs) > before).then_some(Rule::NotForUs);
-        if held { None } else { receipt.or(misdirected) }
+        if held { None } else { receipt.map(|(_, rule)| rule).or(again).or(misdirected) }
     }
 
     /// A whole plan of one mitigation, as a hub might put in force.
-    fn to_checker(&mut self, kind: Kind, random: &mut Random) -> End {
+    fn try_checker(&mut self, kind: Kind, random: &mut Random) -> End {
         let json = self.hostile_part(kind, random);
         let part: PlanPart = match read_part(json.as_bytes()) {
             Err(refusal) => return Some(refusal.rule),
@@ -198,7 +210,7 @@ impl Stage {
         refused.filter(|_| is_refused(&faults)).map(|fault| fault.refusal.rule)
     }
 
-    fn to_hub(&mut self, way: Way, random: &mut Random) -> End {
+    fn try_hub(&mut self, way: Way, random: &mut Random) -> End {
         let command = match self.bad_command(way, random) {
             Ok(command) => command,
             Err(refusal) => return Some(refusal.rule),
@@ -248,7 +260,7 @@ impl Stage {
             Way::FalseApproval => self.approval("ada@bank", "ada@cloud", 3_600_000),
             Way::ProposalForOthersSpace => {
                 let host = format!("31.2.{}.{}", random.below(256), random.below(256)).parse();
-                let host = host.map_err(|_| crate::commands::unreadable())?;
+                let host = host.map_err(|_| unreadable())?;
                 self.proposed(Measure::new(Action::Deny, Target::Host(host), Scope::ProtectOwn)?)
             }
             Way::ProposalForNever => self.proposed(Measure::deny(&"44.4.4.4".parse()?)?),

@@ -130,7 +130,7 @@ impl Run {
     }
 
     /// Something of a person, on its way to the hub; it may be lost, and nobody waits for it.
-    pub(crate) fn to_the_hub(&mut self, id: &MemberId, request: Request) {
+    pub(crate) fn say_to_the_hub(&mut self, id: &MemberId, request: Request) {
         let times = if self.random.chance(50) { 0 } else { 1 + u64::from(self.random.chance(50)) };
         for _ in 0..times {
             let (latency, request) = (self.latency(), request.clone());
@@ -161,7 +161,7 @@ impl Run {
         let reason = "it all scans".to_owned();
         self.note(|| format!("{person} proposes {measure}"));
         let proposal = Proposal { person, finding: finding.id, measure, members, lasts, reason };
-        self.to_the_hub(&id, Request::Propose(Box::new(proposal)));
+        self.say_to_the_hub(&id, Request::Propose(Box::new(proposal)));
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl Run {
             expires: until,
         };
         self.note(|| format!("{person} says {verdict:?} to {}", plan.id));
-        self.to_the_hub(&id, Request::Approve(Box::new(SignedApproval::sign(approval, &key))));
+        self.say_to_the_hub(&id, Request::Approve(Box::new(SignedApproval::sign(approval, &key))));
         Ok(())
     }
 
@@ -204,7 +204,7 @@ impl Run {
             let (key_id, reason) = (key.public().id(), "it is ours".to_owned());
             self.note(|| format!("{person} disputes {finding}"));
             let dispute = Dispute { finding, person, key: key_id, ground, reason, made: self.now };
-            self.to_the_hub(&id, Request::Dispute(Box::new(SignedDispute::sign(dispute, &key))));
+            self.say_to_the_hub(&id, Request::Dispute(Box::new(SignedDispute::sign(dispute, &key))));
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ pub enum Fact<'a> {
         /// All entries.
         entries: &'a [Vec<u8>],
     },
-    /// The hub told an honest member that it has a submission.
+    /// An honest agent was told that the hub has its submission.
     Acknowledged {
         /// Whose.
         member: &'a MemberId,

@@ -25,7 +25,8 @@ struct Words {
     #[arg(long, requires = "seed")]
     trace: bool,
     /// Instead of whole runs: this many random commands, none of which may be carried out.
-    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10000", conflicts_with_all = ["seeds", "seed"])]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10000")]
+    #[arg(conflicts_with_all = ["seeds", "seed"])]
     commands: Option<u32>,
 }
 

@@ -60,7 +60,7 @@ impl Run {
             let _ = self.show(&Fact::Sealed { member: id, sighting });
         }
         self.note(|| format!("hostile {id} reports {} as {author}", sighting.observable));
-        self.to_the_hub(id, Request::Submit(Box::new(Submission::Sightings(Box::new(batch)))));
+        self.say_to_the_hub(id, Request::Submit(Box::new(Submission::Sightings(Box::new(batch)))));
     }
 
     /// As somebody else, or with something changed afterwards.
@@ -78,7 +78,7 @@ impl Run {
                 let mut batch = Batch::seal(id.clone(), &key, self.next_number(id), now, vec![opening]);
                 let other = self.sighting(sighting.observable.clone(), now.minus(Span::seconds(90)));
                 batch.openings = vec![Opening::seal(Salt([1; 16]), &other)];
-                self.to_the_hub(id, Request::Submit(Box::new(Submission::Sightings(Box::new(batch)))));
+                self.say_to_the_hub(id, Request::Submit(Box::new(Submission::Sightings(Box::new(batch)))));
             }
         }
     }
@@ -113,7 +113,7 @@ impl Run {
         let (sequence, made) = (self.next_number(id), self.now);
         let receipts = Receipts { author: id.clone(), key: key.public().id(), sequence, made, receipts: vec![receipt] };
         let signed = SignedReceipts::sign(receipts, &key);
-        self.to_the_hub(id, Request::Submit(Box::new(Submission::Receipts(Box::new(signed)))));
+        self.say_to_the_hub(id, Request::Submit(Box::new(Submission::Receipts(Box::new(signed)))));
     }
 
     /// An approval in a person's name, with the agent's key.
@@ -132,7 +132,7 @@ impl Run {
             made: self.now,
             expires: self.now.plus(Span::hours(1)),
         };
-        self.to_the_hub(id, Request::Approve(Box::new(SignedApproval::sign(approval, &key))));
+        self.say_to_the_hub(id, Request::Approve(Box::new(SignedApproval::sign(approval, &key))));
     }
 
     /// What the member sent before, under an old number.

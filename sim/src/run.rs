@@ -217,7 +217,8 @@ impl Run {
         let hours = self.random.between(6, 12);
         self.pass(Span::hours(hours))?;
         self.calm()?;
-        self.pass(Span::minutes(40))?;
+        // Not on the minute: what the hub plans at its last tick has arrived by then.
+        self.pass(Span::seconds(40 * 60 + 30))?;
         let members = self.houses();
         self.show(&Fact::Settled { members: &members })?;
         (self.hub.state, self.gone) = (None, true);
@@ -283,7 +284,7 @@ impl Run {
         if let Some(member) = self.members.get_mut(id).filter(|_| disorder) {
             // What was lost in silence is asked for anew, as a person would by a restart with everything.
             member.stream = None;
-            member.disk.position = None;
+            member.asked.retain(|_, request| !matches!(request, Request::Subscribe { .. }));
             let life = member.life;
             self.after(Span::seconds(1), Event::Connect { member: id.clone(), life });
         }
@@ -326,7 +327,7 @@ impl Run {
         match event {
             Event::HubTick => self.hub_tick(),
             Event::HubStart => self.start_hub(),
-            Event::ToHub { member, ask, life, request } => self.to_hub(&member, ask, life, request),
+            Event::ToHub { member, ask, life, request } => self.bring_to_hub(&member, ask, life, request),
             Event::Answer { member, life, ask, input } => self.answered(&member, life, ask, *input),
             Event::Again { member, life, ask } => self.ask_again(&member, life, ask),
             Event::Stream { member, life, stream, id, text } => self.streamed(&member, life, stream, id, &text),

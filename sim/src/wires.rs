@@ -53,7 +53,7 @@ impl Run {
         Ok(())
     }
 
-    pub(crate) fn to_hub(
+    pub(crate) fn bring_to_hub(
         &mut self,
         id: &MemberId,
         ask: Option<u64>,
@@ -89,10 +89,9 @@ impl Run {
     /// A statement: verified, ordered, answered once it is durable.
     fn command(&mut self, id: &MemberId, request: Request) -> Result<Option<Input>, Violation> {
         let submitted = match &request {
-            Request::Submit(submission) => Some((submission.sequence(), content(submission))),
+            Request::Submit(submission) => Some(submission.sequence()),
             _ => None,
         };
-        let honest = self.members.contains_key(id);
         let outcome = match self.hub.admit(id, request, self.now) {
             Ok(command) => self.order(Some(command), false)?,
             Err(refusal) => Some(Outcome::Refused(refusal)),
@@ -101,16 +100,11 @@ impl Run {
             self.tally.refusal(refusal.rule);
             self.note(|| format!("the hub refuses {id}: {refusal}"));
         }
-        let Some((sequence, content)) = submitted else { return Ok(None) };
+        let Some(sequence) = submitted else { return Ok(None) };
         match outcome {
             // The hub died on it.
             None => Ok(None),
-            Some(Outcome::Accepted) => {
-                if honest {
-                    self.show(&Fact::Acknowledged { member: id, sequence, content })?;
-                }
-                Ok(Some(Input::Acknowledged { sequence }))
-            }
+            Some(Outcome::Accepted) => Ok(Some(Input::Acknowledged { sequence })),
             Some(Outcome::Refused(refusal)) => Ok(Some(Input::SubmissionRefused { sequence, refusal })),
         }
     }
@@ -234,6 +228,7 @@ impl Run {
         let wait = Span::millis(self.random.between(500, 60_000));
         let Some(member) = self.members.get_mut(id) else { return };
         member.stream = None;
+        member.asked.retain(|_, request| !matches!(request, Request::Subscribe { .. }));
         let life = member.life;
         self.note(|| format!("the stream of {id} breaks"));
         self.after(wait, Event::Connect { member: id.clone(), life });
@@ -303,7 +298,7 @@ fn refused_by(error: &str) -> Rule {
 }
 
 /// The digest of what was signed.
-fn content(submission: &Submission) -> model::Digest {
+pub(crate) fn content(submission: &Submission) -> model::Digest {
     match submission {
         Submission::Sightings(batch) => batch.header.digest(),
         Submission::Receipts(signed) => signed.receipts.digest(),

@@ -19,6 +19,8 @@ pub const SIM_HELP: &str = "\
 cargo xtask sim                       200 seeds from 0
 cargo xtask sim --seeds 50 --from 300
 cargo xtask sim --seed 4711           repeat one run
+cargo xtask sim --seed 4711 --trace   and print what happened, line by line
+cargo xtask sim --commands            10,000 random commands, none of which may be carried out
 
 A hub and its agents in one thread, virtual time, faults from the seed; every promise is checked after every step.
 A seed that fails prints the command that repeats it.
@@ -160,31 +162,45 @@ fn list(tasks: &[Task]) -> String {
     tasks.iter().map(|task| format!("{:<12} {}\n", task.name, task.what)).collect()
 }
 
-/// Which seeds to run.
+/// Which seeds to run, or which commands to try.
 #[derive(Debug, PartialEq, Eq)]
 enum Seeds {
     Range { from: u64, count: u64 },
-    One(u64),
+    One { seed: u64, trace: bool },
+    Commands { seed: u64 },
 }
 
 impl Seeds {
     fn parse(words: &[String]) -> Result<Seeds, Failure> {
         let (mut from, mut count, mut one) = (None, None, None);
+        let (mut trace, mut commands) = (false, false);
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let slot = match word.as_str() {
                 "--seeds" => &mut count,
                 "--from" => &mut from,
                 "--seed" => &mut one,
+                "--trace" => {
+                    trace = true;
+                    continue;
+                }
+                "--commands" => {
+                    commands = true;
+                    continue;
+                }
                 _ => {
-                    return Err(Failure::Usage(format!("sim has no {word:?}; it takes --seeds N, --from S, --seed S")));
+                    let known = "--seeds N, --from S, --seed S, --trace, --commands";
+                    return Err(Failure::Usage(format!("sim has no {word:?}; it takes {known}")));
                 }
             };
             *slot = Some(number(word, words.next())?);
         }
         match (one, from, count) {
-            (Some(seed), None, None) => Ok(Seeds::One(seed)),
+            (None, from, None) if commands && !trace => Ok(Seeds::Commands { seed: from.unwrap_or(0) }),
+            _ if commands => Err(Failure::Usage("--commands goes with --from alone".into())),
+            (Some(seed), None, None) => Ok(Seeds::One { seed, trace }),
             (Some(_), _, _) => Err(Failure::Usage("--seed runs one seed; leave --seeds and --from out".into())),
+            _ if trace => Err(Failure::Usage("--trace goes with --seed".into())),
             (None, from, count) => Seeds::range(from.unwrap_or(0), count.unwrap_or(SIM_SEEDS)),
         }
     }
@@ -201,10 +217,14 @@ impl Seeds {
 
     fn words(&self) -> Vec<String> {
         match self {
-            Seeds::One(seed) => vec!["--seed".into(), seed.to_string()],
+            Seeds::One { seed, trace } => {
+                let trace = trace.then(|| "--trace".to_owned());
+                ["--seed".into(), seed.to_string()].into_iter().chain(trace).collect()
+            }
             Seeds::Range { from, count } => {
                 vec!["--seeds".into(), count.to_string(), "--from".into(), from.to_string()]
             }
+            Seeds::Commands { seed } => vec!["--commands".into(), "--from".into(), seed.to_string()],
         }
     }
 }
@@ -232,7 +252,9 @@ mod tests {
     fn options_of_sim_reach_the_simulator_as_typed() {
         let range = Seeds::parse(&words("--from 300 --seeds 1_000")).unwrap();
         assert_eq!(range.words(), words("--seeds 1000 --from 300"));
-        assert_eq!(Seeds::parse(&words("--seed 4711")).unwrap().words(), words("--seed 4711"));
+        for line in ["--seed 4711", "--seed 4711 --trace", "--commands --from 3"] {
+            assert_eq!(Seeds::parse(&words(line)).unwrap().words(), words(line));
+        }
     }
 
     #[test]
@@ -242,7 +264,9 @@ mod tests {
             ("--seeds many", "--seeds is \"many\"; it must be a whole number of at most 64 bits"),
             ("--seeds", "--seeds needs a number after it"),
             ("--seed 1 --from 2", "--seed runs one seed; leave --seeds and --from out"),
-            ("--speed 1", "sim has no \"--speed\"; it takes --seeds N, --from S, --seed S"),
+            ("--speed 1", "sim has no \"--speed\"; it takes --seeds N, --from S, --seed S, --trace, --commands"),
+            ("--trace", "--trace goes with --seed"),
+            ("--commands --seeds 3", "--commands goes with --from alone"),
             ("--from 18446744073709551615", "--from is 18446744073709551615; 200 seeds after it do not fit 64 bits"),
         ];
         for (line, said) in cases {

@@ -15,7 +15,13 @@ const MARGIN: Span = Span::minutes(6);
 pub struct AgentsConverge {
     hostile_hub: bool,
     plans: BTreeMap<PlanId, Vec<Mitigation>>,
-    in_force: BTreeMap<(MemberId, FindingId), Mitigation>,
+    /// All that came into force of a lineage since it was last withdrawn; the newest is wanted, older ones may go on
+    /// until it is there.
+    in_force: BTreeMap<(MemberId, FindingId), Vec<Mitigation>>,
+    /// The newest generation that was ever in force: agents refuse older ones.
+    newest: BTreeMap<(MemberId, FindingId), u64>,
+    /// When the first of the approvals behind a mitigation runs out: an agent that hears of it later refuses it.
+    approved_until: BTreeMap<MitigationId, Timestamp>,
     never: Vec<Observable>,
     allowed: BTreeSet<(MemberId, Observable)>,
     refused: BTreeSet<(MemberId, FindingId)>,
@@ -28,6 +34,8 @@ impl AgentsConverge {
             hostile_hub,
             plans: BTreeMap::new(),
             in_force: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            approved_until: BTreeMap::new(),
             never: Vec::new(),
             allowed: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -45,10 +53,17 @@ impl Checker for AgentsConverge {
             Fact::Charter { charter, .. } => {
                 self.never = charter.guards.never.iter().filter_map(|entry| entry.parse().ok()).collect();
             }
+            Fact::Approval { covers, until, .. } => {
+                for mitigation in *covers {
+                    let known = self.approved_until.entry(*mitigation).or_insert(*until);
+                    *known = (*known).min(*until);
+                }
+            }
             Fact::Durable { entries, .. } => entries.iter().for_each(|entry| self.entry(entry)),
             Fact::ReadBack { entries } => {
                 self.plans.clear();
                 self.in_force.clear();
+                self.newest.clear();
                 entries.iter().for_each(|entry| self.entry(entry));
             }
             Fact::Allowed { member, observable } => {
@@ -78,10 +93,9 @@ impl AgentsConverge {
             Event::PlanInForce { plan } => {
                 for mitigation in self.plans.get(&plan).into_iter().flatten() {
                     let lineage = (mitigation.member.clone(), mitigation.finding);
-                    let newer = self.in_force.get(&lineage).is_none_or(|old| old.generation < mitigation.generation);
-                    if newer {
-                        self.in_force.insert(lineage, mitigation.clone());
-                    }
+                    let newest = self.newest.entry(lineage.clone()).or_default();
+                    *newest = (*newest).max(mitigation.generation);
+                    self.in_force.entry(lineage).or_default().push(mitigation.clone());
                 }
             }
             Event::Withdrawn { withdrawals } => {
@@ -100,12 +114,13 @@ impl AgentsConverge {
         if house.unsent > 0 {
             return Err(format!("{member} still has {} sightings and receipts the hub does not have", house.unsent));
         }
-        let mine: Vec<&Mitigation> = self.in_force.values().filter(|m| m.member == *member).collect();
-        let live: Vec<&Mitigation> = mine.iter().copied().filter(|m| m.expires > now.plus(MARGIN)).collect();
-        for mitigation in &live {
+        let mine: Vec<&Mitigation> = self.in_force.values().flatten().filter(|m| m.member == *member).collect();
+        let newest = |m: &&Mitigation| self.newest.get(&(member.clone(), m.finding)) == Some(&m.generation);
+        for mitigation in mine.iter().copied().filter(newest).filter(|m| m.expires > now.plus(MARGIN)) {
             let id = mitigation.id();
             let held = house.wanted.contains(&id) || house.waiting.contains(&id);
-            if !held && !self.is_refused(member, mitigation) {
+            let late = self.approved_until.get(&id).is_some_and(|until| *until < now);
+            if !held && !late && !self.is_refused(member, mitigation) {
                 let about = format!("{id} ({} until {})", mitigation.measure, mitigation.expires);
                 return Err(format!("{member} does not hold {about}, which is in force for it"));
             }

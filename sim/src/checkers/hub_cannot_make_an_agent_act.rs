@@ -61,10 +61,10 @@ impl Checker for HubCannotMakeAnAgentAct {
                     return Err(format!("{member} holds {}, for which nobody signed", mitigation.measure));
                 }
             }
-            Fact::Enforced { member, protection, .. } => {
-                if !self.held.contains(&((*member).clone(), protection.mitigation)) {
-                    return Err(format!("{member} enforces {}, which its agent never held", protection.measure));
-                }
+            Fact::Enforced { member, protection, .. }
+                if !self.held.contains(&((*member).clone(), protection.mitigation)) =>
+            {
+                return Err(format!("{member} enforces {}, which its agent never held", protection.measure));
             }
             _ => {}
         }
