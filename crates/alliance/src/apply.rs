@@ -220,12 +220,22 @@ impl Alliance {
         let Some(plan) = self.ledger.plans.get(&id).map(|record| Arc::clone(&record.plan)) else { return };
         for mitigation in &plan.mitigations {
             let mitigation_id = mitigation.id();
+            let newest = self.generation_in_force(mitigation);
             let lineage = self.ledger.lineages.entry(mitigation.finding).or_default();
-            if lineage.insert(mitigation.member.clone(), mitigation_id).is_some() {
+            // Approved after something newer of its lineage came into force: agents refuse it, the newer one goes on.
+            let outdated = newest.is_some_and(|newest| newest > mitigation.generation);
+            if !outdated && lineage.insert(mitigation.member.clone(), mitigation_id).is_some() {
                 self.ledger.renewals.insert(mitigation_id);
             }
             self.ledger.mitigations.insert(mitigation_id, record_of(mitigation, &plan, id, now));
         }
+    }
+
+    /// The generation of what is in force of a mitigation's lineage.
+    fn generation_in_force(&self, mitigation: &Mitigation) -> Option<u64> {
+        let newest = self.ledger.lineages.get(&mitigation.finding)?.get(&mitigation.member)?;
+        let plan = self.ledger.mitigations.get(newest).map(|record| record.plan)?;
+        self.ledger.plans.get(&plan).map(|record| record.plan.header.generation)
     }
 
     fn take_receipts(&mut self, position: u64, signed: &SignedReceipts, now: Timestamp) {

@@ -2,7 +2,7 @@
 
 use crate::entry::{Entry, Event};
 use crate::state::{Alliance, PlanState};
-use model::{Finding, FindingState, Handling, MemberId, PlanId, StreamMessage, Withdrawal};
+use model::{Finding, Handling, MemberId, Mitigation, PlanId, StreamMessage, Withdrawal};
 use std::collections::BTreeMap;
 
 impl Alliance {
@@ -26,7 +26,10 @@ impl Alliance {
             if after.is_some_and(|after| position <= after) {
                 continue;
             }
-            if let Some(part) = record.plan.parts(&record.approvals).remove(member) {
+            let Some(mut part) = record.plan.parts(&record.approvals).remove(member) else { continue };
+            part.items.retain(|item| self.stands(&item.mitigation));
+            part.evidence.retain(|finding, _| part.items.iter().any(|item| item.mitigation.finding == *finding));
+            if !part.items.is_empty() {
                 messages.push((position, StreamMessage::Part(Box::new(part))));
             }
         }
@@ -49,6 +52,12 @@ impl Alliance {
         members.is_some_and(|members| members.contains(viewer))
     }
 
+    /// Neither ended, nor withdrawn, nor renewed: whoever begins anew is given nothing that it would take back to life.
+    fn stands(&self, mitigation: &Mitigation) -> bool {
+        let newest = self.ledger.lineages.get(&mitigation.finding).and_then(|lineage| lineage.get(&mitigation.member));
+        newest == Some(&mitigation.id()) && self.ledger.time.is_none_or(|time| mitigation.expires > time)
+    }
+
     fn parts_of(&self, plan: PlanId) -> Vec<(MemberId, StreamMessage)> {
         let Some(record) = self.ledger.plans.get(&plan) else { return Vec::new() };
         let parts = record.plan.parts(&record.approvals);
@@ -64,14 +73,13 @@ impl Alliance {
         };
         let ended =
             |m: &&crate::state::MitigationRecord| m.member == *member && m.expires > time && !stands(&m.finding);
-        let gone = |finding: &&Finding| !matches!(finding.state, FindingState::Corroborated);
         let candidates = self.ledger.mitigations.values().filter(ended);
         let mut withdrawals: Vec<Withdrawal> = candidates
-            .filter_map(|m| self.ledger.findings.get(&m.finding).filter(gone))
+            .filter_map(|m| self.ledger.findings.get(&m.finding))
             .map(|finding| Withdrawal {
                 member: member.clone(),
                 finding: finding.id,
-                reason: format!("the finding is {}", finding.state),
+                reason: format!("withdrawn before; the finding is {}", finding.state),
                 made: finding.made,
             })
             .collect();

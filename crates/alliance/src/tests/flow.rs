@@ -233,3 +233,134 @@ fn finding_of_one_trusted_member_informs_and_acts_when_a_second_signs() {
     let followed = world.saw("cloud", "5.6.7.8");
     assert!(followed.contains(&"plan-in-force"), "{followed:?}");
 }
+
+/// A person of telecom proposes to deny 1.2.3.0/24 at these members.
+fn propose_net(world: &mut World, members: &[&str]) -> Result<Vec<&'static str>, model::Refusal> {
+    let finding = world.alliance.findings(None, None, None, 1)[0].id;
+    let target = Target::Net("1.2.3.0/24".parse().unwrap());
+    let measure = Measure::new(Action::Deny, target, Scope::Border).unwrap();
+    let members = members.iter().map(|name| member(name)).collect();
+    let (person, reason) = ("ada@telecom".parse().unwrap(), "it scans".to_owned());
+    world.run(Command::Propose(Proposal { person, finding, measure, members, lasts: Span::hours(1), reason }))
+}
+
+fn withdrawn(world: &World, name: &str, after: Option<u64>) -> usize {
+    let messages = world.alliance.in_force_for(&member(name), after);
+    let count = |(_, message): (u64, model::StreamMessage)| match message {
+        model::StreamMessage::Withdraw(withdrawals) => withdrawals.len(),
+        _ => 0,
+    };
+    messages.into_iter().map(count).sum()
+}
+
+#[test]
+fn what_persons_approved_for_a_faded_finding_is_not_withdrawn_from_whoever_reconnects() {
+    let mut world = corroborated("1.2.3.4");
+    world.now = world.now.plus(Span::days(9));
+    world.run(Command::Tick).unwrap();
+    assert_eq!(world.state("1.2.3.4"), Some(FindingState::Faded));
+    propose_net(&mut world, &["dns"]).unwrap();
+    let plan = last_plan(&world);
+    approve(&mut world, &plan, "telecom", Verdict::Approve).unwrap();
+    approve(&mut world, &plan, "cloud", Verdict::Approve).unwrap();
+    assert_eq!(withdrawn(&world, "dns", None), 0);
+}
+
+#[test]
+fn what_was_withdrawn_is_withdrawn_again_from_whoever_begins_anew() {
+    let mut world = corroborated("1.2.3.4");
+    assert_eq!(withdrawn(&world, "dns", None), 0);
+    dispute(&mut world, "dns", Ground::FalsePositive).unwrap();
+    dispute(&mut world, "device", Ground::FalsePositive).unwrap();
+    assert_eq!(withdrawn(&world, "dns", None), 1);
+}
+
+#[test]
+fn a_members_refusal_does_not_keep_a_withdrawal_from_it() {
+    let mut world = corroborated("1.2.3.4");
+    let mitigation = last_plan(&world).mitigations.into_iter().find(|m| m.member == member("dns")).unwrap().id();
+    let (signer, state) = (key("dns"), MitigationState::Refused);
+    let receipt = Receipt {
+        mitigation,
+        state,
+        point: None,
+        at: world.now,
+        evidence: String::new(),
+        packets: None,
+        bytes: None,
+        refusal: None,
+    };
+    let (author, made) = (member("dns"), world.now);
+    let receipts = Receipts { author, key: signer.public().id(), sequence: 1, made, receipts: vec![receipt] };
+    world.run(Command::Receipts(SignedReceipts::sign(receipts, &signer))).unwrap();
+    dispute(&mut world, "dns", Ground::FalsePositive).unwrap();
+    dispute(&mut world, "device", Ground::FalsePositive).unwrap();
+    let last = world.entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Withdrawn { withdrawals } => Some(withdrawals.iter().any(|w| w.member == member("dns"))),
+        _ => None,
+    });
+    assert_eq!(last, Some(true));
+}
+
+#[test]
+fn what_a_group_shares_is_proposed_within_the_group_only() {
+    let mut world = World::new("[[group]]\nid = \"pair\"\nmembers = [\"telecom\", \"cloud\"]");
+    for name in ["telecom", "cloud"] {
+        let mut sighting = world.sighting("1.2.3.4", "handshake");
+        sighting.handling.group = Some("pair".parse().unwrap());
+        world.report(name, vec![sighting]).unwrap();
+    }
+    assert_eq!(propose_net(&mut world, &["cloud", "dns"]).unwrap_err().rule, Rule::UnknownGroup);
+    let proposal = |person: &str| Proposal {
+        person: person.parse().unwrap(),
+        finding: world.alliance.findings(None, None, None, 1)[0].id,
+        measure: Measure::deny(&"1.2.3.4".parse().unwrap()).unwrap(),
+        members: vec![member("cloud")],
+        lasts: Span::hours(1),
+        reason: "it scans".to_owned(),
+    };
+    let refused = world.alliance.handle(Command::Propose(proposal("ada@dns")), world.now).unwrap_err();
+    assert_eq!(refused.rule, Rule::UnknownFinding, "whoever may not see it is not told that it is there");
+    assert!(propose_net(&mut world, &["cloud"]).is_ok());
+}
+
+#[test]
+fn whoever_begins_anew_is_given_the_newest_of_each_lineage_and_nothing_that_ended() {
+    let mut world = corroborated("1.2.3.4");
+    world.now = last_plan(&world).header.made.plus(Span::hours(5));
+    world.run(Command::Tick).unwrap();
+    let given = |world: &World| -> Vec<u64> {
+        let messages = world.alliance.in_force_for(&member("dns"), None).into_iter();
+        let part = |(_, message)| match message {
+            model::StreamMessage::Part(part) => Some(part.header.generation),
+            _ => None,
+        };
+        messages.filter_map(part).collect()
+    };
+    assert_eq!(given(&world), [2], "the renewal, and not what it renews");
+    dispute(&mut world, "dns", Ground::FalsePositive).unwrap();
+    dispute(&mut world, "device", Ground::FalsePositive).unwrap();
+    assert_eq!(given(&world), [0; 0], "nothing that was withdrawn");
+}
+
+#[test]
+fn a_plan_approved_after_a_newer_one_of_its_lineage_does_not_take_its_place() {
+    let mut world = corroborated("1.2.3.4");
+    // Before the renewal is made somebody proposes more; it is approved after.
+    let made = last_plan(&world).header.made;
+    world.now = made.plus(Span::minutes(210));
+    propose_net(&mut world, &["dns"]).unwrap();
+    let proposed = last_plan(&world);
+    world.now = made.plus(Span::minutes(245));
+    world.run(Command::Tick).unwrap();
+    let renewal = last_plan(&world);
+    assert!(renewal.header.generation > proposed.header.generation);
+    approve(&mut world, &proposed, "telecom", Verdict::Approve).unwrap();
+    assert!(approve(&mut world, &proposed, "cloud", Verdict::Approve).unwrap().contains(&"plan-in-force"));
+    let messages = world.alliance.in_force_for(&member("dns"), None).into_iter();
+    let part = |(_, message)| match message {
+        model::StreamMessage::Part(part) => Some(part.header.generation),
+        _ => None,
+    };
+    assert_eq!(messages.filter_map(part).collect::<Vec<u64>>(), [renewal.header.generation]);
+}
