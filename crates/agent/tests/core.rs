@@ -450,3 +450,45 @@ fn no_hostile_part_of_any_kind_comes_into_force() {
     }
     assert!(read > 200 && rig.point.targets().is_empty());
 }
+
+#[test]
+fn what_was_refused_under_the_kill_switch_is_asked_for_again_when_it_is_off() {
+    let mut rig = Rig::new();
+    let part = mine(&rig.world, &[BAD]);
+    rig.message(StreamMessage::Finding(Box::new(rig.world.finding(&observable(BAD), Behaviour::Scan))));
+    rig.give(Input::Kill { reason: "an outage".into() });
+    let id = rig.part(part.clone());
+    assert_eq!(rig.reported(&id), [Refused]);
+    rig.asked.clear();
+    rig.give(Input::Resume);
+    assert!(rig.asked.iter().any(|output| matches!(output, Output::Reconnect { after: None })), "{:?}", rig.asked);
+    rig.part(part);
+    assert_eq!(rig.point.targets(), [BAD]);
+}
+
+#[test]
+fn a_part_under_a_charter_whose_announcement_was_lost_asks_for_it() {
+    let mut rig = Rig::new();
+    let mut part = mine(&rig.world, &[BAD]);
+    part.header.charter = 2;
+    let outputs = rig.message(StreamMessage::Part(Box::new(part)));
+    let fetches = |output: &Output| matches!(output, Output::FetchCharter(agent::core::WhichCharter::Version(2)));
+    assert!(outputs.iter().any(fetches), "{outputs:?}");
+    assert!(rig.receipts.is_empty(), "it waits for the charter and is not refused yet");
+    rig.pass(Span::minutes(1));
+    assert_eq!(rig.refusals().len(), 1, "the hub could not show one");
+}
+
+#[test]
+fn an_answer_about_the_next_number_that_was_overtaken_is_asked_for_again() {
+    let mut rig = Rig::new();
+    rig.part(mine(&rig.world, &[BAD]));
+    let next = rig.core.state().outbox.next.unwrap();
+    assert!(next > 1 && !rig.sent.is_empty());
+    rig.asked.clear();
+    rig.give(Input::NextSequence(1));
+    assert_eq!(rig.core.state().outbox.next, Some(next), "numbers that were used are not used again");
+    assert!(rig.asked.iter().any(|output| matches!(output, Output::FetchSequence)));
+    rig.give(Input::NextSequence(1));
+    assert_eq!(rig.core.state().outbox.next, Some(1), "asked twice, a hub that was restored is believed");
+}
