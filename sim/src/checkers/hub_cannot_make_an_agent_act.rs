@@ -50,7 +50,10 @@ impl Checker for HubCannotMakeAnAgentAct {
             }
             Fact::Approval { person, verdict: Verdict::Approve, covers, until } => {
                 for mitigation in *covers {
-                    self.approved.entry(*mitigation).or_default().insert(person.member(), *until);
+                    // Two persons of one member may say yes: the approval that lasts longer counts.
+                    let by = self.approved.entry(*mitigation).or_default();
+                    let known = by.entry(person.member()).or_insert(*until);
+                    *known = (*known).max(*until);
                 }
             }
             Fact::Held { member, mitigation } => {
