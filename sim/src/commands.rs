@@ -169,7 +169,7 @@ impl Stage {
         let core = self.victim.core.as_mut()?;
         let mut outputs = core.handle(Input::Message { position: 10, message: Box::new(message) }, self.now);
         if outputs.iter().any(|output| matches!(output, Output::FetchCharter(_))) {
-            // The hub spoke of a charter that it cannot show: what it shows instead is no charter, and the part is judged.
+            // The hub spoke of a charter that it cannot show: what it shows instead is none, and the part is judged.
             let mut signed = self.cast.charters.first()?.clone();
             signed.text.push_str("# another one\n");
             let lists = self.cast.lists.clone();

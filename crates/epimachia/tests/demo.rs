@@ -3,7 +3,8 @@
 use serde_json::Value;
 use std::process::Command;
 
-fn demo() -> Value {
+#[test]
+fn demo_plays_every_scene_and_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_epimachia"))
         .args(["demo", "--json", "--seed", "7", "--dir"])
@@ -12,12 +13,7 @@ fn demo() -> Value {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[test]
-fn demo_plays_every_scene_and_leaves_nothing_behind() {
-    let played = demo();
+    let played: Value = serde_json::from_slice(&output.stdout).unwrap();
     let lines: Vec<String> = (played["transcript"].as_array().unwrap().iter())
         .map(|line| format!("{} {} {}", line["who"], line["did"], line["what"]).replace('"', ""))
         .collect();
