@@ -61,7 +61,10 @@ impl Table {
                 head: Some(head),
                 now: self.world.now,
             };
-            assert_eq!(check(plan, &context), [], "the checker finds fault with the planner");
+            // A notice is for the persons who approve; it keeps no plan back.
+            let mut faults = check(plan, &context);
+            faults.retain(|fault| fault.severity == crate::Severity::Refused);
+            assert_eq!(faults, [], "the checker finds fault with the planner");
             head = Head { plan: Some(plan.id()), generation: plan.header.generation };
         }
         planned
