@@ -5,6 +5,7 @@
 mod api;
 mod crash;
 mod doors;
+mod room;
 mod start;
 mod stream;
 mod submit;
