@@ -149,6 +149,10 @@ pub fn at(config: &Path, error: hub::Error) -> Failure {
             let what = format!("{}: {}; allowed: {}", config.display(), refusal.value, refusal.limit);
             Failure::failed(what, "correct the file; nothing was started")
         }
+        hub::Error::Unavailable(what) if !config.exists() => {
+            let next = "epimachia hub init DIR, or --config FILE for a hub that there is";
+            Failure::failed(format_args!("{what}; nothing was started"), next)
+        }
         other => failure(other),
     }
 }

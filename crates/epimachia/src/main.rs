@@ -152,7 +152,10 @@ fn run(noun: Noun) -> Outcome {
         Noun::Journal(command) => journal_cmd::run(command),
         Noun::Config(command) => config_cmd::run(command),
         Noun::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "epimachia", &mut std::io::stdout());
+            // Into memory first: the generator panics when the reader of a pipe has gone away.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "epimachia", &mut script);
+            out::raw(&String::from_utf8_lossy(&script));
             Ok(Exit::Done)
         }
         Noun::Version { json } => version(json),
