@@ -1,0 +1,19 @@
+//! STIX 2.1 (OASIS Standard with Errata 01): read what others send, write what we know, keep what we do not understand.
+//!
+//! `split` cuts a document into objects and keeps their bytes, `head` reads what every rule asks about, `body` the
+//! objects
+//! that we reason about, `upgrade` brings STIX 2.0 forward. `read` turns objects into the words, `write` the words into
+//! objects.
+
+pub(crate) mod fault;
+pub mod head;
+pub mod id;
+pub mod kind;
+pub mod sco;
+pub mod split;
+pub mod time;
+
+pub use head::{Head, SpecVersion};
+pub use kind::{Class, Kind};
+pub use split::{Split, Wrapper};
+pub use time::StixTime;
