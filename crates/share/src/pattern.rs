@@ -11,6 +11,7 @@ mod parse;
 mod paths;
 mod reduce;
 mod tree;
+mod values;
 
 pub use evaluate::{Observation, Undecided, matches};
 pub use observed::observations;

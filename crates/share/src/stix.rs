@@ -5,15 +5,26 @@
 //! that we reason about, `upgrade` brings STIX 2.0 forward. `read` turns objects into the words, `write` the words into
 //! objects.
 
+pub mod body;
+mod evidence;
 pub(crate) mod fault;
 pub mod head;
 pub mod id;
 pub mod kind;
+pub mod marking;
+pub mod ours;
+pub mod read;
 pub mod sco;
 pub mod split;
 pub mod time;
+pub mod upgrade;
+pub mod write;
 
+pub use body::Body;
 pub use head::{Head, SpecVersion};
 pub use kind::{Class, Kind};
+pub use marking::Markings;
+pub use read::{Context, Defaults, Reading, Skip, Word, read};
 pub use split::{Split, Wrapper};
 pub use time::StixTime;
+pub use write::Writer;

@@ -1,13 +1,11 @@
 //! Matches patterns against observations: finds observations, all different, that satisfy the pattern together.
 
 use super::tree::{Comparison, Observations, Pattern, Test};
+use super::values;
 use crate::stix::StixTime;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-
-#[path = "values.rs"]
-mod values;
 
 /// Most steps of one search. A pattern of few words can ask for more combinations than there are atoms.
 const STEPS_MAX: usize = 2_000_000;

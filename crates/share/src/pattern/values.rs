@@ -1,6 +1,6 @@
 //! The values that a path selects, and what the operators say of them (STIX 2.1 §9.6.1).
 
-use super::Undecided;
+use super::evaluate::Undecided;
 use crate::pattern::tree::{Literal, Operator, Step, Test};
 use crate::stix::StixTime;
 use base64::Engine as _;

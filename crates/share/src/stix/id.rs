@@ -49,7 +49,12 @@ fn is_uuid(text: &str) -> bool {
 
 /// The identifier of type `kind` whose UUID is made from `namespace` and `name` (version 5, RFC 9562 §5.5).
 pub fn named(kind: Kind, namespace: &[u8; 16], name: &str) -> String {
-    format!("{}--{}", kind.as_str(), uuid_text(&uuid5(namespace, name)))
+    named_as(kind.as_str(), namespace, name)
+}
+
+/// As [`named`], of a type that the standard need not have.
+pub fn named_as(kind: &str, namespace: &[u8; 16], name: &str) -> String {
+    format!("{kind}--{}", uuid_text(&uuid5(namespace, name)))
 }
 
 /// A UUID of version 5.

@@ -1,0 +1,206 @@
+//! Who may see a statement, under whose name, and who may act on it: one function each, for every format and every
+//! door.
+
+use model::{Handling, MemberId, Tlp};
+use std::collections::BTreeSet;
+
+/// Who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Viewer<'a> {
+    /// Nobody in particular: a public page or collection.
+    Public,
+    /// Another alliance, with which this one exchanges.
+    Partner,
+    /// A member of this alliance.
+    Member(&'a MemberId),
+}
+
+/// What the sender asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms<'a> {
+    /// The marking and the sharing group.
+    pub handling: &'a Handling,
+    /// The members of that sharing group; `None` where the charter does not know it. Nothing without a group.
+    pub group: Option<&'a BTreeSet<MemberId>>,
+    /// Who sent it.
+    pub author: Option<&'a MemberId>,
+    /// Does the sender wish to stay unnamed?
+    pub unnamed: bool,
+}
+
+/// May `viewer` see a statement under these terms? (FIRST TLP 2.0.)
+///
+/// RED: nobody here, it stays with its recipients. A group: its members and the sender, never the public or another
+/// alliance; an unknown or empty group is nobody. Else CLEAR: everybody; GREEN: members and other alliances; AMBER and
+/// AMBER+STRICT: members.
+pub fn may_see(viewer: Viewer<'_>, terms: &Terms<'_>) -> bool {
+    if terms.handling.tlp == Tlp::Red {
+        return false;
+    }
+    let Viewer::Member(member) = viewer else {
+        return terms.handling.group.is_none() && reaches(viewer, terms.handling.tlp);
+    };
+    let own = terms.author == Some(member);
+    let in_group = match &terms.handling.group {
+        None => true,
+        Some(_) => terms.group.is_some_and(|members| members.contains(member)),
+    };
+    own || in_group
+}
+
+/// How far a marking reaches outside of the alliance.
+fn reaches(viewer: Viewer<'_>, tlp: Tlp) -> bool {
+    match viewer {
+        Viewer::Public => tlp == Tlp::Clear,
+        Viewer::Partner => matches!(tlp, Tlp::Clear | Tlp::Green),
+        Viewer::Member(_) => tlp != Tlp::Red,
+    }
+}
+
+/// Under which name `viewer` sees a statement that it may see: a sender who wishes to stay unnamed is named to
+/// itself only,
+/// to all others it is "a member". Outside of the alliance no member is named at all.
+pub fn shown_author<'a>(viewer: Viewer<'_>, terms: &Terms<'a>) -> Option<&'a MemberId> {
+    let author = terms.author?;
+    match viewer {
+        Viewer::Member(member) if member == author || !terms.unnamed => Some(author),
+        _ => None,
+    }
+}
+
+/// What a recipient may do with a statement (FIRST IEP 2.0, `permitted_actions`), from the narrowest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum PermittedActions {
+    /// `none`: read it.
+    Nothing,
+    /// `contact for instruction`: ask the sender first.
+    AskFirst,
+    /// `internally visible actions`: on the recipient's own network, visible to nobody else.
+    Internal,
+    /// `externally visible indirect actions`: also what others can notice, such as a sinkhole.
+    Indirect,
+    /// `externally visible direct actions`: also what the other side notices.
+    Direct,
+}
+
+impl PermittedActions {
+    /// Every value, from the narrowest.
+    pub const ALL: [Self; 5] = [Self::Nothing, Self::AskFirst, Self::Internal, Self::Indirect, Self::Direct];
+
+    /// The words of the standard.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "none",
+            Self::AskFirst => "contact for instruction",
+            Self::Internal => "internally visible actions",
+            Self::Indirect => "externally visible indirect actions",
+            Self::Direct => "externally visible direct actions",
+        }
+    }
+
+    /// The value with these words, in any case; `None` for others.
+    pub fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|value| value.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+/// How visible an action is to others.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Visibility {
+    /// On the own network only: filtering, limiting, alerting.
+    Internal,
+    /// Noticed by others: a sinkhole, a note to a subscriber.
+    Indirect,
+    /// Noticed by the other side itself: a takedown.
+    Direct,
+}
+
+/// May a recipient act in this way by itself? `AskFirst` is no: a person asks the sender.
+pub fn may_act(permitted: PermittedActions, visibility: Visibility) -> bool {
+    let needed = match visibility {
+        Visibility::Internal => PermittedActions::Internal,
+        Visibility::Indirect => PermittedActions::Indirect,
+        Visibility::Direct => PermittedActions::Direct,
+    };
+    permitted >= needed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str) -> MemberId {
+        name.parse().unwrap()
+    }
+
+    /// Each row: marking, group; then public, partner, a member, a member of the group, the sender.
+    const TABLE: [(Tlp, Option<&str>, &str); 16] = [
+        (Tlp::Clear, None, "yyyyy"),
+        (Tlp::Green, None, "-yyyy"),
+        (Tlp::Amber, None, "--yyy"),
+        (Tlp::AmberStrict, None, "--yyy"),
+        (Tlp::Red, None, "-----"),
+        (Tlp::Clear, Some("banks"), "---yy"),
+        (Tlp::Green, Some("banks"), "---yy"),
+        (Tlp::Amber, Some("banks"), "---yy"),
+        (Tlp::AmberStrict, Some("banks"), "---yy"),
+        (Tlp::Red, Some("banks"), "-----"),
+        (Tlp::Clear, Some("empty"), "----y"),
+        (Tlp::Green, Some("empty"), "----y"),
+        (Tlp::Amber, Some("empty"), "----y"),
+        (Tlp::AmberStrict, Some("empty"), "----y"),
+        (Tlp::Green, Some("unknown"), "----y"),
+        (Tlp::Red, Some("unknown"), "-----"),
+    ];
+
+    #[test]
+    fn who_may_see_what_is_this_table() {
+        let (other, bank, author) = (member("other"), member("bank"), member("author"));
+        let viewers =
+            [Viewer::Public, Viewer::Partner, Viewer::Member(&other), Viewer::Member(&bank), Viewer::Member(&author)];
+        let (banks, empty) = (BTreeSet::from([bank.clone()]), BTreeSet::new());
+        for (tlp, group, wanted) in TABLE {
+            let handling = Handling { tlp, group: group.map(|name| name.parse().unwrap()) };
+            let members = match group {
+                Some("banks") => Some(&banks),
+                Some("empty") => Some(&empty),
+                _ => None,
+            };
+            let terms = Terms { handling: &handling, group: members, author: Some(&author), unnamed: false };
+            let found: String = viewers.iter().map(|v| if may_see(*v, &terms) { 'y' } else { '-' }).collect();
+            assert_eq!(found, wanted, "{handling}");
+        }
+    }
+
+    #[test]
+    fn an_unnamed_sender_is_named_to_itself_only_and_nobody_is_named_outside() {
+        let (other, author) = (member("other"), member("author"));
+        let handling = Handling::alliance(Tlp::Clear);
+        for (unnamed, viewer, named) in [
+            (false, Viewer::Member(&other), true),
+            (false, Viewer::Partner, false),
+            (false, Viewer::Public, false),
+            (true, Viewer::Member(&other), false),
+            (true, Viewer::Member(&author), true),
+            (true, Viewer::Public, false),
+        ] {
+            let terms = Terms { handling: &handling, group: None, author: Some(&author), unnamed };
+            assert_eq!(shown_author(viewer, &terms).is_some(), named, "{unnamed} {viewer:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_act_is_what_the_sender_permitted() {
+        let rows = PermittedActions::ALL.map(|permitted| {
+            [Visibility::Internal, Visibility::Indirect, Visibility::Direct]
+                .map(|visibility| may_act(permitted, visibility))
+        });
+        assert_eq!(rows, [[false; 3], [false; 3], [true, false, false], [true, true, false], [true; 3]]);
+        assert!(
+            PermittedActions::ALL
+                .iter()
+                .all(|value| PermittedActions::of(&value.as_str().to_uppercase()) == Some(*value))
+        );
+        assert_eq!(PermittedActions::of("anything"), None);
+    }
+}

@@ -1,0 +1,454 @@
+//! STIX objects into the words: what was seen, what is disputed, what is taken back; and of every object what became
+//! of it.
+
+use super::body::{Body, Indicator, ObservedData, Said, Sighting as Seen};
+use super::evidence::{Claims, Ours, times};
+use super::head::{Head, SpecVersion, Text};
+use super::kind::Kind;
+use super::marking::Markings;
+use super::time::StixTime;
+use super::{sco, upgrade};
+use crate::meaning;
+use crate::pattern::{Pattern, Reduction};
+use model::{Behaviour, FindingId, Grade, Ground, Handling, Observable, ParseError, Sensor, Sighting};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest reason of a dispute, in characters.
+const REASON_CHARS_MAX: usize = 500;
+
+/// What a sender's material is worth where the material itself does not say.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// Who may see it.
+    pub handling: Handling,
+    /// What it did; without one, what says nothing of it is no evidence.
+    pub behaviour: Option<Behaviour>,
+    /// What saw it.
+    pub sensor: Sensor,
+    /// How hard it is to forge.
+    pub grade: Grade,
+}
+
+/// What is known beside the objects themselves.
+pub struct Context<'a> {
+    /// For what the objects do not say.
+    pub defaults: &'a Defaults,
+    /// Known markings; those that come along are learned on the way.
+    pub markings: Markings,
+    /// The finding for which an indicator of ours stands.
+    pub finding: &'a dyn Fn(&str) -> Option<FindingId>,
+    /// Nothing may be made after this: now, and a little for clocks that go ahead.
+    pub latest: StixTime,
+}
+
+/// What an object says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Word {
+    /// Evidence.
+    Sighting(Sighting),
+    /// An objection to a finding of ours, for a person to sign.
+    Dispute {
+        /// Which finding.
+        finding: FindingId,
+        /// On what ground.
+        ground: Ground,
+        /// In the sender's words.
+        reason: String,
+    },
+    /// The sender agrees with a finding of ours. It informs; it is no evidence.
+    Agreement {
+        /// Which finding.
+        finding: FindingId,
+    },
+    /// What the sender said of these earlier no longer holds.
+    Retraction {
+        /// Of what.
+        observables: BTreeSet<Observable>,
+        /// As which behaviour it was reported, where the object says so.
+        behaviour: Option<Behaviour>,
+    },
+}
+
+/// Why a good object says nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Skip {
+    /// Context: kept as an object, says nothing about an observable.
+    Context,
+    /// Names no observable that the alliance acts upon.
+    NoObservable,
+    /// Nothing says what it did, and there is no default.
+    NoBehaviour,
+    /// Its pattern cannot be said in observables, or only of several together.
+    NotReducible,
+    /// In another pattern language (YARA, Snort, …).
+    OtherLanguage,
+    /// No longer valid.
+    Expired,
+    /// Looked for and not seen.
+    NotSeen,
+    /// Nothing tells which of several observables was seen.
+    Ambiguous,
+    /// Refers to objects that are not here.
+    Unresolved,
+    /// A sighting of it says more.
+    Sighted,
+    /// A finding of an alliance: nobody counts it as evidence again.
+    Finding,
+}
+
+impl Skip {
+    /// The reason as one word, for counters.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Context => "context",
+            Self::NoObservable => "no_observable",
+            Self::NoBehaviour => "no_behaviour",
+            Self::NotReducible => "not_reducible",
+            Self::OtherLanguage => "other_language",
+            Self::Expired => "expired",
+            Self::NotSeen => "not_seen",
+            Self::Ambiguous => "ambiguous",
+            Self::Unresolved => "unresolved",
+            Self::Sighted => "sighted",
+            Self::Finding => "finding",
+        }
+    }
+}
+
+/// What became of the objects, each by its place in the list. An object may say several words.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// What was said.
+    pub words: Vec<(usize, Word)>,
+    /// Good objects that say nothing, and why.
+    pub skipped: Vec<(usize, Skip)>,
+    /// Bad objects.
+    pub refused: Vec<(usize, ParseError)>,
+}
+
+/// Why an object says nothing: there is nothing to say, or it is wrong.
+enum Silent {
+    Skip(Skip),
+    Wrong(ParseError),
+}
+
+impl From<ParseError> for Silent {
+    fn from(error: ParseError) -> Self {
+        Self::Wrong(error)
+    }
+}
+
+impl From<Skip> for Silent {
+    fn from(skip: Skip) -> Self {
+        Self::Skip(skip)
+    }
+}
+
+/// Reads objects into words. STIX 2.0 is brought forward first. One bad object does not spoil the others.
+pub fn read(objects: &[&RawValue], mut context: Context<'_>) -> Reading {
+    let mut reading = Reading::default();
+    let (mut current, mut old) = (Vec::new(), Vec::new());
+    for (place, object) in objects.iter().enumerate() {
+        match Head::read(object) {
+            Ok(head) if head.spec == SpecVersion::V20 => match upgrade::upgrade(&head) {
+                Ok(newer) => old.extend(newer.into_iter().map(|object| (place, object))),
+                Err(error) => reading.refused.push((place, error)),
+            },
+            Ok(head) => current.push((place, head)),
+            Err(error) => reading.refused.push((place, error)),
+        }
+    }
+    for (place, object) in &old {
+        match Head::read(object) {
+            Ok(head) => current.push((*place, head)),
+            Err(error) => reading.refused.push((*place, error)),
+        }
+    }
+    let mut items = Vec::new();
+    for (place, head) in current {
+        let body = head
+            .not_after(context.latest)
+            .and_then(|()| if head.kind == Kind::MarkingDefinition { context.markings.learn(&head) } else { Ok(()) });
+        match body.and_then(|()| Body::read(&head)) {
+            Ok(body) => items.push(Item { place, head, body }),
+            Err(error) => reading.refused.push((place, error)),
+        }
+    }
+    Reader::new(&items, &context).read(&items, &mut reading);
+    reading
+}
+
+/// An object with its head and body.
+struct Item<'a> {
+    place: usize,
+    head: Head<'a>,
+    body: Body<'a>,
+}
+
+struct Reader<'a> {
+    context: &'a Context<'a>,
+    by_id: BTreeMap<&'a str, &'a Item<'a>>,
+    /// Objects of which a sighting or the observed data of one is here.
+    sighted: BTreeSet<&'a str>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(items: &'a [Item<'a>], context: &'a Context<'a>) -> Self {
+        let by_id = items.iter().map(|item| (&*item.head.id, item)).collect();
+        let sightings = items.iter().filter_map(|item| match &item.body {
+            Body::Sighting(seen) => Some(seen),
+            _ => None,
+        });
+        let ids = |seen: &'a Seen<'a>| {
+            std::iter::once(&*seen.sighting_of_ref).chain(seen.observed_data_refs.iter().map(|id| &**id))
+        };
+        Self { context, by_id, sighted: sightings.flat_map(ids).collect() }
+    }
+
+    fn read(&self, items: &[Item<'_>], reading: &mut Reading) {
+        for item in items {
+            match self.words(item) {
+                Ok(words) => reading.words.extend(words.into_iter().map(|word| (item.place, word))),
+                Err(Silent::Skip(skip)) => reading.skipped.push((item.place, skip)),
+                Err(Silent::Wrong(error)) => reading.refused.push((item.place, error)),
+            }
+        }
+    }
+
+    fn words(&self, item: &Item<'_>) -> Result<Vec<Word>, Silent> {
+        match &item.body {
+            Body::Indicator(indicator) => self.indicator(item, indicator),
+            Body::ObservedData(data) => self.observed(item, data),
+            Body::Sighting(seen) => self.seen(item, seen),
+            Body::Said(said) if item.head.kind == Kind::Opinion => self.opinion(said),
+            _ => Err(Skip::Context.into()),
+        }
+    }
+
+    fn indicator(&self, item: &Item<'_>, indicator: &Indicator<'_>) -> Result<Vec<Word>, Silent> {
+        let ours = Ours::read(&indicator.extensions)?;
+        if let Some(finding) = (self.context.finding)(&item.head.id) {
+            let reason = "The indicator was revoked".to_owned();
+            let dispute = Word::Dispute { finding, ground: Ground::FalsePositive, reason };
+            return if item.head.revoked { Ok(vec![dispute]) } else { Err(Skip::Finding.into()) };
+        }
+        if ours.finding {
+            return Err(Skip::Finding.into());
+        }
+        let observables = self.meant(item, indicator)?;
+        let behaviour = ours.behaviour.or_else(|| of_indicator(indicator));
+        if item.head.revoked {
+            return Ok(vec![Word::Retraction { observables, behaviour }]);
+        }
+        let from = StixTime::parse("valid_from", &indicator.valid_from)?;
+        let until = indicator.valid_until.as_deref().map(|text| StixTime::parse("valid_until", text)).transpose()?;
+        if until.is_some_and(|until| until <= from) {
+            let found = indicator.valid_until.as_deref().unwrap_or("");
+            return Err(ParseError::new("valid_until", found, format_args!("after `valid_from`, {from}")).into());
+        }
+        if until.is_some_and(|until| until <= self.context.latest) {
+            return Err(Skip::Expired.into());
+        }
+        if self.sighted.contains(&*item.head.id) {
+            return Err(Skip::Sighted.into());
+        }
+        let last = item.head.version().unwrap_or(from);
+        let claims = Claims { behaviour, first: from.min(last), last, count: 1, ours };
+        self.sightings(item, observables, &claims)
+    }
+
+    /// The observables that an indicator means by themselves.
+    fn meant(&self, item: &Item<'_>, indicator: &Indicator<'_>) -> Result<BTreeSet<Observable>, Silent> {
+        if !matches!(indicator.pattern_type.as_deref(), None | Some("stix")) {
+            return Err(Skip::OtherLanguage.into());
+        }
+        let reduction = Reduction::of(&Pattern::parse(&indicator.pattern, item.head.spec)?);
+        match reduction.any_of.is_empty() {
+            true => Err(Skip::NotReducible.into()),
+            false => Ok(reduction.any_of),
+        }
+    }
+
+    fn observed(&self, item: &Item<'_>, data: &ObservedData<'_>) -> Result<Vec<Word>, Silent> {
+        let ours = Ours::read(&data.extensions)?;
+        if ours.finding {
+            return Err(Skip::Finding.into());
+        }
+        let behaviour = ours.behaviour.or_else(|| meaning::behaviour(data.labels.iter().map(|label| &**label)));
+        let observables = self.remote(data)?;
+        if item.head.revoked {
+            return Ok(vec![Word::Retraction { observables, behaviour }]);
+        }
+        if self.sighted.contains(&*item.head.id) {
+            return Err(Skip::Sighted.into());
+        }
+        let (first, last) = times(data)?;
+        self.sightings(item, observables, &Claims { behaviour, first, last, count: data.number_observed, ours })
+    }
+
+    /// The observables of observed data, without the addresses to which its traffic went: those are the victim's.
+    fn remote(&self, data: &ObservedData<'_>) -> Result<BTreeSet<Observable>, Silent> {
+        let scos = || {
+            let items = data.object_refs.iter().filter_map(|id| self.by_id.get(&**id));
+            items.filter_map(|item| match &item.body {
+                Body::Observable(object) => Some((&*item.head.id, item.head.kind, object)),
+                _ => None,
+            })
+        };
+        if scos().next().is_none() {
+            return Err(Skip::Unresolved.into());
+        }
+        let traffic = || scos().filter(|(_, kind, _)| *kind == Kind::NetworkTraffic);
+        let side = |name: &'static str| traffic().filter_map(move |(_, _, object)| object.get(name)?.as_str());
+        let (sources, targets): (BTreeSet<&str>, BTreeSet<&str>) =
+            (side("src_ref").collect(), side("dst_ref").collect());
+        let remote = scos().filter(|(id, ..)| sources.contains(id) || !targets.contains(id));
+        let found: BTreeSet<Observable> =
+            remote.filter_map(|(_, kind, object)| sco::observable(kind, object)).collect();
+        match found.is_empty() {
+            true => Err(Skip::NoObservable.into()),
+            false => Ok(found),
+        }
+    }
+
+    fn seen(&self, item: &Item<'_>, seen: &Seen<'_>) -> Result<Vec<Word>, Silent> {
+        let mut ours = Ours::read(&seen.extensions)?;
+        if ours.finding {
+            return Err(Skip::Finding.into());
+        }
+        if seen.count == Some(0) {
+            return Err(Skip::NotSeen.into());
+        }
+        let data: Vec<&ObservedData<'_>> = seen.observed_data_refs.iter().filter_map(|id| self.data(id)).collect();
+        let of = self.by_id.get(&*seen.sighting_of_ref);
+        let indicator =
+            of.and_then(|of| if let Body::Indicator(indicator) = &of.body { Some((*of, indicator)) } else { None });
+        let meant = indicator.map(|(of, indicator)| self.meant(of, indicator)).transpose()?;
+        let observables = self.which(&data, meant)?;
+        for data in &data {
+            ours = ours.or(Ours::read(&data.extensions)?);
+        }
+        let labels = seen.labels.iter().chain(data.iter().flat_map(|data| &data.labels)).map(|label| &**label);
+        let behaviour = ours.behaviour.or_else(|| meaning::behaviour(labels));
+        let behaviour = behaviour.or_else(|| indicator.and_then(|(_, indicator)| of_indicator(indicator)));
+        if item.head.revoked {
+            return Ok(vec![Word::Retraction { observables, behaviour }]);
+        }
+        let (first, last) = self.when(item, seen, &data)?;
+        let number = data.iter().map(|data| data.number_observed).fold(0, u32::saturating_add);
+        let claims = Claims { behaviour, first, last, count: seen.count.unwrap_or(number).max(1), ours };
+        self.sightings(item, observables, &claims)
+    }
+
+    fn data(&self, id: &Text<'_>) -> Option<&ObservedData<'_>> {
+        match &self.by_id.get(&**id)?.body {
+            Body::ObservedData(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// What was seen: what the data holds of what the indicator means; without data the indicator must mean one thing.
+    fn which(
+        &self,
+        data: &[&ObservedData<'_>],
+        meant: Option<BTreeSet<Observable>>,
+    ) -> Result<BTreeSet<Observable>, Silent> {
+        let mut held = BTreeSet::new();
+        for data in data {
+            held.extend(self.remote(data)?);
+        }
+        match meant {
+            Some(meant) if !held.is_empty() => {
+                let both: BTreeSet<_> = held.into_iter().filter(|seen| meant.contains(seen)).collect();
+                if both.is_empty() { Err(Skip::NoObservable.into()) } else { Ok(both) }
+            }
+            Some(meant) if meant.len() == 1 => Ok(meant),
+            Some(_) => Err(Skip::Ambiguous.into()),
+            None if held.is_empty() => Err(Skip::Unresolved.into()),
+            None => Ok(held),
+        }
+    }
+
+    /// The sighting's own times, else those of its data, else when it was written.
+    fn when(
+        &self,
+        item: &Item<'_>,
+        seen: &Seen<'_>,
+        data: &[&ObservedData<'_>],
+    ) -> Result<(StixTime, StixTime), ParseError> {
+        let own = |field, text: &Option<Cow<'_, str>>| text.as_deref().map(|t| StixTime::parse(field, t)).transpose();
+        let (first, last) = (own("first_seen", &seen.first_seen)?, own("last_seen", &seen.last_seen)?);
+        let spans = data.iter().map(|data| times(data)).collect::<Result<Vec<_>, _>>()?;
+        let written = item.head.version().unwrap_or(self.context.latest);
+        let last = last.or_else(|| spans.iter().map(|(_, last)| *last).max()).or(first).unwrap_or(written);
+        let first = first.or_else(|| spans.iter().map(|(first, _)| *first).min()).unwrap_or(last);
+        match last < first {
+            true => Err(ParseError::new("last_seen", &last.to_string(), format_args!("not before {first}"))),
+            false => Ok((first, last)),
+        }
+    }
+
+    fn sightings(
+        &self,
+        item: &Item<'_>,
+        observables: BTreeSet<Observable>,
+        claims: &Claims,
+    ) -> Result<Vec<Word>, Silent> {
+        let defaults = self.context.defaults;
+        let handling = self.context.markings.of(&item.head, &defaults.handling)?;
+        if handling.tlp == model::Tlp::Red {
+            return Err(ParseError::new("object_marking_refs", "TLP:RED", "CLEAR, GREEN, AMBER or AMBER+STRICT").into());
+        }
+        if claims.last > self.context.latest {
+            let limit = format!("not after {}", self.context.latest);
+            return Err(ParseError::new("last seen", &claims.last.to_string(), limit).into());
+        }
+        let behaviour = claims.behaviour.or(defaults.behaviour).ok_or(Skip::NoBehaviour)?;
+        let (first, last) = (claims.first.word("first seen")?, claims.last.word("last seen")?);
+        let sighting = |observable| Sighting {
+            observable,
+            behaviour,
+            first,
+            last,
+            count: claims.count.max(1),
+            sensor: claims.ours.sensor.unwrap_or(defaults.sensor),
+            grade: claims.ours.grade.unwrap_or(defaults.grade),
+            handling: handling.clone(),
+        };
+        Ok(observables.into_iter().map(|observable| Word::Sighting(sighting(observable))).collect())
+    }
+
+    fn opinion(&self, said: &Said<'_>) -> Result<Vec<Word>, Silent> {
+        let findings: Vec<FindingId> = said.object_refs.iter().filter_map(|id| (self.context.finding)(id)).collect();
+        if findings.is_empty() {
+            return Err(Skip::Context.into());
+        }
+        let word: fn(FindingId, &Said<'_>) -> Word = match said.opinion.as_deref() {
+            Some("strongly-disagree" | "disagree") => |finding, said| {
+                let stale = said.labels.iter().any(|label| &**label == "stale");
+                let own = said.labels.iter().any(|label| &**label == "own-asset");
+                let ground = match (own, stale) {
+                    (true, _) => Ground::OwnAsset,
+                    (_, true) => Ground::Stale,
+                    _ => Ground::FalsePositive,
+                };
+                let reason = said.text.as_deref().unwrap_or("The sender disagrees and does not say why");
+                Word::Dispute { finding, ground, reason: reason.chars().take(REASON_CHARS_MAX).collect() }
+            },
+            Some("strongly-agree" | "agree") => |finding, _| Word::Agreement { finding },
+            Some("neutral") => return Err(Skip::Context.into()),
+            other => {
+                let allowed = "strongly-disagree, disagree, neutral, agree, strongly-agree";
+                return Err(ParseError::new("opinion", other.unwrap_or(""), allowed).into());
+            }
+        };
+        Ok(findings.into_iter().map(|finding| word(finding, said)).collect())
+    }
+}
+
+fn of_indicator(indicator: &Indicator<'_>) -> Option<Behaviour> {
+    let words = indicator.labels.iter().chain(&indicator.indicator_types).map(|word| &**word);
+    meaning::behaviour(words.chain(indicator.kill_chain_phases.iter().map(|phase| &*phase.phase_name)))
+}

@@ -1,0 +1,339 @@
+//! The words into STIX objects: findings and sightings, each with its marking, its reasons and the way back to `why`.
+
+use super::id::named;
+use super::kind::Kind;
+use super::ours::{self, EXTENSION, NAMESPACE};
+use super::time::StixTime;
+use super::{marking, sco};
+use model::{Finding, FindingId, FindingState, Handling, MemberId, Sighting, SightingId, Span, Sum, Timestamp};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// Most observations that an object may count (STIX 2.1 §4.14).
+const NUMBER_MAX: u32 = 999_999_999;
+
+/// Writes objects for one alliance.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    /// The alliance's name.
+    pub alliance: &'a str,
+    /// Where its hub is reached, without a slash at the end: references lead back there. None: by identifier only.
+    pub hub: Option<&'a str>,
+    /// May the reader know that this member reported? Others are "a member".
+    pub named: &'a dyn Fn(&MemberId) -> bool,
+}
+
+/// The identifier of the indicator that stands for a finding.
+pub fn indicator_id(finding: &FindingId) -> String {
+    of_finding(Kind::Indicator, finding, "")
+}
+
+fn of_finding(kind: Kind, finding: &FindingId, part: &str) -> String {
+    named(kind, &NAMESPACE, &format!("finding\n{}\n{finding}\n{part}", kind.as_str()))
+}
+
+impl Writer<'_> {
+    /// A finding: its observable, an indicator, the observed data, who saw it, and a note with the sum; an opinion
+    /// where it
+    /// was revoked. `created` is when the finding first was one; it must stay the same in later versions.
+    pub fn finding(&self, finding: &Finding, created: Timestamp) -> Vec<Value> {
+        let seen = sco::object(&finding.observable);
+        let frame = Frame { writer: self, finding, created: created.min(finding.made) };
+        let mut objects = vec![frame.indicator(), frame.observed(&seen)];
+        objects.push(Value::Object(self.marked(seen, &finding.handling)));
+        objects.extend(frame.sightings());
+        objects.push(frame.note());
+        objects.extend((finding.state == FindingState::Revoked).then(|| frame.opinion()));
+        objects
+    }
+
+    /// A sighting as observed data and its observable.
+    pub fn sighting(&self, sighting: &Sighting, id: &SightingId, author: &MemberId, made: Timestamp) -> Vec<Value> {
+        let seen = sco::object(&sighting.observable);
+        let object = json!({
+            "type": "observed-data",
+            "spec_version": "2.1",
+            "id": named(Kind::ObservedData, &NAMESPACE, &format!("sighting\n{id}")),
+            "created": time(made),
+            "modified": time(made),
+            "first_observed": time(sighting.first),
+            "last_observed": time(sighting.last),
+            "number_observed": sighting.count.min(NUMBER_MAX),
+            "object_refs": [seen["id"]],
+            "labels": [sighting.behaviour.as_str()],
+            "extensions": { EXTENSION: {
+                "extension_type": "property-extension",
+                "behaviour": sighting.behaviour,
+                "sensor": sighting.sensor,
+                "grade": sighting.grade,
+            } },
+        });
+        let mut object = self.marked(members(object), &sighting.handling);
+        if (self.named)(author) {
+            object.insert("created_by_ref".to_owned(), ours::member_id(self.alliance, author).into());
+        }
+        vec![Value::Object(object), Value::Object(self.marked(seen, &sighting.handling))]
+    }
+
+    /// What the objects refer to: the alliance, members that are named, our extension, the markings.
+    pub fn common<'h>(
+        &self,
+        handlings: impl IntoIterator<Item = &'h Handling>,
+        authors: impl IntoIterator<Item = &'h MemberId>,
+    ) -> Vec<Value> {
+        let mut objects = vec![ours::alliance(self.alliance)];
+        objects.extend(ours::extension());
+        let (handlings, authors): (BTreeSet<_>, BTreeSet<_>) =
+            (handlings.into_iter().collect(), authors.into_iter().collect());
+        objects
+            .extend(authors.into_iter().filter(|a| (self.named)(a)).map(|author| ours::member(self.alliance, author)));
+        objects.extend(handlings.into_iter().flat_map(|handling| marking::definitions(self.alliance, handling)));
+        once_each(objects)
+    }
+
+    /// A bundle of findings with all that they refer to.
+    pub fn findings<'f>(&self, findings: impl IntoIterator<Item = (&'f Finding, Timestamp)>) -> Value {
+        let findings: Vec<_> = findings.into_iter().collect();
+        let authors = findings.iter().flat_map(|(f, _)| f.sum.lines.iter().map(|line| &line.member));
+        let mut objects = self.common(findings.iter().map(|(finding, _)| &finding.handling), authors);
+        objects.extend(findings.iter().flat_map(|(finding, created)| self.finding(finding, *created)));
+        bundle(objects)
+    }
+
+    fn marked(&self, mut object: Map<String, Value>, handling: &Handling) -> Map<String, Value> {
+        object.insert("object_marking_refs".to_owned(), marking::references(self.alliance, handling).into());
+        object
+    }
+}
+
+/// Objects in a bundle, each identifier once. The same objects make the same bundle.
+pub fn bundle(objects: Vec<Value>) -> Value {
+    let objects = once_each(objects);
+    let ids: Vec<&str> = objects.iter().filter_map(|object| object["id"].as_str()).collect();
+    json!({ "type": "bundle", "id": named_bundle(&ids), "objects": objects })
+}
+
+fn named_bundle(ids: &[&str]) -> String {
+    format!("bundle--{}", super::id::uuid_text(&super::id::uuid5(&NAMESPACE, &ids.join("\n"))))
+}
+
+/// Two findings may share an observable: the first of each identifier stays.
+fn once_each(objects: Vec<Value>) -> Vec<Value> {
+    let mut seen = BTreeSet::new();
+    objects.into_iter().filter(|object| seen.insert(object["id"].as_str().map(ToOwned::to_owned))).collect()
+}
+
+/// One finding on its way out.
+struct Frame<'a> {
+    writer: &'a Writer<'a>,
+    finding: &'a Finding,
+    created: Timestamp,
+}
+
+impl Frame<'_> {
+    /// The members that every object of this finding has.
+    fn base(&self, kind: Kind, part: &str) -> Map<String, Value> {
+        let finding = self.finding;
+        let object = json!({
+            "type": kind.as_str(),
+            "spec_version": "2.1",
+            "id": of_finding(kind, &finding.id, part),
+            "created": time(self.created),
+            "modified": time(finding.made),
+            "created_by_ref": ours::alliance_id(self.writer.alliance),
+        });
+        self.writer.marked(members(object), &finding.handling)
+    }
+
+    fn with(&self, kind: Kind, part: &str, rest: Value) -> Value {
+        let mut object = self.base(kind, part);
+        object.extend(members(rest));
+        Value::Object(object)
+    }
+
+    fn indicator(&self) -> Value {
+        let finding = self.finding;
+        let behaviours: Vec<&str> = finding.behaviours.iter().map(|behaviour| behaviour.as_str()).collect();
+        let mut indicator = self.with(
+            Kind::Indicator,
+            "",
+            json!({
+                "name": format!("{}: {}", behaviours.join(", "), finding.observable),
+                "description": finding.state.explains(),
+                "indicator_types": [indicator_type(finding.state)],
+                "labels": behaviours,
+                "pattern": sco::pattern(&finding.observable).to_string(),
+                "pattern_type": "stix",
+                "pattern_version": "2.1",
+                "valid_from": time(finding.first),
+                "revoked": finding.state == FindingState::Revoked,
+                "confidence": confidence(finding),
+                "external_references": [self.reference()],
+                "extensions": { EXTENSION: self.extension() },
+            }),
+        );
+        let ended = matches!(finding.state, FindingState::Faded | FindingState::Revoked);
+        if let Some(object) = indicator.as_object_mut().filter(|_| ended && finding.made > finding.first) {
+            object.insert("valid_until".to_owned(), time(finding.made).into());
+        }
+        indicator
+    }
+
+    /// The way back to the alliance's own answer.
+    fn reference(&self) -> Value {
+        let description = "Why: the alliance's sum behind this indicator";
+        let mut reference = json!({
+            "source_name": "epimachia",
+            "external_id": self.finding.id.to_string(),
+            "description": description,
+        });
+        if let Some(hub) = self.writer.hub {
+            reference["url"] = format!("{hub}/api/v1/findings/{}", self.finding.id).into();
+        }
+        reference
+    }
+
+    fn extension(&self) -> Value {
+        let finding = self.finding;
+        json!({
+            "extension_type": "property-extension",
+            "finding": finding.id,
+            "family": finding.family.as_str(),
+            "state": finding.state,
+            "actionable": finding.actionable,
+            "points": finding.sum.total,
+            "threshold": finding.sum.threshold,
+            "reporters": finding.sum.lines.len(),
+        })
+    }
+
+    fn observed(&self, seen: &Map<String, Value>) -> Value {
+        let finding = self.finding;
+        let reports = u32::try_from(finding.sum.lines.len()).unwrap_or(NUMBER_MAX).clamp(1, NUMBER_MAX);
+        self.with(
+            Kind::ObservedData,
+            "",
+            json!({
+                "first_observed": time(finding.first),
+                "last_observed": time(finding.last.max(finding.first)),
+                "number_observed": reports,
+                "object_refs": [seen["id"]],
+                "extensions": { EXTENSION: { "extension_type": "property-extension", "finding": finding.id } },
+            }),
+        )
+    }
+
+    /// One for each reporter who may be named, one for all others together.
+    fn sightings(&self) -> Vec<Value> {
+        let lines = &self.finding.sum.lines;
+        let (named, unnamed): (Vec<_>, Vec<_>) = lines.iter().partition(|line| (self.writer.named)(&line.member));
+        let each = named.into_iter().map(|line| {
+            let member = ours::member_id(self.writer.alliance, &line.member);
+            let last = self.finding.made.minus(Span::millis((line.age_days * 86_400_000.0).round() as i64));
+            self.seen(line.member.as_str(), last, 1, Some(member))
+        });
+        let youngest = unnamed.iter().map(|line| line.age_days).fold(f64::INFINITY, f64::min);
+        let together = (!unnamed.is_empty()).then(|| {
+            let last = self.finding.made.minus(Span::millis((youngest * 86_400_000.0).round() as i64));
+            self.seen("\nunnamed", last, unnamed.len(), None)
+        });
+        each.chain(together).collect()
+    }
+
+    fn seen(&self, part: &str, last: Timestamp, count: usize, by: Option<String>) -> Value {
+        let mut sighting = self.with(
+            Kind::Sighting,
+            part,
+            json!({
+                "sighting_of_ref": indicator_id(&self.finding.id),
+                "observed_data_refs": [of_finding(Kind::ObservedData, &self.finding.id, "")],
+                "last_seen": time(last),
+                "count": count,
+                "extensions": { EXTENSION: { "extension_type": "property-extension", "finding": self.finding.id } },
+            }),
+        );
+        if let Some(by) = by {
+            sighting["where_sighted_refs"] = json!([by]);
+        }
+        sighting
+    }
+
+    fn note(&self) -> Value {
+        let finding = self.finding;
+        self.with(
+            Kind::Note,
+            "",
+            json!({
+                "abstract": format!("{}: {} of {} points", finding.state, finding.sum.total, finding.sum.threshold),
+                "content": self.reasons(),
+                "object_refs": [indicator_id(&finding.id)],
+            }),
+        )
+    }
+
+    /// The sum, a line each, as it can be added up by hand.
+    fn reasons(&self) -> String {
+        let Sum { lines, cut, total, threshold } = &self.finding.sum;
+        let mut text = String::new();
+        for line in lines {
+            let who = if (self.writer.named)(&line.member) { line.member.as_str() } else { "a member" };
+            text += &format!(
+                "{who}: {} points ({} evidence, weight {}, {} days old, decay {}, dependence {}){}\n",
+                line.points,
+                line.grade,
+                line.weight,
+                line.age_days,
+                line.decay,
+                line.dependence,
+                if line.note.is_empty() { String::new() } else { format!("; {}", line.note) },
+            );
+        }
+        if *cut > 0.0 {
+            text += &format!("taken off for weak evidence counted jointly: {cut}\n");
+        }
+        if let Some(guard) = &self.finding.guard {
+            text += &format!("held back by the guard {} ({} in {})\n", guard.class, guard.entry, guard.list);
+        }
+        text + &format!("total {total}, needed {threshold}")
+    }
+
+    fn opinion(&self) -> Value {
+        self.with(
+            Kind::Opinion,
+            "",
+            json!({
+                "opinion": "strongly-disagree",
+                "explanation": self.finding.state.explains(),
+                "object_refs": [indicator_id(&self.finding.id)],
+            }),
+        )
+    }
+}
+
+const fn indicator_type(state: FindingState) -> &'static str {
+    match state {
+        FindingState::Corroborated | FindingState::Faded => "malicious-activity",
+        FindingState::Observed | FindingState::Guarded => "anomalous-activity",
+        FindingState::Revoked => "benign",
+    }
+}
+
+/// Points are log-odds: the odds that the total stands for, in percent, at most 99. Revoked: 0.
+fn confidence(finding: &Finding) -> u8 {
+    match finding.state {
+        FindingState::Revoked => 0,
+        // Between 0 and 99: no bits are lost.
+        _ => (100.0 / (1.0 + (-finding.sum.total).exp())).clamp(0.0, 99.0) as u8,
+    }
+}
+
+fn time(time: Timestamp) -> String {
+    StixTime::from(time).to_string()
+}
+
+fn members(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,316 @@
+//! The words through STIX and back, and what other people's objects come to.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use model::{Behaviour, FindingState, Grade, Ground, Handling, Observable, Sensor, Sighting, SightingId, Tlp};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use share::Limits;
+use share::stix::{Context, Defaults, Markings, Reading, Skip, Split, StixTime, Word, Writer, write};
+use support::{ALLIANCE, finding, member};
+
+fn defaults() -> Defaults {
+    let handling = Handling::alliance(Tlp::Amber);
+    Defaults { handling, behaviour: None, sensor: Sensor::List, grade: Grade::Spoofable }
+}
+
+/// Reads a document as if it came in on 2 June 2026; findings of ours are those of `support::finding`.
+fn read_with(document: &str, defaults: &Defaults) -> Reading {
+    let split = Split::read(document.as_bytes(), &Limits::ENVELOPE).unwrap();
+    let ours = finding(FindingState::Corroborated).id;
+    let groups = ["banks".parse().unwrap()];
+    let context = Context {
+        defaults,
+        markings: Markings::new(ALLIANCE, &groups),
+        finding: &|id| (id == write::indicator_id(&ours)).then_some(ours),
+        latest: StixTime::parse("now", "2026-06-02T00:00:00Z").unwrap(),
+    };
+    share::stix::read(&split.objects, context)
+}
+
+fn read(objects: &[Value]) -> Reading {
+    read_with(&json!({ "type": "bundle", "id": "bundle--1", "objects": objects }).to_string(), &defaults())
+}
+
+fn sightings(reading: &Reading) -> Vec<&Sighting> {
+    let of = |(_, word): &'_ (usize, Word)| matches!(word, Word::Sighting(_));
+    let words = reading.words.iter().filter(|word| of(word));
+    words.filter_map(|(_, word)| if let Word::Sighting(sighting) = word { Some(sighting) } else { None }).collect()
+}
+
+fn values(reading: &Reading) -> Vec<String> {
+    sightings(reading).iter().map(|sighting| sighting.observable.to_string()).collect()
+}
+
+fn object(kind: &str, number: u8, rest: Value) -> Value {
+    let mut object = json!({
+        "type": kind, "spec_version": "2.1", "id": format!("{kind}--00000000-0000-4000-8000-0000000000{number:02x}"),
+        "created": "2026-06-01T00:00:00.000Z", "modified": "2026-06-01T00:00:00.000Z",
+    });
+    object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    object
+}
+
+fn indicator(number: u8, pattern: &str, rest: Value) -> Value {
+    let mut base = json!({
+        "pattern": pattern, "pattern_type": "stix", "valid_from": "2026-05-01T00:00:00Z", "labels": ["phishing"],
+    });
+    base.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    object("indicator", number, base)
+}
+
+const URL: &str = "[url:value = 'http://a.example/']";
+
+fn words() -> impl Strategy<Value = Sighting> {
+    let observable = prop_oneof![
+        any::<[u8; 4]>().prop_map(|a| Observable::Address(a.into())),
+        "[a-z]{1,8}\\.example".prop_map(|name| name.parse().unwrap()),
+        any::<[u8; 3]>().prop_map(|[a, b, c]| format!("{a}.{b}.{c}.0/24").parse().unwrap()),
+    ];
+    let times = (1_700_000_000_000_i64..1_780_000_000_000, 0..100_000_000_i64);
+    let handling = (prop::sample::select(&Tlp::ALL[..4]), any::<bool>());
+    let kinds =
+        (prop::sample::select(Behaviour::ALL), prop::sample::select(Sensor::ALL), prop::sample::select(Grade::ALL));
+    (observable, times, 1..999_999_999_u32, handling, kinds).prop_map(|(observable, times, count, handling, kinds)| {
+        let first = model::Timestamp::from_millis(times.0);
+        Sighting {
+            observable,
+            behaviour: kinds.0,
+            first,
+            last: first.plus(model::Span::millis(times.1)),
+            count,
+            sensor: kinds.1,
+            grade: kinds.2,
+            handling: Handling { tlp: handling.0, group: handling.1.then(|| "banks".parse().unwrap()) },
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_sighting_survives_the_way_through_stix(sighting in words()) {
+        let writer = Writer { alliance: ALLIANCE, hub: None, named: &|_| true };
+        let author = member("telecom");
+        let id = SightingId::of(&model::Digest::of(&[b"x"]));
+        let mut objects = writer.common([&sighting.handling], [&author]);
+        objects.extend(writer.sighting(&sighting, &id, &author, sighting.last));
+        let reading = read(&objects);
+        prop_assert!(reading.refused.is_empty(), "{:?}", reading.refused);
+        prop_assert_eq!(sightings(&reading), vec![&sighting]);
+    }
+}
+
+#[test]
+fn a_finding_is_no_evidence_when_it_comes_back() {
+    for state in support::STATES {
+        let writer = Writer { alliance: ALLIANCE, hub: Some("https://hub.example"), named: &|_| true };
+        let finding = finding(state);
+        let reading = read_with(&writer.findings([(&finding, finding.first)]).to_string(), &defaults());
+        assert!(reading.refused.is_empty() && sightings(&reading).is_empty(), "{state}: {reading:?}");
+    }
+    let elsewhere = Writer { alliance: "another", hub: None, named: &|_| true };
+    let mut other = finding(FindingState::Corroborated);
+    other.id = model::finding_id(&"http://b.example/".parse().unwrap(), model::Family::ALL[0]);
+    let reading = read_with(&elsewhere.findings([(&other, other.first)]).to_string(), &defaults());
+    assert!(sightings(&reading).is_empty() && reading.skipped.iter().any(|(_, skip)| *skip == Skip::Finding));
+}
+
+#[test]
+fn opinions_on_our_findings_become_disputes_and_agreements() {
+    let finding = finding(FindingState::Corroborated).id;
+    let about = |opinion: &str, rest: Value| {
+        let mut base = json!({ "opinion": opinion, "object_refs": [write::indicator_id(&finding)] });
+        base.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        read(&[object("opinion", 1, base)])
+    };
+    let long = "x".repeat(2_000);
+    for (opinion, rest, ground, reason) in [
+        (
+            "strongly-disagree",
+            json!({ "explanation": "ours, and clean", "labels": ["own-asset"] }),
+            Ground::OwnAsset,
+            "ours, and clean",
+        ),
+        ("disagree", json!({ "explanation": &long }), Ground::FalsePositive, &long[..500]),
+        ("disagree", json!({ "labels": ["stale"] }), Ground::Stale, "The sender disagrees and does not say why"),
+    ] {
+        let wanted = Word::Dispute { finding, ground, reason: reason.to_owned() };
+        assert_eq!(about(opinion, rest).words, [(0, wanted)]);
+    }
+    assert_eq!(about("agree", json!({})).words, [(0, Word::Agreement { finding })]);
+    assert_eq!(about("neutral", json!({})).skipped, [(0, Skip::Context)]);
+    assert_eq!(about("never", json!({})).refused[0].1.field, "opinion");
+    let stranger = json!({ "opinion": "disagree", "object_refs": ["indicator--00000000-0000-4000-8000-000000000009"] });
+    assert_eq!(read(&[object("opinion", 1, stranger)]).skipped, [(0, Skip::Context)]);
+}
+
+#[test]
+fn revocations_become_disputes_of_ours_and_retractions_of_theirs() {
+    let finding = finding(FindingState::Corroborated).id;
+    let mut ours = indicator(1, URL, json!({ "revoked": true }));
+    ours["id"] = write::indicator_id(&finding).into();
+    let reading = read(&[ours, indicator(2, URL, json!({ "revoked": true }))]);
+    assert!(matches!(reading.words[0].1, Word::Dispute { finding: found, .. } if found == finding));
+    let observables = ["http://a.example/".parse().unwrap()].into();
+    assert_eq!(reading.words[1].1, Word::Retraction { observables, behaviour: Some(Behaviour::Phishing) });
+}
+
+#[test]
+fn an_indicator_says_what_its_pattern_means() {
+    let reading = read(&[indicator(1, "[domain-name:value IN ('a.example', 'b.example')]", json!({}))]);
+    assert_eq!(values(&reading), ["a.example", "b.example"]);
+    let seen = sightings(&reading)[0];
+    assert_eq!((seen.behaviour, seen.sensor, seen.grade), (Behaviour::Phishing, Sensor::List, Grade::Spoofable));
+    assert_eq!(
+        (seen.first.to_string(), seen.last.to_string()),
+        ("2026-05-01T00:00:00Z".into(), "2026-06-01T00:00:00Z".into())
+    );
+    assert_eq!(seen.handling, Handling::alliance(Tlp::Amber));
+}
+
+#[test]
+fn what_says_nothing_says_why() {
+    for (object, skip) in [
+        (indicator(1, "rule x {}", json!({ "pattern_type": "yara" })), Skip::OtherLanguage),
+        (indicator(1, "[process:name = 'x']", json!({})), Skip::NotReducible),
+        (indicator(1, URL, json!({ "valid_until": "2026-05-20T00:00:00Z" })), Skip::Expired),
+        (indicator(1, URL, json!({ "labels": ["malicious-activity"] })), Skip::NoBehaviour),
+        (object("malware", 1, json!({ "is_family": false })), Skip::Context),
+        (
+            object(
+                "sighting",
+                1,
+                json!({ "sighting_of_ref": "malware--00000000-0000-4000-8000-000000000001", "count": 0 }),
+            ),
+            Skip::NotSeen,
+        ),
+        (
+            object("sighting", 1, json!({ "sighting_of_ref": "malware--00000000-0000-4000-8000-000000000001" })),
+            Skip::Unresolved,
+        ),
+    ] {
+        assert_eq!(read(std::slice::from_ref(&object)).skipped, [(0, skip)], "{object}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_refused_by_field_and_the_rest_is_read() {
+    let red = ["marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"];
+    let unknown = ["marking-definition--00000000-0000-4000-8000-0000000000ff"];
+    let reading = read(&[
+        indicator(1, "[url:value = ", json!({})),
+        indicator(2, URL, json!({ "object_marking_refs": red })),
+        indicator(3, URL, json!({ "object_marking_refs": unknown })),
+        indicator(4, URL, json!({ "valid_until": "2026-04-01T00:00:00Z" })),
+        indicator(5, URL, json!({ "modified": "2026-07-01T00:00:00Z" })),
+        json!({ "type": "indicator" }),
+        indicator(7, URL, json!({})),
+    ]);
+    let fields: Vec<(usize, &str)> = reading.refused.iter().map(|(at, e)| (*at, e.field.as_str())).collect();
+    for wanted in [
+        (0, "pattern at byte 13"),
+        (1, "object_marking_refs"),
+        (2, "object_marking_refs"),
+        (3, "valid_until"),
+        (4, "modified"),
+        (5, "id"),
+    ] {
+        assert!(fields.contains(&wanted), "{wanted:?}: {fields:?}");
+    }
+    assert_eq!((fields.len(), values(&reading)), (6, vec!["http://a.example/".to_owned()]));
+}
+
+/// An attacker, a victim, and the traffic between them.
+fn traffic() -> [Value; 4] {
+    let address = |n: u8| format!("ipv4-addr--00000000-0000-5000-8000-00000000000{n}");
+    let flow = "network-traffic--00000000-0000-5000-8000-000000000003";
+    [
+        json!({ "type": "ipv4-addr", "id": address(1), "value": "198.51.100.1" }),
+        json!({ "type": "ipv4-addr", "id": address(2), "value": "203.0.113.2" }),
+        json!({
+            "type": "network-traffic", "id": flow, "protocols": ["tcp"], "src_ref": address(1), "dst_ref": address(2),
+        }),
+        object(
+            "observed-data",
+            4,
+            json!({
+                "first_observed": "2026-05-30T00:00:00Z", "last_observed": "2026-05-30T00:00:05Z", "number_observed": 3,
+                "object_refs": [address(1), address(2), flow], "labels": ["scanner"],
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn the_victims_side_of_traffic_is_left_out() {
+    let reading = read(&traffic());
+    assert_eq!((values(&reading), sightings(&reading)[0].count), (vec!["198.51.100.1".to_owned()], 3));
+}
+
+#[test]
+fn a_sighting_takes_what_was_seen_from_its_data_and_what_it_means_from_its_indicator() {
+    let either = "[ipv4-addr:value IN ('198.51.100.1', '198.51.100.9')]";
+    let sighting = |data: Value| {
+        object(
+            "sighting",
+            6,
+            json!({
+                "sighting_of_ref": "indicator--00000000-0000-4000-8000-000000000005", "observed_data_refs": data,
+                "last_seen": "2026-05-31T00:00:00Z", "count": 7,
+            }),
+        )
+    };
+    let mut objects = traffic().to_vec();
+    objects.push(indicator(5, either, json!({})));
+    objects.push(sighting(json!(["observed-data--00000000-0000-4000-8000-000000000004"])));
+    let reading = read(&objects);
+    let seen = sightings(&reading);
+    assert_eq!(
+        (values(&reading), seen[0].behaviour, seen[0].count),
+        (vec!["198.51.100.1".to_owned()], Behaviour::Scan, 7)
+    );
+    assert_eq!(seen[0].last.to_string(), "2026-05-31T00:00:00Z");
+    let reading = read(&[indicator(5, either, json!({})), sighting(json!([]))]);
+    assert_eq!((values(&reading).len(), reading.skipped), (0, vec![(0, Skip::Sighted), (1, Skip::Ambiguous)]));
+}
+
+#[test]
+fn the_old_standard_is_brought_forward() {
+    let old = json!({ "type": "bundle", "id": "bundle--1", "spec_version": "2.0", "objects": [
+        { "type": "observed-data", "id": "observed-data--00000000-0000-4000-8000-000000000001",
+          "created": "2026-05-01T00:00:00.000Z", "modified": "2026-05-01T00:00:00.000Z",
+          "first_observed": "2026-05-01T00:00:00Z", "last_observed": "2026-05-01T00:00:00Z", "number_observed": 2,
+          "objects": {
+              "0": { "type": "ipv4-addr", "value": "198.51.100.3", "x_self_ref": "3" },
+              "1": { "type": "domain-name", "value": "c2.example", "resolves_to_refs": ["0"] },
+              "2": { "type": "x-odd", "other_ref": "3" }, "3": { "type": "x-odd", "other_ref": "2" } } },
+        { "type": "sighting", "id": "sighting--00000000-0000-4000-8000-000000000002",
+          "created": "2026-05-02T00:00:00.000Z", "modified": "2026-05-02T00:00:00.000Z",
+          "sighting_of_ref": "indicator--00000000-0000-4000-8000-000000000003",
+          "observed_data_refs": ["observed-data--00000000-0000-4000-8000-000000000001"] },
+        { "type": "indicator", "id": "indicator--00000000-0000-4000-8000-000000000003", "labels": ["botnet"],
+          "created": "2026-05-01T00:00:00.000Z", "modified": "2026-05-01T00:00:00.000Z",
+          "pattern": "[domain-name:value = 'c2.example']", "valid_from": "2026-05-01T00:00:00Z" },
+        { "type": "observed-data", "id": "observed-data--00000000-0000-4000-8000-000000000004",
+          "created": "2026-05-01T00:00:00.000Z", "modified": "2026-05-01T00:00:00.000Z",
+          "first_observed": "2026-05-01T00:00:00Z", "last_observed": "2026-05-01T00:00:00Z", "number_observed": 1,
+          "objects": { "0": { "type": "url", "value": "http://a.example/", "x_ref": "7" } } },
+    ] });
+    let reading = read_with(&old.to_string(), &defaults());
+    assert_eq!(values(&reading), ["c2.example"]);
+    assert_eq!(sightings(&reading)[0].behaviour, Behaviour::C2);
+    assert_eq!(reading.refused.iter().map(|(at, e)| (*at, e.field.as_str())).collect::<Vec<_>>(), [(3, "x_ref")]);
+}
+
+#[test]
+fn members_who_are_not_named_are_nowhere_in_the_bundle() {
+    let finding = finding(FindingState::Corroborated);
+    let all = |named: &dyn Fn(&model::MemberId) -> bool| {
+        Writer { alliance: ALLIANCE, hub: None, named }.findings([(&finding, finding.first)]).to_string()
+    };
+    let text = all(&|member| member.as_str() != "telecom");
+    let secret = share::stix::ours::member_id(ALLIANCE, &member("telecom"));
+    assert!(!text.contains("telecom") && !text.contains(&secret) && text.contains("cloud"));
+    assert!(all(&|_| true).contains(&secret));
+}
