@@ -2,7 +2,7 @@
 
 use crate::entry::{Entry, Event, Report, SignedRetraction};
 use crate::handle::ended;
-use crate::pointers::Place;
+use crate::place::Place;
 use crate::state::{Alliance, InForceCharter, MitigationRecord, PlanRecord, PlanState, Protection};
 use charter::{Charter, Guards, SignedCharter};
 use corroborate::{Attestation, MemberIndex, MemberTrust, Sight, SightOutcome};
@@ -54,7 +54,6 @@ impl Alliance {
             Event::Held { finding, refusal, .. } => self.take_held(*finding, refusal),
         }
         self.forget_ended(now);
-        self.forget_reports(position, now);
     }
 
     pub(crate) fn guards_of(&self, charter: &Charter) -> Result<Guards, Refusal> {
@@ -113,12 +112,11 @@ impl Alliance {
         let sights = self.sights(number, sightings, attestation(report), now);
         let mut outcomes = vec![SightOutcome::default(); sights.len()];
         // The member was numbered by this table, so only a full one refuses.
-        if self.engine.sight_all(&sights, |i, outcome| outcomes[i] = outcome).is_err() {
+        let mark = |i: usize| Place { position, index: u32::try_from(i).unwrap_or(u32::MAX) }.mark();
+        if self.engine.sight_all_marked(&sights, mark, |i, outcome| outcomes[i] = outcome).is_err() {
             return;
         }
-        for (i, (sighting, outcome)) in sightings.iter().zip(outcomes).enumerate() {
-            let place = Place { position, index: u32::try_from(i).unwrap_or(u32::MAX) };
-            self.pointers.set(sights[i].observable, number.0, place);
+        for (sighting, outcome) in sightings.iter().zip(outcomes) {
             self.take_outcome(number, sighting, outcome, now);
         }
     }
@@ -154,7 +152,7 @@ impl Alliance {
             return true;
         }
         let idle = |f: &Finding| !f.actionable || !self.ledger.lineages.contains_key(&f.id);
-        let waits = |f: &Finding| f.state != FindingState::Revoked && idle(f);
+        let waits = |f: &Arc<Finding>| f.state != FindingState::Revoked && idle(f);
         outcome.fresh && self.ledger.findings.get(&finding_id(observable, family)).is_some_and(waits)
     }
 
@@ -165,7 +163,6 @@ impl Alliance {
         let Some(number) = self.number(&retraction.author) else { return };
         let key = self.engine.keys().finding(&retraction.observable, retraction.family());
         drop(self.engine.retract(key, number, now));
-        self.pointers.remove(key, number.0);
         if self.ledger.findings.contains_key(&finding_id(&retraction.observable, retraction.family())) {
             self.ledger.pending.insert((retraction.observable.clone(), retraction.family()));
         }
@@ -173,9 +170,14 @@ impl Alliance {
 
     fn take_finding(&mut self, finding: &Finding) {
         self.ledger.pending.remove(&(finding.observable.clone(), finding.family));
-        self.ledger.fading.retain(|(_, id)| *id != finding.id);
+        let half_life = crate::rules::half_life(&self.charter);
+        if let Some(before) = self.ledger.findings.get(&finding.id).filter(|f| f.state == FindingState::Corroborated)
+            && !self.ledger.fading.remove(&(fades_at(before, half_life), finding.id))
+        {
+            // Noted under another charter's half-life: looked for among all.
+            self.ledger.fading.retain(|(_, id)| *id != finding.id);
+        }
         if finding.state == FindingState::Corroborated {
-            let half_life = crate::rules::half_life(&self.charter);
             self.ledger.fading.insert((fades_at(finding, half_life), finding.id));
         }
         if let Some(hit) = finding.guard.as_ref().filter(|g| g.absolute && g.class == "never") {
@@ -184,7 +186,7 @@ impl Alliance {
                 drop(self.engine.dispute_upheld(key, finding.made));
             }
         }
-        self.ledger.findings.insert(finding.id, finding.clone());
+        self.ledger.findings.insert(finding.id, Arc::new(finding.clone()));
     }
 
     fn take_plan(&mut self, position: u64, entry: &Entry, plan: &Plan) {
@@ -295,22 +297,6 @@ impl Alliance {
     fn take_held(&mut self, finding: FindingId, refusal: &Refusal) {
         *self.ledger.refusals.entry(refusal.rule).or_default() += 1;
         self.ledger.held.entry(finding).or_default().insert(refusal.rule);
-    }
-
-    /// The places of reports that are older than the table remembers are of no use any more.
-    fn forget_reports(&mut self, position: u64, now: Timestamp) {
-        let days = &mut self.ledger.days;
-        if days.back().is_none_or(|(day, _)| now.since(*day) >= Span::days(1)) {
-            days.push_back((now, position));
-        }
-        let remembered = self.charter.as_ref().map_or(Span::days(30), |c| c.charter.corroboration.forget_after);
-        // The day after next began after everything of this one.
-        while days.len() > 2 && now.since(days[1].0) > remembered {
-            days.pop_front();
-            if let Some((_, first)) = days.front() {
-                self.pointers.forget_before(*first);
-            }
-        }
     }
 
     /// What ended more than a day ago stands in the journal and is needed here no more.

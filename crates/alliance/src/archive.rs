@@ -1,9 +1,9 @@
 //! Reports as they stand in the journal, handed in by whoever owns it.
 
 use crate::entry::Report;
-use crate::pointers::Place;
+use crate::place::Place;
 use model::{Evidence, Levels, Sighting};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Looks up reports by their position. The hub reads its journal, the simulator its memory.
 pub trait Archive {
@@ -11,21 +11,17 @@ pub trait Archive {
     fn report(&self, position: u64) -> Option<Arc<Archived>>;
 }
 
-/// A report with the tree over its openings, hashed once.
+/// A report with the tree over its openings, hashed when it is first asked for: few reports ever are.
 #[derive(Debug)]
 pub struct Archived {
     report: Report,
-    tree: Option<Levels>,
+    tree: OnceLock<Levels>,
 }
 
 impl Archived {
     /// Prepares a report for showing single sightings of it.
-    pub fn new(report: Report) -> Self {
-        let tree = match &report {
-            Report::Signed(batch) => Some(batch.tree()),
-            Report::Attested { .. } => None,
-        };
-        Self { report, tree }
+    pub const fn new(report: Report) -> Self {
+        Self { report, tree: OnceLock::new() }
     }
 
     /// The report.
@@ -44,9 +40,12 @@ impl Archived {
 
     /// The proof that its author signed the sighting at a place in this report; none for what the hub attested.
     pub fn evidence(&self, place: Place) -> Option<Evidence> {
-        match (&self.report, &self.tree) {
-            (Report::Signed(batch), Some(tree)) => batch.evidence(tree, usize::try_from(place.index).ok()?),
-            _ => None,
+        match &self.report {
+            Report::Signed(batch) => {
+                let tree = self.tree.get_or_init(|| batch.tree());
+                batch.evidence(tree, usize::try_from(place.index).ok()?)
+            }
+            Report::Attested { .. } => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::judge::Judged;
 use crate::state::Alliance;
 use model::{Family, Finding, FindingState, Observable, Refusal, Rule, Timestamp};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Findings judged in one go; the rest follows in the next, so that no batch waits long for another's consequences.
 const JUDGED_AT_ONCE: usize = 2_000;
@@ -54,7 +55,7 @@ impl Alliance {
 
     fn follow_finding(&self, judged: Judged, now: Timestamp, drafts: &mut Vec<Drafted>, plan: &mut Vec<Judged>) {
         let finding = &judged.finding;
-        let known = self.ledger.findings.get(&finding.id);
+        let known = self.ledger.findings.get(&finding.id).map(Arc::as_ref);
         if known.is_none() && finding.state == FindingState::Observed {
             return;
         }
@@ -105,8 +106,8 @@ impl Alliance {
 
     /// Its time to be looked at has come: the journal says how it stands now, whatever the result.
     fn faded_by(&self, finding: &Finding, now: Timestamp) -> bool {
-        let due = |(at, id): &&(Timestamp, model::FindingId)| *at <= now && *id == finding.id;
-        finding.state == FindingState::Corroborated && self.ledger.fading.iter().any(|entry| due(&entry))
+        let mut due = self.ledger.fading.iter().take_while(|(at, _)| *at <= now);
+        finding.state == FindingState::Corroborated && due.any(|(_, id)| *id == finding.id)
     }
 }
 

@@ -6,8 +6,8 @@ use crate::state::{Alliance, PlanState};
 use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
-    FindingId, FindingState, Ground, Handling, MemberId, MitigationState, PersonId, Refusal, Role, Rule, Sighting,
-    SignedDispute, SignedReceipts, Standing, Timestamp, Tlp, TokenId, Withdrawal,
+    Finding, FindingId, FindingState, Ground, Handling, MemberId, MitigationState, PersonId, Refusal, Role, Rule,
+    Sighting, SignedDispute, SignedReceipts, Standing, Timestamp, Tlp, TokenId, Withdrawal,
 };
 use std::collections::BTreeSet;
 
@@ -132,7 +132,7 @@ impl Alliance {
         if let (Some(reason), true) = (upheld, finding.state != FindingState::Revoked) {
             let event = Event::DisputeUpheld { finding: finding.id, reason: reason.clone() };
             drafts.push(Drafted::hub(finding.handling.clone(), event));
-            let mut revoked = finding.clone();
+            let mut revoked = Finding::clone(finding);
             (revoked.state, revoked.actionable, revoked.made) = (FindingState::Revoked, false, now);
             drafts.extend(self.withdrawals(finding.id, &format!("revoked: {reason}"), now));
             drafts.push(Drafted::hub(finding.handling.clone(), Event::FindingChanged(Box::new(revoked))));

@@ -1,6 +1,7 @@
 //! From the corroboration table to a finding: guards first, then the sum, then what state follows.
 
 use crate::archive::Archive;
+use crate::place::Place;
 use crate::state::Alliance;
 use corroborate::{Guard, Reason, Reporter, TruthSum, Verdict};
 use model::{
@@ -80,12 +81,11 @@ impl Alliance {
         }
     }
 
-    /// What the journal holds of the reporters' latest sightings.
+    /// What the journal holds of the sightings behind the reports that are not too old.
     fn support(&self, truth: &TruthSum, observable: &Observable, family: Family, archive: &dyn Archive) -> Support {
-        let key = self.engine.keys().finding(observable, family);
         let mut support = Support::default();
-        for reporter in &truth.reporters {
-            let Some(place) = self.pointers.get(key, reporter.member.0) else { continue };
+        for reporter in truth.reporters.iter().filter(|r| r.inform_limited != Some(Reason::Forgotten)) {
+            let Some(place) = Place::of(reporter.mark) else { continue };
             let Some(archived) = archive.report(place.position) else { continue };
             let Some(sighting) = archived.sighting(place) else { continue };
             // Two observables may share a key; evidence is for the one it names only.

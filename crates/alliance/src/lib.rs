@@ -14,9 +14,10 @@ mod follow;
 mod handle;
 mod judge;
 mod messages;
+mod place;
 mod planning;
-mod pointers;
 mod rules;
+mod saving;
 mod snapshot;
 mod state;
 mod token;
@@ -27,7 +28,8 @@ pub use command::{Command, Proposal};
 pub use entry::{Author, ENTRY_VERSION, Entry, Event, Report, Retraction, SignedRetraction};
 pub use follow::Followed;
 pub use handle::{Drafted, REASON_CHARS_MAX};
-pub use pointers::{Place, Pointers};
+pub use place::Place;
+pub use saving::Saving;
 pub use snapshot::{SNAPSHOT_VERSION, Shard};
 pub use state::{Alliance, MitigationRecord, PlanRecord, PlanState, Protection, Submissions};
 pub use token::{Scope, TokenRecord};
@@ -53,8 +55,7 @@ impl Alliance {
     pub fn new(setup: Setup) -> Result<Self, Refusal> {
         let refused = |e: corroborate::Error| Refusal::new(Rule::Malformed, e, "the built-in rules");
         let engine = Engine::new(Rules::default(), &[], Seed(setup.seed)).map_err(refused)?;
-        let pointers = Pointers::default();
-        Ok(Self { charter: None, lists: BTreeMap::new(), engine, pointers, ledger: state::Ledger::default() })
+        Ok(Self { charter: None, lists: BTreeMap::new(), engine, ledger: state::Ledger::default() })
     }
 
     /// Hands in a guard list by its content; the charter names it by its digest.

@@ -26,6 +26,7 @@ impl Alliance {
         for (i, judged) in judged.into_iter().enumerate() {
             audiences.entry((judged.finding.handling.group.clone(), i / at_once)).or_default().push(judged);
         }
+        let in_force_now = self.lineages_in_force(now);
         let mut drafts = Vec::new();
         let mut head = Head { plan: self.ledger.parent, generation: self.ledger.generation };
         for ((group, _), judged) in audiences {
@@ -35,7 +36,7 @@ impl Alliance {
                 charter: &charter,
                 guards,
                 candidates: &candidates,
-                in_force: &self.lineages_in_force(now),
+                in_force: &in_force_now,
                 trust_alone: &BTreeMap::new(),
                 parent: head.plan,
                 generation: head.generation + 1,

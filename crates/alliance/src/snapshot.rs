@@ -1,7 +1,7 @@
 //! The state as bytes and back, so that a start need not replay everything.
 
+use crate::Setup;
 use crate::state::{Alliance, InForceCharter, Ledger};
-use crate::{Pointers, Setup};
 use charter::{Charter, SignedCharter};
 use corroborate::Engine;
 use model::{Refusal, Rule};
@@ -9,35 +9,43 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Version of the snapshot's form; another one is not read, and the state is rebuilt from the journal.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 
 /// One named part of a snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shard {
-    /// `ledger`, `places`, or `table-` and a number.
+    /// `ledger`, or `table-` and a number.
     pub name: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Head {
+/// Everything but the corroboration table.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Head {
     charter: Option<SignedCharter>,
     ledger: Ledger,
+}
+
+impl Head {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        // The ledger is made of texts and finite numbers, for which serde_json cannot fail; an empty shard would be
+        // refused when it is read.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
 }
 
 impl Alliance {
     /// The whole state as of the latest entry.
     pub fn snapshot(&self) -> Vec<Shard> {
-        let head = Head { charter: self.charter.as_ref().map(|c| c.signed.clone()), ledger: self.ledger.clone() };
-        // The ledger is made of texts and finite numbers, for which serde_json cannot fail; an empty shard would be
-        // refused when it is read.
-        let ledger = serde_json::to_vec(&head).unwrap_or_default();
-        let mut shards = vec![Shard { name: "ledger".to_owned(), bytes: ledger }];
-        shards.push(Shard { name: "places".to_owned(), bytes: self.pointers.to_bytes() });
+        let mut shards = vec![Shard { name: "ledger".to_owned(), bytes: self.head().to_bytes() }];
         let tables = self.engine.snapshot().into_iter().enumerate();
         shards.extend(tables.map(|(i, bytes)| Shard { name: format!("table-{i}"), bytes }));
         shards
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        Head { charter: self.charter.as_ref().map(|c| c.signed.clone()), ledger: self.ledger.clone() }
     }
 
     /// The state that [`Alliance::snapshot`] gave as `shards`. Guard lists are added before, as before a replay.
@@ -50,8 +58,6 @@ impl Alliance {
             alliance.add_list(list.clone());
         }
         let head: Head = serde_json::from_slice(shard(shards, "ledger")?).map_err(|e| damaged("ledger", &e))?;
-        alliance.pointers =
-            Pointers::from_bytes(shard(shards, "places")?).ok_or_else(|| damaged("places", &"length"))?;
         alliance.ledger = head.ledger;
         let Some(signed) = head.charter else { return Ok(alliance) };
         let charter = Charter::parse(&signed.text)?;

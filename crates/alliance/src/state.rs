@@ -1,7 +1,6 @@
 //! The alliance's state: what replaying the journal leaves behind.
 
 use crate::entry::Author;
-use crate::pointers::Pointers;
 use crate::token::TokenRecord;
 use charter::{Charter, Guards, SignedCharter};
 use corroborate::{Engine, MemberIndex};
@@ -42,7 +41,7 @@ pub struct Ledger {
     /// Each member's submissions.
     pub submissions: BTreeMap<MemberId, Submissions>,
     /// Findings that were ever more than observed.
-    pub findings: BTreeMap<FindingId, Finding>,
+    pub findings: BTreeMap<FindingId, Arc<Finding>>,
     /// When each finding is to be looked at again, because its evidence will have faded by then.
     pub fading: BTreeSet<(Timestamp, FindingId)>,
     /// Observables with new reports, to be judged.
@@ -55,8 +54,6 @@ pub struct Ledger {
     pub mitigations: BTreeMap<MitigationId, MitigationRecord>,
     /// Mitigations that took over from an earlier one of their lineage: no new protection, only a longer one.
     pub renewals: BTreeSet<MitigationId>,
-    /// Each day's first entry, for as long as reports are remembered.
-    pub days: VecDeque<(Timestamp, u64)>,
     /// Open and upheld disputes.
     pub disputes: BTreeMap<FindingId, Vec<SignedDispute>>,
     /// Rules that kept a finding from leading to a plan, so that each is journalled once.
@@ -203,7 +200,6 @@ pub struct Alliance {
     pub(crate) charter: Option<Arc<InForceCharter>>,
     pub(crate) lists: BTreeMap<Digest, Arc<[u8]>>,
     pub(crate) engine: Engine,
-    pub(crate) pointers: Pointers,
     pub(crate) ledger: Ledger,
 }
 

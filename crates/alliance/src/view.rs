@@ -211,7 +211,7 @@ impl Alliance {
         limit: usize,
     ) -> Vec<Finding> {
         let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let all = self.ledger.findings.range((from, std::ops::Bound::Unbounded)).map(|(_, f)| f);
+        let all = self.ledger.findings.range((from, std::ops::Bound::Unbounded)).map(|(_, f)| f.as_ref());
         all.filter(|f| self.may_see(viewer, &f.handling) && state.is_none_or(|s| f.state == s))
             .take(limit)
             .cloned()
@@ -220,7 +220,7 @@ impl Alliance {
 
     /// One finding, if the viewer may see it.
     pub fn finding(&self, id: FindingId, viewer: Option<&MemberId>) -> Option<&Finding> {
-        self.ledger.findings.get(&id).filter(|f| self.may_see(viewer, &f.handling))
+        self.ledger.findings.get(&id).map(AsRef::as_ref).filter(|f| self.may_see(viewer, &f.handling))
     }
 
     /// Plans that the viewer may see, newest first.

@@ -1,7 +1,7 @@
 //! Taking back: upheld disputes, bars, withdrawn reports, and forgetting.
 
 use crate::clock::seconds;
-use crate::engine::{Engine, MemberIndex};
+use crate::engine::{Engine, Mark, MemberIndex};
 use crate::error::Error;
 use crate::key::{NeighbourhoodKey, ObservableKey};
 use crate::table::record::{Flags, NO_BLOCK, Record, Report, State};
@@ -39,6 +39,7 @@ impl Engine {
     /// Lifts a bar. The reports that stand count again; reports made before the bar count as made before publication.
     pub fn lift_bar(&mut self, key: ObservableKey) {
         if let Some(id) = self.find(key) {
+            self.before_change(id);
             self.end_bar(id);
         }
     }
@@ -61,11 +62,13 @@ impl Engine {
         let Some(id) = self.find(key).filter(|id| !self.is_forgotten(&self.records[*id], self.now)) else {
             return Ok(false);
         };
+        self.before_change(id);
         let blameless = self.records[id].since == 0;
         let Some(report) = self.report_mut(id, member.0).filter(|r| !r.flags.has(Flags::RETRACTED)) else {
             return Ok(false);
         };
         report.flags.set(Flags::RETRACTED, true);
+        report.mark = Mark::NONE.parts();
         let credited = report.flags.has(Flags::CREDITED) && report.flags.has(Flags::EARLY);
         report.flags.set(Flags::BLAMELESS, blameless);
         if credited {
@@ -95,6 +98,7 @@ impl Engine {
             self.hand = if self.hand + 1 < self.records.places() { self.hand + 1 } else { 0 };
             let record = &self.records[self.hand];
             if record.state.has(State::LIVE) && self.is_forgotten(record, self.now) {
+                self.before_change(self.hand);
                 self.forget(self.hand);
             }
         }
@@ -143,6 +147,7 @@ impl Engine {
         self.advance(now);
         let id = match self.find(key) {
             Some(id) => {
+                self.before_change(id);
                 self.renew_forgotten(id, self.records[id].neighbourhood, now);
                 id
             }

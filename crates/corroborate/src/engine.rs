@@ -6,6 +6,7 @@ use crate::key::{Keys, NeighbourhoodKey, ObservableKey, Seed};
 use crate::member::Member;
 use crate::pairs::Pairs;
 use crate::rules::{MemberTrust, Rules};
+use crate::saving::Pending;
 use crate::survival::Survival;
 use crate::table::arena::Arena;
 use crate::table::blocks::{Blocks, REPORTS_MAX};
@@ -54,6 +55,34 @@ pub struct Sight {
     pub attested: Attestation,
 }
 
+/// The caller's own mark of a statement, such as where it stands in a journal: 48 bits, kept with a member's report
+/// beside the evidence that counts, and forgotten with it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// No mark.
+    pub const NONE: Self = Self(0);
+
+    /// A mark of 48 bits; a larger number leaves no mark.
+    pub const fn new(bits: u64) -> Self {
+        if bits >> 48 == 0 { Self(bits) } else { Self::NONE }
+    }
+
+    /// The number; none for no mark.
+    pub const fn bits(self) -> Option<u64> {
+        if self.0 == 0 { None } else { Some(self.0) }
+    }
+
+    pub(crate) const fn parts(self) -> [u16; 3] {
+        [self.0 as u16, (self.0 >> 16) as u16, (self.0 >> 32) as u16]
+    }
+
+    pub(crate) fn from_parts(parts: [u16; 3]) -> Self {
+        Self(u64::from(parts[0]) | u64::from(parts[1]) << 16 | u64::from(parts[2]) << 32)
+    }
+}
+
 /// What a sighting changed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct SightOutcome {
@@ -84,6 +113,10 @@ pub struct Engine {
     pub(crate) now: u32,
     /// Where the sweep stands.
     pub(crate) hand: u32,
+    /// The snapshot in the making.
+    pub(crate) pending: Option<Box<Pending>>,
+    /// How many were begun.
+    pub(crate) rounds: u64,
 }
 
 /// The rules' times in the engine's units.
@@ -118,6 +151,8 @@ impl Engine {
             survival: Survival::default(),
             now: 0,
             hand: 0,
+            pending: None,
+            rounds: 0,
         };
         for member in members {
             engine.add_member(*member)?;
@@ -162,13 +197,17 @@ impl Engine {
     /// # Errors
     /// [`Error::Refused`] for a member that was never added, or a full table (2³² observables).
     pub fn sight(&mut self, sight: &Sight) -> Result<SightOutcome, Error> {
+        self.sight_marked(sight, Mark::NONE)
+    }
+
+    fn sight_marked(&mut self, sight: &Sight, mark: Mark) -> Result<SightOutcome, Error> {
         self.known(sight.member)?;
         let now = seconds(sight.at);
         self.advance(now);
         let id = self.record_for(sight, now)?;
         let new_observable = self.records[id].reports == 0;
         self.notice_lapse(id, now);
-        let fresh = self.note(id, sight, now);
+        let fresh = self.note(id, sight, mark, now);
         if fresh {
             self.credit(id, sight.member.0, now);
         }
@@ -182,14 +221,28 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::sight`], checked for all before any is taken in.
-    pub fn sight_all(&mut self, sights: &[Sight], mut outcome: impl FnMut(usize, SightOutcome)) -> Result<(), Error> {
+    pub fn sight_all(&mut self, sights: &[Sight], outcome: impl FnMut(usize, SightOutcome)) -> Result<(), Error> {
+        self.sight_all_marked(sights, |_| Mark::NONE, outcome)
+    }
+
+    /// As [`Engine::sight_all`], and each report keeps its mark, by its place in the batch.
+    ///
+    /// # Errors
+    /// As [`Engine::sight_all`].
+    pub fn sight_all_marked(
+        &mut self,
+        sights: &[Sight],
+        mark: impl Fn(usize) -> Mark,
+        mut outcome: impl FnMut(usize, SightOutcome),
+    ) -> Result<(), Error> {
         for sight in sights {
             self.known(sight.member)?;
         }
         for (part, chunk) in sights.chunks(AHEAD).enumerate() {
             self.touch(chunk);
             for (i, sight) in chunk.iter().enumerate() {
-                outcome(part * AHEAD + i, self.sight(sight)?);
+                let place = part * AHEAD + i;
+                outcome(place, self.sight_marked(sight, mark(place))?);
             }
         }
         Ok(())
@@ -284,6 +337,7 @@ impl Engine {
 
     fn record_for(&mut self, sight: &Sight, now: u32) -> Result<u32, Error> {
         if let Some(id) = self.find(sight.observable) {
+            self.before_change(id);
             self.renew_forgotten(id, sight.neighbourhood.0, now);
             if self.records[id].state.has(State::BARRED) && !self.stands_barred(&self.records[id], now) {
                 self.end_bar(id);
@@ -295,13 +349,16 @@ impl Engine {
 
     pub(crate) fn create(&mut self, key: ObservableKey, near: NeighbourhoodKey, now: u32) -> Result<u32, Error> {
         let full = || Error::refused("observables", "one more", "at most 4294967294");
+        if let Some(id) = self.records.next_free() {
+            self.before_change(id);
+        }
         let id = self.records.insert(Record::new(key.0, near.0, now)).ok_or_else(full)?;
         self.index.insert(key.0, id);
         Ok(id)
     }
 
     /// Adds one member's report, or renews it; true if it is the member's first within the horizon.
-    fn note(&mut self, id: u32, sight: &Sight, now: u32) -> bool {
+    fn note(&mut self, id: u32, sight: &Sight, mark: Mark, now: u32) -> bool {
         let record = &mut self.records[id];
         let new_record = record.reports == 0;
         if new_record {
@@ -313,9 +370,9 @@ impl Engine {
         }
         let rates = self.rates;
         let (new_day, fresh) = match self.report_mut(id, sight.member.0) {
-            Some(report) => report.renew(sight, now, early, &rates),
+            Some(report) => report.renew(sight, mark, now, early, &rates),
             None => {
-                self.add_report(id, Report::new(sight, now, early));
+                self.add_report(id, Report::new(sight, mark, now, early));
                 (true, true)
             }
         };
@@ -424,21 +481,21 @@ impl Record {
 }
 
 impl Report {
-    fn new(sight: &Sight, now: u32, early: bool) -> Self {
+    fn new(sight: &Sight, mark: Mark, now: u32, early: bool) -> Self {
         let mut flags = evidence(sight);
         flags.set(Flags::EARLY, early);
-        Self { last: now, active: 1.0, member: sight.member.0, flags, lag_days: 0 }
+        Self { last: now, active: 1.0, member: sight.member.0, flags, lag_days: 0, mark: mark.parts() }
     }
 
     /// Renews a report; (whether the day is new for this member, whether the report counts as a new one).
-    fn renew(&mut self, sight: &Sight, now: u32, early: bool, rates: &Rates) -> (bool, bool) {
+    fn renew(&mut self, sight: &Sight, mark: Mark, now: u32, early: bool, rates: &Rates) -> (bool, bool) {
         let elapsed = now.saturating_sub(self.last);
         if elapsed > rates.forget {
-            *self = Self::new(sight, now, early);
+            *self = Self::new(sight, mark, now, early);
             return (true, true);
         }
         let (new_day, fresh) = (self.last / DAY < now / DAY, elapsed > rates.horizon);
-        self.renew_evidence(sight, now, rates);
+        self.renew_evidence(sight, mark, now, rates);
         if elapsed > 0 {
             self.active *= decay(elapsed, rates.own);
             self.last = now;
@@ -453,15 +510,20 @@ impl Report {
 
     /// Better or equal evidence replaces what was there. Worse evidence leaves it and its age, until that is over the
     /// horizon: a forged packet neither renews a completed connection nor erases it.
-    fn renew_evidence(&mut self, sight: &Sight, now: u32, rates: &Rates) {
+    fn renew_evidence(&mut self, sight: &Sight, mark: Mark, now: u32, rates: &Rates) {
         let new = evidence(sight);
         let lag = u32::from(self.lag_days) + (now / DAY).saturating_sub(self.last / DAY);
         if strength(new) >= strength(self.flags) || lag * DAY > rates.horizon {
             let kept = self.flags.0 & !(Flags::GRADE | Flags::SIGNED);
             self.flags = Flags(kept | new.0);
             self.lag_days = 0;
+            self.mark = mark.parts();
         } else {
             self.lag_days = lag.min(255) as u8;
+            // Taken back and seen again: there is no better statement left to show.
+            if self.flags.has(Flags::RETRACTED) {
+                self.mark = mark.parts();
+            }
         }
     }
 

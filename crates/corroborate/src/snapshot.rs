@@ -1,10 +1,10 @@
 //! All state as bytes and back: versioned shards of bounded size, each with its length and checksum.
 //!
 //! ```text
-//! shard    = "EPMCORR1" | kind u8 | number u32 | of u32 | stamp u64 | length u64 | payload | checksum u64
+//! shard    = "EPMCORR2" | kind u8 | number u32 | of u32 | stamp u64 | length u64 | payload | checksum u64
 //! head     = seed 16 | now u32 | members | pairs | waiting       (kind 0, one)
 //! records  = count u32 | record ...                              (kind 1, 65,536 a shard)
-//! counters = count u32 | (key u32 | at u32 | value f32) ...      (kind 2, one)
+//! counters = count u32 | (key u32 | at u32 | value f32) ...      (kind 2, 64; each a range of keys)
 //! ```
 //!
 //! Little-endian throughout. The stamp is the checksum of the head: shards of different snapshots do not mix. The
@@ -16,11 +16,15 @@ use crate::error::Error;
 use crate::key::{NeighbourhoodKey, ObservableKey, Seed, checksum};
 use crate::member::Member;
 use crate::rules::{MemberTrust, Rules};
+use crate::table::counters::Counter;
 use crate::table::record::{Flags, NOBODY, Record, Report, State};
 use model::Standing;
 
-const MAGIC: &[u8; 8] = b"EPMCORR1";
-const RECORDS_A_SHARD: u32 = 1 << 16;
+const MAGIC: &[u8; 8] = b"EPMCORR2";
+/// Records a shard; a multiple of the pages in which they are saved.
+pub(crate) const RECORDS_A_SHARD: u32 = 1 << 16;
+/// Shards of counters.
+pub(crate) const COUNTER_GROUPS: usize = 64;
 const FRAME: usize = 8 + 1 + 4 + 4 + 8 + 8;
 
 impl Engine {
@@ -31,7 +35,8 @@ impl Engine {
         let groups = self.records.places().div_ceil(RECORDS_A_SHARD);
         let mut payloads = vec![(0, head)];
         payloads.extend((0..groups).map(|group| (1, self.record_group(group))));
-        payloads.push((2, self.counter_bytes()));
+        let counters = (0..COUNTER_GROUPS).map(|group| self.counters.group(group, COUNTER_GROUPS));
+        payloads.extend(counters.map(|group| (2, write_counters(group))));
         let of = payloads.len() as u32;
         let framed = payloads.into_iter().enumerate();
         framed.map(|(number, (kind, payload))| frame(kind, number as u32, of, stamp, &payload)).collect()
@@ -66,7 +71,7 @@ impl Engine {
         Ok(engine)
     }
 
-    fn head(&self) -> Vec<u8> {
+    pub(crate) fn head(&self) -> Vec<u8> {
         let mut out = self.keys.seed().0.to_vec();
         out.extend(self.now.to_le_bytes());
         out.extend((self.members.len() as u32).to_le_bytes());
@@ -91,27 +96,20 @@ impl Engine {
     fn record_group(&self, group: u32) -> Vec<u8> {
         let from = group * RECORDS_A_SHARD;
         let to = from.saturating_add(RECORDS_A_SHARD).min(self.records.places());
-        let live = (from..to).map(|id| &self.records[id]).filter(|record| record.state.has(State::LIVE));
         let (mut out, mut count) = (vec![0; 4], 0_u32);
-        for record in live {
-            count += 1;
-            write_record(&mut out, record);
-            self.reports(record).for_each(|report| write_report(&mut out, report));
-        }
+        self.write_records(from, to, &mut count, &mut out);
         out[..4].copy_from_slice(&count.to_le_bytes());
         out
     }
 
-    fn counter_bytes(&self) -> Vec<u8> {
-        let mut counters: Vec<_> = self.counters.iter().collect();
-        counters.sort_unstable_by_key(|(key, ..)| *key);
-        let mut out = (counters.len() as u32).to_le_bytes().to_vec();
-        for (key, at, value) in counters {
-            out.extend(key.to_le_bytes());
-            out.extend(at.to_le_bytes());
-            out.extend(value.to_le_bytes());
+    /// Writes the live records of a range with their reports, and counts them.
+    pub(crate) fn write_records(&self, from: u32, to: u32, count: &mut u32, out: &mut Vec<u8>) {
+        let live = (from..to).map(|id| &self.records[id]).filter(|record| record.state.has(State::LIVE));
+        for record in live {
+            *count += 1;
+            write_record(out, record);
+            self.reports(record).for_each(|report| write_report(out, report));
         }
-        out
     }
 
     fn read_shard(&mut self, kind: u8, reader: &mut Reader<'_>) -> Result<(), Error> {
@@ -185,7 +183,19 @@ impl Engine {
     }
 }
 
-fn frame(kind: u8, number: u32, of: u32, stamp: u64, payload: &[u8]) -> Vec<u8> {
+/// The counters of a group as they are written: in the order of their keys.
+pub(crate) fn write_counters(mut counters: Vec<Counter>) -> Vec<u8> {
+    counters.sort_unstable_by_key(|counter| counter.key);
+    let mut out = (counters.len() as u32).to_le_bytes().to_vec();
+    for counter in counters {
+        out.extend(counter.key.to_le_bytes());
+        out.extend(counter.at.to_le_bytes());
+        out.extend(counter.value.to_le_bytes());
+    }
+    out
+}
+
+pub(crate) fn frame(kind: u8, number: u32, of: u32, stamp: u64, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(FRAME + payload.len() + 8);
     out.extend(MAGIC);
     out.push(kind);
@@ -249,9 +259,10 @@ fn write_report(out: &mut Vec<u8>, report: &Report) {
     out.extend(report.active.to_le_bytes());
     out.extend(report.member.to_le_bytes());
     out.extend([report.flags.0, report.lag_days]);
+    report.mark.iter().for_each(|part| out.extend(part.to_le_bytes()));
 }
 
-fn broken(what: &'static str, at: usize) -> Error {
+pub(crate) fn broken(what: &'static str, at: usize) -> Error {
     Error::Broken { what, at }
 }
 
@@ -326,10 +337,11 @@ impl Reader<'_> {
     fn report(&mut self) -> Result<Report, Error> {
         let (last, active, member) = (self.u32()?, self.f32()?, self.u16()?);
         let [flags, lag_days] = self.array()?;
+        let mark = [self.u16()?, self.u16()?, self.u16()?];
         if member == NOBODY {
             return Err(self.broken("a report of nobody"));
         }
-        Ok(Report { last, active, member, flags: Flags(flags), lag_days })
+        Ok(Report { last, active, member, flags: Flags(flags), lag_days, mark })
     }
 
     fn end(&self) -> Result<(), Error> {

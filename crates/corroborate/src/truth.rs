@@ -1,7 +1,7 @@
 //! TRUTH: may the alliance publish this? May it be acted upon automatically? Answers that a person can add up.
 
 use crate::clock::{seconds, timestamp};
-use crate::engine::{Engine, MemberIndex};
+use crate::engine::{Engine, Mark, MemberIndex};
 use crate::guard::Guard;
 use crate::key::ObservableKey;
 use crate::table::record::{Flags, NOBODY, Record, Report};
@@ -67,6 +67,9 @@ pub struct Reporter {
     pub standing: Standing,
     /// When it last saw the observable.
     pub last: Timestamp,
+    /// The caller's mark of the statement behind that evidence.
+    #[serde(skip)]
+    pub mark: Mark,
     /// The grade of its evidence.
     pub grade: Grade,
     /// Whether the member signed it.
@@ -266,6 +269,7 @@ impl Engine {
             member: MemberIndex(report.member),
             standing: member.standing,
             last: timestamp(report.last),
+            mark: Mark::from_parts(report.mark),
             grade: grade(report),
             signed: report.flags.has(Flags::SIGNED),
             prior: weight.prior,

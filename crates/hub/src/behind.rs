@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::figures::{SNAPSHOT, SNAPSHOT_SECONDS, seconds};
 use crate::sequencer::Done;
 use crate::snapshots::Snapshots;
+use alliance::Alliance;
 use model::StreamMessage;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
@@ -81,15 +82,27 @@ pub(crate) fn make_snapshots(core: &Core, snapshots: &Snapshots, asked: &Receive
     }
 }
 
-/// Makes one snapshot. The sequencer waits only while the state is copied in memory.
+/// Makes one snapshot, a step at a time. The sequencer waits for one step at most, and goes on between them.
 pub(crate) fn make_snapshot(core: &Core, snapshots: &Snapshots) -> Result<u64, Error> {
+    // One at a time: a second one would take the first one's place.
+    let _making = core.saving.lock().map_err(|_| untrusted())?;
     let begun = Instant::now();
-    let broken = |_| Error::Broken("the state is not to be trusted".to_owned());
-    let copied = core.read(Clone::clone).map_err(broken)?;
-    let waited: Duration = begun.elapsed();
-    core.figures.histogram(&SNAPSHOT_SECONDS, &[]).record(waited);
-    let position = snapshots.save(&copied)?;
+    let mut longest = Duration::ZERO;
+    let mut held = |took: Duration| {
+        core.figures.histogram(&SNAPSHOT_SECONDS, &[]).record(took);
+        longest = longest.max(took);
+    };
+    let saving = core.change(&mut held, Alliance::begin_saving).map_err(|_| untrusted())?;
+    let saved = snapshots.save(saving, |saving| {
+        let step = core.change(&mut held, |state| saving.step(state)).map_err(|_| untrusted())?;
+        step.map_err(|error| Error::Broken(error.to_string()))
+    });
+    let position = saved.inspect_err(|_| drop(core.change(&mut |_| (), Alliance::end_saving)))?;
     core.figures.gauge(&SNAPSHOT, &[]).set(seconds(core.clock.now()));
-    tracing::info!(position, waited_us = waited.as_micros() as u64, took = ?begun.elapsed(), "snapshot made");
+    tracing::info!(position, longest_us = longest.as_micros() as u64, took = ?begun.elapsed(), "snapshot made");
     Ok(position)
+}
+
+fn untrusted() -> Error {
+    Error::Broken("the state is not to be trusted".to_owned())
 }

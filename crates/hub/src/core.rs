@@ -16,7 +16,8 @@ use journal::Journal;
 use model::{Refusal, Rule};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 /// How a hub is.
@@ -45,6 +46,10 @@ pub(crate) struct Core {
     /// Changed by the sequencer, but for guard lists that are added; locked from the first decision of a turn until it
     /// is durable.
     pub(crate) state: RwLock<Alliance>,
+    /// Who waits for the state: between two turns the sequencer lets them have it.
+    pub(crate) queueing: Queueing,
+    /// Held while a snapshot is made.
+    pub(crate) saving: Mutex<()>,
     pub(crate) condition: watch::Sender<Condition>,
     pub(crate) queue: SyncSender<Job>,
     pub(crate) queued: AtomicU64,
@@ -84,10 +89,28 @@ impl Core {
     /// # Errors
     /// Broken: what is in memory may not be on the disk.
     pub(crate) fn read<T>(&self, view: impl FnOnce(&Alliance) -> T) -> Result<T, Problem> {
-        let state = self.state.read().map_err(|_| self.stopped())?;
+        let state = self.queueing.wait(|| self.state.read()).map_err(|_| self.stopped())?;
         // Set while the state was locked, so it cannot change before the view is done.
         let broken = matches!(&*self.condition.borrow(), Condition::Broken(_));
         if broken { Err(self.stopped()) } else { Ok(view(&state)) }
+    }
+
+    /// Has the state for a moment between two turns, and tells for how long.
+    ///
+    /// # Errors
+    /// Broken: what is in memory may not be on the disk.
+    pub(crate) fn change<T>(
+        &self,
+        held: &mut dyn FnMut(Duration),
+        change: impl FnOnce(&mut Alliance) -> T,
+    ) -> Result<T, Problem> {
+        let mut state = self.queueing.wait(|| self.state.write()).map_err(|_| self.stopped())?;
+        let begun = Instant::now();
+        let broken = matches!(&*self.condition.borrow(), Condition::Broken(_));
+        let changed = if broken { Err(self.stopped()) } else { Ok(change(&mut state)) };
+        drop(state);
+        held(begun.elapsed());
+        changed
     }
 
     /// The hub takes statements?
@@ -135,6 +158,30 @@ impl Core {
             // The reason may name files of the operator's: it stands in the log, not in answers.
             Condition::Broken(_) => Problem::broken("the hub could not write its journal, or has failed"),
             _ => Problem::unavailable("the hub is stopping"),
+        }
+    }
+}
+
+/// How long the sequencer gives way at most.
+const GIVES_WAY: Duration = Duration::from_millis(2);
+
+/// How many wait for the state. A lock alone lets the sequencer have it again at once, turn after turn.
+#[derive(Debug, Default)]
+pub(crate) struct Queueing(AtomicU64);
+
+impl Queueing {
+    fn wait<T>(&self, lock: impl FnOnce() -> T) -> T {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        let locked = lock();
+        self.0.fetch_sub(1, Ordering::AcqRel);
+        locked
+    }
+
+    /// Lets those who wait go first, for a moment.
+    pub(crate) fn give_way(&self) {
+        let begun = Instant::now();
+        while self.0.load(Ordering::Acquire) > 0 && begun.elapsed() < GIVES_WAY {
+            std::thread::yield_now();
         }
     }
 }

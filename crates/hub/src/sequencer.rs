@@ -123,6 +123,7 @@ impl Sequencer {
         let begun = Instant::now();
         let core = Arc::clone(&self.core);
         let now = self.now();
+        core.queueing.give_way();
         let mut state = core.state.write().map_err(|_| "the state is broken".to_owned())?;
         let mut turn = Turn::default();
         let commands = self.order(&mut state, &mut turn, first, ticked, now).inspect_err(|told| {

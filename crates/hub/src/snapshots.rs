@@ -1,7 +1,7 @@
 //! Snapshots of the alliance's state: its shards, and last of all a list of them, so that half a set is never taken.
 
 use crate::error::Error;
-use alliance::{Alliance, Entry, SNAPSHOT_VERSION, Setup, Shard};
+use alliance::{Alliance, Entry, SNAPSHOT_VERSION, Saving, Setup, Shard};
 use journal::{Journal, SnapshotStore};
 use model::Digest;
 use serde::{Deserialize, Serialize};
@@ -27,15 +27,25 @@ impl Snapshots {
         Ok(Self { store: SnapshotStore::open(dir, log)? })
     }
 
-    /// Saves a state; gives the position it stands at.
-    pub(crate) fn save(&self, state: &Alliance) -> Result<u64, Error> {
-        let position = state.next_position();
-        let shards = state.snapshot();
-        for shard in &shards {
-            self.store.save(&shard.name, SNAPSHOT_VERSION, position, &shard.bytes)?;
+    /// Saves a state a step at a time; gives the position it stands at. Each step has the state for a moment.
+    pub(crate) fn save(
+        &self,
+        mut saving: Saving,
+        mut step: impl FnMut(&mut Saving) -> Result<bool, Error>,
+    ) -> Result<u64, Error> {
+        let position = saving.position();
+        let (mut shards, mut more) = (Vec::new(), true);
+        loop {
+            while let Some(shard) = saving.shard() {
+                self.store.save(&shard.name, SNAPSHOT_VERSION, position, &shard.bytes)?;
+                shards.push(shard.name);
+            }
+            if !more {
+                break;
+            }
+            more = step(&mut saving)?;
         }
-        let list = List { shards: shards.into_iter().map(|shard| shard.name).collect() };
-        let bytes = serde_json::to_vec(&list).map_err(|error| Error::Broken(error.to_string()))?;
+        let bytes = serde_json::to_vec(&List { shards }).map_err(|error| Error::Broken(error.to_string()))?;
         self.store.save(LIST, SNAPSHOT_VERSION, position, &bytes)?;
         Ok(position)
     }

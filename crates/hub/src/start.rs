@@ -242,6 +242,8 @@ impl Opened {
             journal,
             log,
             state: RwLock::new(state),
+            queueing: crate::core::Queueing::default(),
+            saving: std::sync::Mutex::default(),
             condition: watch::channel(condition).0,
             queue: sender,
             queued: AtomicU64::new(0),

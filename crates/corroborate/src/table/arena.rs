@@ -32,6 +32,11 @@ impl<T> Arena<T> {
         Some(id)
     }
 
+    /// The free place that the next value gets, if there is one.
+    pub fn next_free(&self) -> Option<u32> {
+        self.free.last().copied()
+    }
+
     /// Frees the place `id`; the caller no longer refers to it.
     pub fn free(&mut self, id: u32) {
         self.free.push(id);

@@ -5,12 +5,13 @@ const SHARDS: usize = 1 << SHARD_BITS;
 
 /// One counter: its value at its time.
 #[derive(Clone, Copy, Default, Debug)]
-struct Counter {
+pub(crate) struct Counter {
     /// Zero where the slot is empty.
-    key: u32,
+    pub key: u32,
     /// Seconds of the engine at which `value` was right.
-    at: u32,
-    value: f32,
+    pub at: u32,
+    /// The count at that time.
+    pub value: f32,
 }
 
 /// Counters by 32-bit key (never 0).
@@ -21,6 +22,14 @@ pub(crate) struct Counters {
     rate: f32,
     /// After so many seconds a counter has no weight left and its slot may be taken.
     stale: u32,
+    /// While a snapshot is made: shards before this are in it, and those that changed since as they were.
+    saving: Option<Saving>,
+}
+
+#[derive(Clone, Debug)]
+struct Saving {
+    next: usize,
+    early: Vec<Option<Vec<Counter>>>,
 }
 
 #[derive(Clone, Default, Debug)]
@@ -33,7 +42,7 @@ impl Counters {
     /// Counters that halve in `half_life` seconds and are gone after 20 half-lives (a millionth).
     pub fn new(half_life: f64) -> Self {
         let rate = (1.0 / half_life) as f32;
-        Self { shards: vec![Shard::default(); SHARDS], rate, stale: (half_life * 20.0) as u32 }
+        Self { shards: vec![Shard::default(); SHARDS], rate, stale: (half_life * 20.0) as u32, saving: None }
     }
 
     /// The counter's value at `now`.
@@ -50,6 +59,7 @@ impl Counters {
             return;
         }
         let number = shard_of(key);
+        self.before_change(number);
         let counter = *self.shards[number].find_or_insert(key, now, self.stale, number);
         let value = counter.value * self.decay(now, counter.at) + 1.0;
         let counter = Counter { key, at: now.max(counter.at), value };
@@ -63,13 +73,47 @@ impl Counters {
         if elapsed > self.stale { 0.0 } else { (-(elapsed as f32) * self.rate).exp2() }
     }
 
-    /// Every counter as (key, seconds, value), by shard and slot.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, u32, f32)> {
-        let slots = self.shards.iter().flat_map(|shard| &shard.slots);
-        slots.filter(|c| c.key != 0).map(|c| (c.key, c.at, c.value))
+    /// The counters of one of `groups` equal parts of the keys, which `groups` divides.
+    pub fn group(&self, group: usize, groups: usize) -> Vec<Counter> {
+        let of = SHARDS / groups;
+        let slots = self.shards[group * of..(group + 1) * of].iter().flat_map(|shard| &shard.slots);
+        slots.filter(|c| c.key != 0).copied().collect()
     }
 
-    /// Puts a counter back as [`Counters::iter`] gave it.
+    /// From now on, shards are kept as they are until their group was asked for.
+    pub fn begin_saving(&mut self) {
+        self.saving = Some(Saving { next: 0, early: vec![None; SHARDS] });
+    }
+
+    /// Nothing is kept any more.
+    pub fn end_saving(&mut self) {
+        self.saving = None;
+    }
+
+    /// The counters of a group as they were when saving began. Groups are asked for in order.
+    pub fn saved_group(&mut self, group: usize, groups: usize) -> Vec<Counter> {
+        let Some(saving) = &mut self.saving else { return self.group(group, groups) };
+        let of = SHARDS / groups;
+        let mut counters = Vec::new();
+        for number in group * of..(group + 1) * of {
+            let early = saving.early[number].take();
+            let slots = early.as_ref().unwrap_or(&self.shards[number].slots);
+            counters.extend(slots.iter().filter(|c| c.key != 0));
+        }
+        saving.next = (group + 1) * of;
+        counters
+    }
+
+    fn before_change(&mut self, number: usize) {
+        if let Some(saving) = &mut self.saving
+            && number >= saving.next
+            && saving.early[number].is_none()
+        {
+            saving.early[number] = Some(self.shards[number].slots.clone());
+        }
+    }
+
+    /// Puts a counter back as it was saved.
     pub fn put(&mut self, key: u32, at: u32, value: f32) {
         let number = shard_of(key);
         *self.shards[number].find_or_insert(key, at, u32::MAX, number) = Counter { key, at, value };
@@ -171,7 +215,7 @@ mod tests {
         let mut counters = Counters::new(60.0);
         counters.add(0, 1);
         assert_eq!(counters.value(0, 1), 0.0);
-        assert_eq!(counters.iter().count(), 0);
+        assert!(counters.group(0, 1).is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the table keeps: 48 bytes an observable with its first report inside, 12 bytes a further report.
+//! What the table keeps: 56 bytes an observable with its first report inside, 20 bytes a further report.
 
 /// No report: the place of the first report of an observable that was only ever barred.
 pub(crate) const NOBODY: u16 = u16::MAX;
@@ -18,6 +18,8 @@ pub(crate) struct Report {
     pub flags: Flags,
     /// Days by which the evidence described in `flags` is older than `last`.
     pub lag_days: u8,
+    /// The caller's mark of the statement whose evidence `flags` describes, in three parts to leave no gap.
+    pub mark: [u16; 3],
 }
 
 /// Bits of a report.
@@ -52,7 +54,7 @@ impl Flags {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { last: 0, active: 0.0, member: NOBODY, flags: Flags(0), lag_days: 0 }
+        Self { last: 0, active: 0.0, member: NOBODY, flags: Flags(0), lag_days: 0, mark: [0; 3] }
     }
 }
 
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn records_are_as_small_as_the_budget_says() {
-        assert_eq!((size_of::<Record>(), size_of::<Report>()), (48, 12));
+        assert_eq!((size_of::<Record>(), size_of::<Report>()), (56, 20));
     }
 
     #[test]
