@@ -69,6 +69,13 @@ pub const BENCHES: &[Task] = &[
         file: "crates/journal/examples/append.rs",
     },
     Task {
+        name: "hub",
+        what: "sightings/s through TLS until durable, fan-out, a flood, a start; CrowdSec beside it; see --help",
+        words: &["run", "--release", "-p", "hub", "--example", "bench_hub"],
+        variables: &[],
+        file: "crates/hub/examples/bench_hub/main.rs",
+    },
+    Task {
         name: "protect",
         what: "time to protection: the corroborating sighting to the last agent's read-back",
         words: &["run", "--release", "-p", "epimachia", "--", "measure"],

@@ -1,9 +1,10 @@
 //! Taking back: upheld disputes, bars, withdrawn reports, and forgetting.
 
 use crate::clock::seconds;
-use crate::engine::{Engine, Mark, MemberIndex};
+use crate::engine::{Engine, MemberIndex};
 use crate::error::Error;
 use crate::key::{NeighbourhoodKey, ObservableKey};
+use crate::report::Mark;
 use crate::table::record::{Flags, NO_BLOCK, Record, Report, State};
 use model::Timestamp;
 

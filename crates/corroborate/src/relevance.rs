@@ -1,8 +1,9 @@
 //! RELEVANCE: will this observable hit this member within 24 hours? A sum of six terms that orders and bounds its list.
 
 use crate::clock::{DAY, seconds};
-use crate::engine::{Engine, MemberIndex, decay};
+use crate::engine::{Engine, MemberIndex};
 use crate::key::{NeighbourhoodKey, ObservableKey};
+use crate::report::decay;
 use crate::table::record::{NOBODY, Record, Report};
 use model::Timestamp;
 use serde::Serialize;

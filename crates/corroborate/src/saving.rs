@@ -212,10 +212,11 @@ mod tests {
             for (saves, value, member, days) in steps {
                 // Rarely so long that records are forgotten and their places used again.
                 at += if days == 89 { 40 * 86_400 } else { days };
+                let (key, now) = (engine.keys().observable(&value.to_le_bytes()), Timestamp::from_millis(at * 1000));
                 match days % 17 {
-                    3 => drop(engine.dispute_upheld(engine.keys().observable(&value.to_le_bytes()), Timestamp::from_millis(at * 1000))),
-                    5 => drop(engine.retract(engine.keys().observable(&value.to_le_bytes()), MemberIndex(member), Timestamp::from_millis(at * 1000))),
-                    7 => engine.lift_bar(engine.keys().observable(&value.to_le_bytes())),
+                    3 => drop(engine.dispute_upheld(key, now)),
+                    5 => drop(engine.retract(key, MemberIndex(member), now)),
+                    7 => engine.lift_bar(key),
                     _ => sight(&mut engine, value, member, at),
                 }
                 for _ in 0..saves {

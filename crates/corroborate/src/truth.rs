@@ -1,9 +1,10 @@
 //! TRUTH: may the alliance publish this? May it be acted upon automatically? Answers that a person can add up.
 
 use crate::clock::{seconds, timestamp};
-use crate::engine::{Engine, Mark, MemberIndex};
+use crate::engine::{Engine, MemberIndex};
 use crate::guard::Guard;
 use crate::key::ObservableKey;
+use crate::report::Mark;
 use crate::table::record::{Flags, NOBODY, Record, Report};
 use crate::tally::{Ballot, COUNTED_MAX, Question, Tally, Uncounted};
 use model::{Grade, Standing, Timestamp};
