@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use model::{Grade, Handling, Sensor, Tlp};
-use share::Limits;
-use share::stix::{Context, Defaults, Markings, Split, StixTime, Word};
+use share::stix::{Context, Markings, Split, StixTime};
+use share::{Defaults, Limits, Word};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(split) = Split::read(bytes, &Limits::ENVELOPE) else { return };

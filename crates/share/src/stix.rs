@@ -24,7 +24,7 @@ pub use body::Body;
 pub use head::{Head, SpecVersion};
 pub use kind::{Class, Kind};
 pub use marking::Markings;
-pub use read::{Context, Defaults, Reading, Skip, Word, read};
+pub use read::{Context, read};
 pub use split::{Split, Wrapper};
 pub use time::StixTime;
 pub use write::Writer;

@@ -6,8 +6,8 @@ mod support;
 use model::{Behaviour, FindingState, Grade, Ground, Handling, Observable, Sensor, Sighting, SightingId, Tlp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use share::Limits;
-use share::stix::{Context, Defaults, Markings, Reading, Skip, Split, StixTime, Word, Writer, write};
+use share::stix::{Context, Markings, Split, StixTime, Writer, write};
+use share::{Defaults, Limits, Reading, Skip, Word};
 use support::{ALLIANCE, finding, member};
 
 fn defaults() -> Defaults {
@@ -34,9 +34,7 @@ fn read(objects: &[Value]) -> Reading {
 }
 
 fn sightings(reading: &Reading) -> Vec<&Sighting> {
-    let of = |(_, word): &'_ (usize, Word)| matches!(word, Word::Sighting(_));
-    let words = reading.words.iter().filter(|word| of(word));
-    words.filter_map(|(_, word)| if let Word::Sighting(sighting) = word { Some(sighting) } else { None }).collect()
+    reading.sightings().map(|(_, sighting)| sighting).collect()
 }
 
 fn values(reading: &Reading) -> Vec<String> {

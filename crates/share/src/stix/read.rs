@@ -10,26 +10,14 @@ use super::time::StixTime;
 use super::{sco, upgrade};
 use crate::meaning;
 use crate::pattern::{Pattern, Reduction};
-use model::{Behaviour, FindingId, Grade, Ground, Handling, Observable, ParseError, Sensor, Sighting};
+use crate::reading::{Defaults, Reading, Silent, Skip, Word};
+use model::{Behaviour, FindingId, Ground, Observable, ParseError, Sighting};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest reason of a dispute, in characters.
 const REASON_CHARS_MAX: usize = 500;
-
-/// What a sender's material is worth where the material itself does not say.
-#[derive(Clone, Debug)]
-pub struct Defaults {
-    /// Who may see it.
-    pub handling: Handling,
-    /// What it did; without one, what says nothing of it is no evidence.
-    pub behaviour: Option<Behaviour>,
-    /// What saw it.
-    pub sensor: Sensor,
-    /// How hard it is to forge.
-    pub grade: Grade,
-}
 
 /// What is known beside the objects themselves.
 pub struct Context<'a> {
@@ -41,109 +29,6 @@ pub struct Context<'a> {
     pub finding: &'a dyn Fn(&str) -> Option<FindingId>,
     /// Nothing may be made after this: now, and a little for clocks that go ahead.
     pub latest: StixTime,
-}
-
-/// What an object says.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Word {
-    /// Evidence.
-    Sighting(Sighting),
-    /// An objection to a finding of ours, for a person to sign.
-    Dispute {
-        /// Which finding.
-        finding: FindingId,
-        /// On what ground.
-        ground: Ground,
-        /// In the sender's words.
-        reason: String,
-    },
-    /// The sender agrees with a finding of ours. It informs; it is no evidence.
-    Agreement {
-        /// Which finding.
-        finding: FindingId,
-    },
-    /// What the sender said of these earlier no longer holds.
-    Retraction {
-        /// Of what.
-        observables: BTreeSet<Observable>,
-        /// As which behaviour it was reported, where the object says so.
-        behaviour: Option<Behaviour>,
-    },
-}
-
-/// Why a good object says nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Skip {
-    /// Context: kept as an object, says nothing about an observable.
-    Context,
-    /// Names no observable that the alliance acts upon.
-    NoObservable,
-    /// Nothing says what it did, and there is no default.
-    NoBehaviour,
-    /// Its pattern cannot be said in observables, or only of several together.
-    NotReducible,
-    /// In another pattern language (YARA, Snort, …).
-    OtherLanguage,
-    /// No longer valid.
-    Expired,
-    /// Looked for and not seen.
-    NotSeen,
-    /// Nothing tells which of several observables was seen.
-    Ambiguous,
-    /// Refers to objects that are not here.
-    Unresolved,
-    /// A sighting of it says more.
-    Sighted,
-    /// A finding of an alliance: nobody counts it as evidence again.
-    Finding,
-}
-
-impl Skip {
-    /// The reason as one word, for counters.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Context => "context",
-            Self::NoObservable => "no_observable",
-            Self::NoBehaviour => "no_behaviour",
-            Self::NotReducible => "not_reducible",
-            Self::OtherLanguage => "other_language",
-            Self::Expired => "expired",
-            Self::NotSeen => "not_seen",
-            Self::Ambiguous => "ambiguous",
-            Self::Unresolved => "unresolved",
-            Self::Sighted => "sighted",
-            Self::Finding => "finding",
-        }
-    }
-}
-
-/// What became of the objects, each by its place in the list. An object may say several words.
-#[derive(Debug, Default)]
-pub struct Reading {
-    /// What was said.
-    pub words: Vec<(usize, Word)>,
-    /// Good objects that say nothing, and why.
-    pub skipped: Vec<(usize, Skip)>,
-    /// Bad objects.
-    pub refused: Vec<(usize, ParseError)>,
-}
-
-/// Why an object says nothing: there is nothing to say, or it is wrong.
-enum Silent {
-    Skip(Skip),
-    Wrong(ParseError),
-}
-
-impl From<ParseError> for Silent {
-    fn from(error: ParseError) -> Self {
-        Self::Wrong(error)
-    }
-}
-
-impl From<Skip> for Silent {
-    fn from(skip: Skip) -> Self {
-        Self::Skip(skip)
-    }
 }
 
 /// Reads objects into words. STIX 2.0 is brought forward first. One bad object does not spoil the others.
@@ -209,11 +94,7 @@ impl<'a> Reader<'a> {
 
     fn read(&self, items: &[Item<'_>], reading: &mut Reading) {
         for item in items {
-            match self.words(item) {
-                Ok(words) => reading.words.extend(words.into_iter().map(|word| (item.place, word))),
-                Err(Silent::Skip(skip)) => reading.skipped.push((item.place, skip)),
-                Err(Silent::Wrong(error)) => reading.refused.push((item.place, error)),
-            }
+            reading.take(item.place, self.words(item));
         }
     }
 
