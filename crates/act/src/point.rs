@@ -1,6 +1,6 @@
 //! The one interface of every enforcement point. Adding a point is adding a file that implements [`Point`].
 
-use model::{FindingId, Measure, MitigationId, PointName, Refusal, Timestamp};
+use model::{FindingId, Measure, MitigationId, Observable, PointName, Refusal, Timestamp};
 use std::fmt;
 
 /// One mitigation as an enforcement point needs it. The finding's id goes into the object (TXT, comment), so that a
@@ -90,6 +90,16 @@ pub trait Point: Send + Sync {
     /// # Errors
     /// The point cannot be asked at all.
     fn effect(&self, asked: &[Protection]) -> Result<Vec<Effect>, PointError>;
+
+    /// Makes exactly `list` the member's own allow-list at the point, for points that can let something through by
+    /// themselves, whatever else is listed. The others have nothing to do: the agent lifts what overlaps the list.
+    ///
+    /// # Errors
+    /// The point still has the list before; the caller repeats.
+    fn set_allowed(&self, list: &[Observable]) -> Result<(), PointError> {
+        let _ = list;
+        Ok(())
+    }
 
     /// Lifts everything of ours at once: the kill switch.
     ///

@@ -12,6 +12,7 @@ mod point;
 mod source;
 
 pub use point::{PointConfig, RpzConfig, TsigConfig};
+pub(crate) use source::Reader;
 pub use source::{Format, SourceConfig};
 
 /// Largest configuration file, in bytes.
@@ -181,6 +182,10 @@ impl Config {
         count("allow.list", self.allow.list.len(), 0, 100_000)?;
         count("source", self.sources.len(), 0, SOURCES_MAX)?;
         count("point", self.points.len(), 0, POINTS_MAX)?;
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.sources.iter().find(|source| !names.insert(source.name.as_str())) {
+            return Err(malformed("source.name", &twice.name, "each name once"));
+        }
         let mut names = BTreeSet::new();
         match self.points.iter().find(|point| !names.insert(point.name())) {
             Some(twice) => Err(malformed("point.name", twice.name(), "each name once")),

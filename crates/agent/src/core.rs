@@ -26,7 +26,7 @@ pub mod views;
 pub use exchange::{Alarm, AlarmKind, Input, Order, Outcome, Output, Trouble, WhichCharter};
 pub use outbox::{Outbox, Submission};
 pub use settings::{PointSetup, Router, Settings};
-pub use state::{Record, State};
+pub use state::{Record, SourceMark, State};
 
 use alarms::Alarms;
 use charter::{Charter, Guards};
@@ -180,6 +180,7 @@ impl Core {
             Input::PointDone { point, order, asked, outcome } => self.on_point_done(&point, order, &asked, &outcome),
             Input::ReadBack { point, asked, answer } => self.on_read_back(&point, &asked, answer),
             Input::Sightings(sightings) => self.on_sightings(sightings),
+            Input::Followed { source, mark, sightings } => self.on_followed(source, mark, sightings),
             Input::Allow { observable, note } => self.on_allow(observable, note),
             Input::Disallow(observable) => self.on_disallow(&observable),
             Input::SettingsChanged(settings) => self.on_settings(*settings),

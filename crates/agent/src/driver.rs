@@ -1,12 +1,16 @@
 //! One thread for each enforcement point: its calls block, and one that is slow must not hold up the others.
 
-use crate::core::{Input, Order, Outcome, Trouble};
+use crate::core::{AlarmKind, Input, Order, Outcome, Trouble};
 use act::{Effect, Point, Protection, Seen};
-use model::{MitigationId, PointName};
+use model::{MitigationId, Observable, PointName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 use tokio::sync::mpsc::Sender;
+
+/// When a point that could not take the allow-list is given it again.
+const ALLOW_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a point is to do.
 #[derive(Debug)]
@@ -15,10 +19,17 @@ pub(crate) struct Job {
     pub protections: Vec<Protection>,
 }
 
+#[derive(Debug)]
+enum Task {
+    Job(Job),
+    /// Makes exactly this the allow-list.
+    Allow(Arc<[Observable]>),
+}
+
 /// The threads, by point. They end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Drivers {
-    jobs: BTreeMap<PointName, mpsc::Sender<Job>>,
+    jobs: BTreeMap<PointName, mpsc::Sender<Task>>,
 }
 
 impl Drivers {
@@ -41,13 +52,43 @@ impl Drivers {
 
     /// Queues a job; false if there is no such point or its thread has ended.
     pub fn give(&self, point: &PointName, job: Job) -> bool {
-        self.jobs.get(point).is_some_and(|jobs| jobs.send(job).is_ok())
+        self.jobs.get(point).is_some_and(|jobs| jobs.send(Task::Job(job)).is_ok())
+    }
+
+    /// Has every point let through what is on the member's allow-list, before whatever it is ordered next.
+    pub fn allow(&self, list: &Arc<[Observable]>) {
+        for jobs in self.jobs.values() {
+            // A thread that has ended is told of when it is ordered something.
+            let _ = jobs.send(Task::Allow(Arc::clone(list)));
+        }
     }
 }
 
-fn drive(point: &dyn Point, jobs: &mpsc::Receiver<Job>, done: &Sender<Input>) {
-    while let Ok(first) = jobs.recv() {
-        for job in coalesced(first, jobs) {
+fn drive(point: &dyn Point, tasks: &mpsc::Receiver<Task>, done: &Sender<Input>) {
+    let mut allow: Option<Arc<[Observable]>> = None;
+    while let Ok(waited) = next(tasks, allow.is_some()) {
+        let mut jobs = Vec::new();
+        for task in waited.into_iter().chain(tasks.try_iter()) {
+            match task {
+                Task::Job(job) => jobs.push(job),
+                Task::Allow(list) => allow = Some(list),
+            }
+        }
+        // First, so that nothing is put in force that the newest list lets through.
+        if let Some(list) = allow.take()
+            && let Err(error) = point.set_allowed(&list)
+        {
+            let text = format!(
+                "Point {} did not take the allow-list: {error}. What overlaps it is lifted by the agent all the same; \
+                 it is tried again.",
+                point.name()
+            );
+            allow = Some(list);
+            if done.blocking_send(Input::Trouble { kind: AlarmKind::PointFailed, text }).is_err() {
+                return;
+            }
+        }
+        for job in coalesced(jobs) {
             if done.blocking_send(carry_out(point, job)).is_err() {
                 return;
             }
@@ -55,10 +96,22 @@ fn drive(point: &dyn Point, jobs: &mpsc::Receiver<Job>, done: &Sender<Input>) {
     }
 }
 
+/// The next task; none when what is owed is to be tried again.
+fn next(tasks: &mpsc::Receiver<Task>, owes: bool) -> Result<Option<Task>, mpsc::RecvError> {
+    match owes {
+        false => tasks.recv().map(Some),
+        true => match tasks.recv_timeout(ALLOW_AGAIN) {
+            Ok(task) => Ok(Some(task)),
+            Err(mpsc::RecvTimeoutError::Timeout) => Ok(None),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(mpsc::RecvError),
+        },
+    }
+}
+
 /// Jobs that waited while the point was busy: neighbours of one kind become one call. Their order is kept.
-fn coalesced(first: Job, jobs: &mpsc::Receiver<Job>) -> Vec<Job> {
-    let mut taken = vec![first];
-    while let Ok(next) = jobs.try_recv() {
+fn coalesced(jobs: Vec<Job>) -> Vec<Job> {
+    let mut taken: Vec<Job> = Vec::new();
+    for next in jobs {
         match taken.last_mut() {
             Some(last)
                 if last.order == next.order
@@ -118,3 +171,7 @@ fn read_back(point: &dyn Point, asked: &[Protection]) -> Result<Vec<(Seen, Effec
     let effects = point.effect(asked).unwrap_or_else(|_| vec![Effect::default(); asked.len()]);
     Ok(seen.into_iter().zip(effects).collect())
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

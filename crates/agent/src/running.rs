@@ -86,7 +86,8 @@ impl Agent {
         let (silence, bytes_max) = (config.hub.silence_max.to_std(), config.hub.event_bytes_max);
         doors.push(tokio::spawn(keep(client.clone(), silence, bytes_max, resume.subscribe(), inputs.clone())));
         for source in config.sources.clone() {
-            doors.push(tokio::spawn(crate::sensors::follow(source, config.observe.clone(), inputs.clone())));
+            let mark = core.state().sources.get(&source.name).cloned();
+            doors.push(tokio::spawn(crate::sensors::follow(source, config.observe.clone(), mark, inputs.clone())));
         }
         let main = Main { core, store: Some(store), drivers, client, inputs, resume, clock: Clock::new() };
         let main = tokio::spawn(main.run(inbox, asked, stopped));
@@ -205,6 +206,7 @@ impl Main {
 
     async fn take(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, Error> {
         let mut outputs = Vec::new();
+        let allows = inputs.iter().any(Input::may_change_allow_list);
         for input in inputs {
             let now = if matches!(input, Input::ClockAccepted) { self.clock.trust() } else { self.clock.now() };
             if let Input::Charter { lists, .. } = &input {
@@ -213,6 +215,9 @@ impl Main {
             outputs.extend(self.core.handle(input, now));
         }
         self.write(&outputs).await?;
+        if allows {
+            self.drivers.allow(&self.core.allow_entries().into_keys().collect());
+        }
         let rest: Vec<Output> = outputs.into_iter().filter(|o| !matches!(o, Output::Persist(_))).collect();
         rest.iter().for_each(|output| self.carry_out(output));
         let (ready, after) = (self.core.is_ready(), self.core.state().position);

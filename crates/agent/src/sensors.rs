@@ -1,41 +1,73 @@
-//! Sensors: a file that is followed from its end on, also when it is rotated or cut, or standard input.
+//! Sensors: a file that is followed also when it is rotated or cut, or standard input.
+//!
+//! Parsing runs in the agent's own process, which has no privileges (docs/decisions/0006-privileges-apart.md), one task
+//! a sensor. How far a file was read is written down together with what was seen up to there, so that a restart neither
+//! loses nor repeats a line: `feed` reads and knows files again, `place` says from where to go on.
 
-use crate::config::SourceConfig;
-use crate::core::{AlarmKind, Input};
+mod feed;
+mod place;
+
+use crate::config::{Reader, SourceConfig};
+use crate::core::{AlarmKind, Input, SourceMark};
 use crate::running::salted;
+use feed::{Feed, Piece};
+use model::{Sighting, Timestamp};
 use observe::Settings;
-use std::io::SeekFrom;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use place::Place;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc::Sender;
 
 /// How often a quiet file is looked at. Speed protects: this is part of the time to protection.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
+/// How often the place is written down while nothing is seen.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+/// How long a file that cannot be read is left alone.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// Follows one sensor until the agent stops.
-pub(crate) async fn follow(source: SourceConfig, settings: Settings, inputs: Sender<Input>) {
-    let mut reader = match source.reader(&settings) {
+/// Follows one sensor until the agent stops; `mark` says how far its file had been read before.
+pub(crate) async fn follow(
+    source: SourceConfig,
+    settings: Settings,
+    mark: Option<SourceMark>,
+    inputs: Sender<Input>,
+) {
+    let (name, told) = (source.name.clone(), inputs.clone());
+    // A fault in a parser ends this task alone; somebody must hear of it.
+    if let Err(error) = tokio::spawn(run(source, settings, mark, inputs)).await
+        && error.is_panic()
+    {
+        trouble(&told, &name, "its reader has a fault and has stopped; report it, and restart the agent").await;
+    }
+}
+
+async fn run(source: SourceConfig, settings: Settings, mark: Option<SourceMark>, inputs: Sender<Input>) {
+    let reader = match source.reader(&settings) {
         Ok(reader) => reader,
         Err(error) => return trouble(&inputs, &source.name, &error.to_string()).await,
     };
-    let mut bytes = vec![0; READ_BYTES];
-    let mut input = Feed::new(&source);
-    loop {
-        let count = match input.read(&mut bytes).await {
-            Ok(Some(count)) => count,
-            Ok(None) => return,
-            Err(error) => {
-                trouble(&inputs, &source.name, &error.to_string()).await;
-                tokio::time::sleep(Duration::from_secs(5)).await;
-                continue;
+    match &source.file {
+        None => read_stdin(reader, &inputs).await,
+        Some(path) => Follower::new(&source, reader, inputs.clone()).run(path, mark).await,
+    }
+}
+
+async fn read_stdin(mut reader: Reader, inputs: &Sender<Input>) {
+    let (mut stdin, mut bytes) = (tokio::io::stdin(), vec![0; READ_BYTES]);
+    let mut open = true;
+    while open {
+        let count = tokio::time::timeout(MARK_EVERY, stdin.read(&mut bytes)).await;
+        let mut sightings = match count {
+            Ok(Ok(count)) if count > 0 => reader.push(bytes.get(..count).unwrap_or_default()),
+            Ok(_) => {
+                open = false;
+                reader.finish()
             }
+            Err(_) => Vec::new(),
         };
-        let mut sightings = reader.push(bytes.get(..count).unwrap_or_default());
         sightings.extend(reader.due(crate::clock::wall()));
         for part in sightings.chunks(1_000) {
             let Ok(input) = salted(part.to_vec()) else { continue };
@@ -43,9 +75,118 @@ pub(crate) async fn follow(source: SourceConfig, settings: Settings, inputs: Sen
                 return;
             }
         }
-        if count == 0 {
-            tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// One file and its successors.
+struct Follower {
+    name: String,
+    from_beginning: bool,
+    reader: Reader,
+    inputs: Sender<Input>,
+    place: Place,
+    marked: Instant,
+}
+
+impl Follower {
+    fn new(source: &SourceConfig, reader: Reader, inputs: Sender<Input>) -> Self {
+        let (name, from_beginning) = (source.name.clone(), source.from_beginning);
+        Self { name, from_beginning, reader, inputs, place: Place::default(), marked: Instant::now() }
+    }
+
+    async fn run(mut self, path: &Path, mark: Option<SourceMark>) {
+        let Some(mut feed) = self.open(path, mark).await else { return };
+        let mut bytes = vec![0; READ_BYTES];
+        loop {
+            let max = self.place.read_max(feed.at()).min(READ_BYTES as u64) as usize;
+            let going_on = match feed.read(bytes.get_mut(..max).unwrap_or_default()).await {
+                Ok(Piece::Bytes(count)) => self.take(&feed, bytes.get(..count).unwrap_or_default()).await,
+                Ok(Piece::Quiet) => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    self.take(&feed, &[]).await
+                }
+                Ok(Piece::Next) => self.next_file(&feed).await,
+                Err(error) => {
+                    trouble(&self.inputs, &self.name, &error.to_string()).await;
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    !self.inputs.is_closed()
+                }
+            };
+            if !going_on {
+                return;
+            }
         }
+    }
+
+    /// Finds the place where the last run stopped; waits for a file that is not there yet.
+    async fn open(&mut self, path: &Path, mark: Option<SourceMark>) -> Option<Feed> {
+        loop {
+            let opened = match &mark {
+                Some(known) => self.resume(path, known).await,
+                None => Feed::begin(path, self.from_beginning).await.inspect(|feed| self.place.begin(feed.at())),
+            };
+            match opened {
+                Ok(feed) => return Some(feed),
+                Err(error) if self.inputs.is_closed() => {
+                    tracing::debug!(%error, "nobody waits for this sensor any more");
+                    return None;
+                }
+                Err(error) => trouble(&self.inputs, &self.name, &error.to_string()).await,
+            }
+            // Whatever appears now is new from its beginning.
+            self.from_beginning = true;
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    async fn resume(&mut self, path: &Path, mark: &SourceMark) -> std::io::Result<Feed> {
+        match Feed::resume(path, mark).await? {
+            Some(feed) => {
+                self.place.resume(mark);
+                Ok(feed)
+            }
+            None => {
+                let text = "the file that was being read is gone, or was cut, while the agent was away: what was \
+                            written to it after the last look is lost; the present file is read from its beginning";
+                let feed = Feed::begin(path, true).await?;
+                trouble(&self.inputs, &self.name, text).await;
+                self.place.begin(0);
+                Ok(feed)
+            }
+        }
+    }
+
+    /// Reads a piece; false when nobody listens any more.
+    async fn take(&mut self, feed: &Feed, piece: &[u8]) -> bool {
+        let mut sightings = self.reader.push(piece);
+        if self.place.is_behind() {
+            // All this was reported before: it is read again for what was still being counted.
+            if self.place.has_come(feed.at(), feed.line_at(), self.reader.latest()) {
+                drop(self.reader.due(self.place.closed()));
+            }
+            return true;
+        }
+        let now = crate::clock::wall();
+        sightings.extend(self.reader.due(now));
+        self.place.moved(feed.line_at(), self.reader.latest(), now);
+        self.hand_over(feed, sightings).await
+    }
+
+    /// The file was rotated away: its last line counts, and so does all that has waited.
+    async fn next_file(&mut self, feed: &Feed) -> bool {
+        let sightings = self.reader.finish();
+        self.place.begin(feed.at());
+        self.hand_over(feed, sightings).await
+    }
+
+    async fn hand_over(&mut self, feed: &Feed, sightings: Vec<Sighting>) -> bool {
+        if sightings.is_empty() && (!self.place.is_news() || self.marked.elapsed() < MARK_EVERY) {
+            return true;
+        }
+        let Ok(Input::Sightings(sightings)) = salted(sightings) else { return true };
+        let mark = self.place.mark(feed);
+        self.marked = Instant::now();
+        self.inputs.send(Input::Followed { source: self.name.clone(), mark, sightings }).await.is_ok()
     }
 }
 
@@ -55,101 +196,8 @@ async fn trouble(inputs: &Sender<Input>, name: &str, what: &str) {
     let _ = inputs.send(Input::Trouble { kind: AlarmKind::SensorFailed, text }).await;
 }
 
-enum Feed {
-    Stdin(tokio::io::Stdin),
-    File { path: PathBuf, open: Option<Open>, from_beginning: bool },
-}
-
-struct Open {
-    file: File,
-    inode: u64,
-    at: u64,
-}
-
-impl Feed {
-    fn new(source: &SourceConfig) -> Self {
-        match &source.file {
-            None => Self::Stdin(tokio::io::stdin()),
-            Some(path) => Self::File { path: path.clone(), open: None, from_beginning: source.from_beginning },
-        }
-    }
-
-    /// The next bytes; none at all at the end of standard input.
-    async fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<Option<usize>> {
-        match self {
-            Self::Stdin(stdin) => Ok(Some(stdin.read(bytes).await?).filter(|count| *count > 0)),
-            Self::File { path, open, from_beginning } => {
-                if open.is_none() {
-                    *open = Some(Open::at(path, *from_beginning).await?);
-                    // Whatever replaces the file is new from its beginning.
-                    *from_beginning = true;
-                }
-                let Some(file) = open else { return Ok(Some(0)) };
-                let count = file.file.read(bytes).await?;
-                file.at += count as u64;
-                if count == 0 && file.is_replaced(path).await {
-                    *open = None;
-                }
-                Ok(Some(count))
-            }
-        }
-    }
-}
-
-impl Open {
-    async fn at(path: &Path, from_beginning: bool) -> std::io::Result<Self> {
-        let mut file = File::open(path).await?;
-        let inode = file.metadata().await?.ino();
-        let at = if from_beginning { 0 } else { file.seek(SeekFrom::End(0)).await? };
-        Ok(Self { file, inode, at })
-    }
-
-    /// Was the file renamed away, or cut shorter than what was read?
-    async fn is_replaced(&self, path: &Path) -> bool {
-        match tokio::fs::metadata(path).await {
-            Ok(about) => about.ino() != self.inode || about.len() < self.at,
-            Err(_) => false,
-        }
-    }
-}
+/// Long ago: nothing has been reported yet.
+const NEVER: Timestamp = Timestamp::MIN;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    async fn next(feed: &mut Feed) -> String {
-        let mut bytes = [0; 1_000];
-        for _ in 0..10 {
-            match feed.read(&mut bytes).await.unwrap() {
-                Some(0) => {}
-                Some(count) => return String::from_utf8_lossy(&bytes[..count]).into_owned(),
-                None => panic!("a file has no end"),
-            }
-        }
-        String::new()
-    }
-
-    fn append(path: &Path, text: &str) {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_file_is_followed_from_its_end_and_through_rotation_and_cutting() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("eve.json");
-        append(&path, "old\n");
-        let mut feed = Feed::File { path: path.clone(), open: None, from_beginning: false };
-        assert_eq!(next(&mut feed).await, "");
-        append(&path, "first\n");
-        assert_eq!(next(&mut feed).await, "first\n");
-        append(&path, "last of the old file\n");
-        std::fs::rename(&path, dir.path().join("eve.json.1")).unwrap();
-        append(&path, "first of the new file\n");
-        assert_eq!(next(&mut feed).await, "last of the old file\n");
-        assert_eq!(next(&mut feed).await, "first of the new file\n");
-        std::fs::write(&path, "cut\n").unwrap();
-        assert_eq!(next(&mut feed).await, "cut\n");
-    }
-}
+mod tests;

@@ -57,6 +57,11 @@ impl Aggregator {
         }
     }
 
+    /// The latest event time seen.
+    pub fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
     /// Ends the windows that end by `now`; gives what waited in them.
     pub fn due(&mut self, now: Timestamp) -> Vec<Sighting> {
         let mut out = Vec::new();

@@ -34,6 +34,11 @@ impl<S: Source> Intake<S> {
         self.aggregator.due(now)
     }
 
+    /// The latest event time seen.
+    pub fn latest(&self) -> Timestamp {
+        self.aggregator.latest()
+    }
+
     /// At the end of the stream: the last line, and all that has waited.
     pub fn finish(&mut self) -> Vec<Sighting> {
         let Self { source, settings, lines, aggregator, tally } = self;

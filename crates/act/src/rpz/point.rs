@@ -216,6 +216,10 @@ impl Point for RpzPoint {
         Ok(vec![Effect::default(); asked.len()])
     }
 
+    fn set_allowed(&self, list: &[Observable]) -> Result<(), PointError> {
+        Self::set_allowed(self, list)
+    }
+
     fn lift_all(&self) -> Result<(), PointError> {
         let zones = self.settings.primary.zones.iter();
         let results: Vec<_> = zones.map(|zone| self.primary.commit(&zone.tag, &[Change::Clear])).collect();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {
-    /// A name for logs and figures.
+    /// A name for logs and alarms, each once: under it is remembered how far the file has been read.
     pub name: String,
     /// The file, which is followed from its end on, also when it is rotated. Absent: standard input.
     #[serde(default)]
@@ -88,6 +88,24 @@ impl Reader {
             Self::Eve(intake) => intake.due(now),
             Self::Csv(intake) => intake.due(now),
             Self::JsonLines(intake) => intake.due(now),
+        }
+    }
+
+    /// The file has ended: its last line, and all that has waited.
+    pub fn finish(&mut self) -> Vec<Sighting> {
+        match self {
+            Self::Eve(intake) => intake.finish(),
+            Self::Csv(intake) => intake.finish(),
+            Self::JsonLines(intake) => intake.finish(),
+        }
+    }
+
+    /// The latest event time seen.
+    pub fn latest(&self) -> Timestamp {
+        match self {
+            Self::Eve(intake) => intake.latest(),
+            Self::Csv(intake) => intake.latest(),
+            Self::JsonLines(intake) => intake.latest(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What goes into the core and what comes out of it.
 
 use super::outbox::Submission;
-use super::state::Record;
+use super::state::{Record, SourceMark};
 use act::{Effect, Protection, Seen};
 use charter::SignedCharter;
 use model::{Digest, MitigationId, Observable, PointName, Refusal, Salt, Sighting, StreamMessage};
@@ -74,6 +74,15 @@ pub enum Input {
     },
     /// Sensors or persons report sightings, each with sixteen random bytes.
     Sightings(Vec<(Salt, Sighting)>),
+    /// What a followed file held up to a place. Both become durable together: nothing is lost or reported twice.
+    Followed {
+        /// The source's name.
+        source: String,
+        /// How far it has been read.
+        mark: SourceMark,
+        /// What was seen on the way, each with sixteen random bytes.
+        sightings: Vec<(Salt, Sighting)>,
+    },
     /// A person adds to the member's own allow-list: lifted at once.
     Allow {
         /// What is never to be touched.
@@ -119,6 +128,13 @@ pub enum Input {
     },
     /// A person says that the clock is right, although it went back.
     ClockAccepted,
+}
+
+impl Input {
+    /// May the member's allow-list be another one after this?
+    pub(crate) const fn may_change_allow_list(&self) -> bool {
+        matches!(self, Self::Restarted | Self::Allow { .. } | Self::Disallow(_) | Self::SettingsChanged(_))
+    }
 }
 
 /// What is to be done, in this order. Every [`Output::Persist`] of a call must be durable before anything else of it.

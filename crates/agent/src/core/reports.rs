@@ -1,6 +1,7 @@
 //! What the hub is told: sightings and receipts, sealed into submissions one after the other.
 
 use super::outbox::Submission;
+use super::state::SourceMark;
 use super::{AlarmKind, Core, Output, Record};
 use model::observable::bogon;
 use model::sighting::BATCH_SIGHTINGS_MAX;
@@ -29,6 +30,18 @@ impl Core {
             let limit = format!("{INPUT_SIGHTINGS_MAX} at once");
             return self.refuse(Refusal::new(Rule::TooLarge, format_args!("{} sightings", sightings.len()), limit));
         }
+        self.hear(sightings);
+    }
+
+    /// What stood in a sensor's file, and how far it was read.
+    pub(super) fn on_followed(&mut self, source: String, mark: SourceMark, sightings: Vec<(Salt, Sighting)>) {
+        if !sightings.is_empty() {
+            self.hear(sightings);
+        }
+        self.persist(Record::Followed(source, mark));
+    }
+
+    fn hear(&mut self, sightings: Vec<(Salt, Sighting)>) {
         let (total, mut openings) = (sightings.len(), Vec::with_capacity(sightings.len()));
         let mut refused = None;
         for (salt, sighting) in sightings {

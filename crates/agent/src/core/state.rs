@@ -33,6 +33,24 @@ pub struct State {
     pub killed: Option<Killed>,
     /// What the hub has not acknowledged.
     pub outbox: Outbox,
+    /// How far each followed sensor file has been read, by the source's name.
+    pub sources: BTreeMap<String, SourceMark>,
+}
+
+/// How far a followed file has been read. It is written down together with what was seen up to there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceMark {
+    /// Digest of the file's first bytes: by them it is known again, whatever its name is by then.
+    pub head: Digest,
+    /// How many bytes that are.
+    pub head_bytes: u64,
+    /// Everything that repeats and has not been reported yet stands after this byte.
+    pub again: u64,
+    /// All lines before this byte have been dealt with.
+    pub read: u64,
+    /// What repeats and ended by this time has been reported.
+    pub closed: Timestamp,
 }
 
 /// One change of the state, as it is written to disk.
@@ -75,6 +93,8 @@ pub enum Record {
     Dropped(u64),
     /// The number of the next submission.
     Sequence(u64),
+    /// A source's file was read up to here.
+    Followed(String, SourceMark),
 }
 
 /// One mitigation on this member's side.
@@ -231,6 +251,7 @@ impl State {
             Record::Acknowledged(sequence) => self.outbox.acknowledge(sequence),
             Record::Dropped(sequence) => self.outbox.drop_sealed(sequence),
             Record::Sequence(next) => self.outbox.next = Some(next),
+            Record::Followed(source, mark) => drop(self.sources.insert(source, mark)),
         }
     }
 }

@@ -1,0 +1,102 @@
+//! The allow-list reaches every point before its next order, again and again until it is taken.
+
+use super::*;
+use act::{PointError, Presence};
+use model::{Measure, Timestamp};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+#[derive(Default)]
+struct Recording {
+    name: Option<PointName>,
+    calls: Mutex<Vec<String>>,
+    refusals: AtomicU32,
+}
+
+impl Recording {
+    fn call(&self, what: String) {
+        self.calls.lock().unwrap().push(what);
+    }
+}
+
+impl Point for Recording {
+    fn name(&self) -> &PointName {
+        self.name.as_ref().unwrap()
+    }
+    fn accepts(&self, _: &Measure) -> bool {
+        true
+    }
+    fn preview(&self, _: &[Protection], _: Timestamp) -> String {
+        String::new()
+    }
+    fn apply(&self, _: &[Protection], _: Timestamp) -> Result<(), PointError> {
+        self.call("apply".into());
+        Ok(())
+    }
+    fn replace(&self, _: &[Protection], _: Timestamp) -> Result<(), PointError> {
+        self.call("replace".into());
+        Ok(())
+    }
+    fn withdraw(&self, _: &[Protection], _: Timestamp) -> Result<(), PointError> {
+        Ok(())
+    }
+    fn read_back(&self, asked: &[Protection]) -> Result<Vec<Seen>, PointError> {
+        let seen = |p: &Protection| Seen { mitigation: p.mitigation, presence: Presence::Absent, evidence: "".into() };
+        Ok(asked.iter().map(seen).collect())
+    }
+    fn effect(&self, asked: &[Protection]) -> Result<Vec<Effect>, PointError> {
+        Ok(vec![Effect::default(); asked.len()])
+    }
+    fn lift_all(&self) -> Result<(), PointError> {
+        Ok(())
+    }
+    fn set_allowed(&self, list: &[Observable]) -> Result<(), PointError> {
+        if self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+            self.call("refused".into());
+            return Err(PointError::Unavailable("the disk is full".into()));
+        }
+        let words: Vec<String> = list.iter().map(ToString::to_string).collect();
+        self.call(format!("allow {}", words.join(" ")));
+        Ok(())
+    }
+}
+
+fn start(refusals: u32) -> (Arc<Recording>, Drivers, tokio::sync::mpsc::Receiver<Input>) {
+    let point = Arc::new(Recording {
+        name: Some("dns".parse().unwrap()),
+        refusals: AtomicU32::new(refusals),
+        ..Recording::default()
+    });
+    let (done, outcomes) = tokio::sync::mpsc::channel(16);
+    let points: Vec<Arc<dyn Point>> = vec![point.clone()];
+    let drivers = Drivers::start(&points, &done).unwrap();
+    (point, drivers, outcomes)
+}
+
+fn list(words: &[&str]) -> Arc<[Observable]> {
+    words.iter().map(|word| word.parse().unwrap()).collect()
+}
+
+#[test]
+fn the_allow_list_is_given_before_the_next_order_and_anew_when_it_changes() {
+    let (point, drivers, mut outcomes) = start(0);
+    drivers.allow(&list(&["shop.example"]));
+    drivers.give(point.name(), Job { order: Order::Replace, protections: Vec::new() });
+    assert!(matches!(outcomes.blocking_recv(), Some(Input::PointDone { .. })));
+    assert_eq!(*point.calls.lock().unwrap(), ["allow shop.example", "replace"]);
+    drivers.allow(&list(&["shop.example", "8.8.8.8"]));
+    drivers.give(point.name(), Job { order: Order::Apply, protections: Vec::new() });
+    assert!(outcomes.blocking_recv().is_some());
+    assert_eq!(point.calls.lock().unwrap()[2..], ["allow shop.example 8.8.8.8", "apply"]);
+}
+
+#[test]
+fn a_point_that_does_not_take_the_list_is_told_of_and_given_it_again() {
+    let (point, drivers, mut outcomes) = start(1);
+    drivers.allow(&list(&["shop.example"]));
+    let Some(Input::Trouble { kind: AlarmKind::PointFailed, text }) = outcomes.blocking_recv() else { panic!() };
+    assert!(text.contains("the disk is full") && text.contains("allow-list"), "{text}");
+    drivers.give(point.name(), Job { order: Order::Apply, protections: Vec::new() });
+    assert!(outcomes.blocking_recv().is_some());
+    assert_eq!(*point.calls.lock().unwrap(), ["refused", "allow shop.example", "apply"]);
+}
