@@ -68,6 +68,27 @@ impl Bind {
         Ok(Self { daemon, port })
     }
 
+    /// Starts one that is configured with what a member pastes: into `options { }`, and beside them. `beside` may name
+    /// files; the world is at `world_port`.
+    ///
+    /// # Errors
+    /// As [`Bind::start`].
+    pub fn start_pasted(options: &str, beside: &str, port: u16, world_port: u16) -> Result<Self, Error> {
+        let dir = directory("named")?;
+        let here = dir.path().to_string_lossy().into_owned();
+        let text = format!(
+            "options {{ directory \"{here}\"; pid-file \"{here}/named.pid\"; session-keyfile \"{here}/session.key\";\n  \
+             listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion yes; allow-query {{ any; }};\n  \
+             dnssec-validation no; empty-zones-enable no; forward only; forwarders {{ 127.0.0.1 port {world_port}; }};\n\
+             {options}}};\ncontrols {{ }};\nzone \".\" {{ type hint; file \"/dev/null\"; }};\n{beside}"
+        );
+        fs::write(dir.path().join("named.conf"), text)?;
+        let config = dir.path().join("named.conf").to_string_lossy().into_owned();
+        let mut daemon = Daemon::start("named", "bind9", dir, &["-c", &config, "-g", "-n", "2"])?;
+        daemon.wait_ready(port)?;
+        Ok(Self { daemon, port })
+    }
+
     /// Where it answers.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))

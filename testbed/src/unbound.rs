@@ -47,9 +47,23 @@ impl Unbound {
         Ok(all)
     }
 
+    /// One that is configured with what a member pastes beside its own configuration.
+    ///
+    /// # Errors
+    /// As [`Unbound::start`].
+    pub fn start_pasted(pasted: &str, port: u16, world_port: u16) -> Result<Self, Error> {
+        let mut started = Self::spawn_with(port, |dir| configuration(&[], world_port, port, dir) + pasted)?;
+        started.daemon.wait_ready(port)?;
+        Ok(started)
+    }
+
     fn spawn(port: u16, zones: &[Rpz], world_port: u16) -> Result<Self, Error> {
+        Self::spawn_with(port, |dir| configuration(zones, world_port, port, dir))
+    }
+
+    fn spawn_with(port: u16, text: impl FnOnce(&str) -> String) -> Result<Self, Error> {
         let dir = directory("unbound")?;
-        let text = configuration(zones, world_port, port, &dir.path().to_string_lossy());
+        let text = text(&dir.path().to_string_lossy());
         let config = dir.path().join("unbound.conf");
         fs::write(&config, text)?;
         let daemon = Daemon::start("unbound", "unbound", dir, &["-c", &config.to_string_lossy(), "-d"])?;

@@ -117,6 +117,13 @@ impl Nftables {
         Ok(Self { name, nft: Nft { netns }, never, layout, size, rare: Mutex::new(None) })
     }
 
+    /// The table without elements, as `nft -f` takes it, for whoever wants to read it or make it by hand.
+    pub fn configuration(&self) -> String {
+        let mut text = String::new();
+        self.layout.write(&BTreeSet::new(), &mut text);
+        text
+    }
+
     /// The elements for `wanted`, one a target: of two protections of one target the one that lasts longer holds it.
     fn elements<'a>(&self, wanted: &'a [Protection], now: Timestamp) -> Result<Vec<Element<'a>>, Refusal> {
         let mut elements: BTreeMap<Slot, Element<'a>> = BTreeMap::new();

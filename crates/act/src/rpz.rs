@@ -32,5 +32,6 @@ pub use mini::{Mini, MiniSettings, WorldFn};
 pub use notify::Secondary;
 pub use point::{RpzPoint, RpzSettings};
 pub use primary::{Primary, PrimarySettings};
+pub use show::{Following, FollowingKey};
 pub use wire::Timers;
 pub use zone::ZoneLimits;

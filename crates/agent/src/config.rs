@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 mod point;
 mod source;
 
-pub use point::{PointConfig, RpzConfig, TsigConfig};
+pub use point::{Peer, PointConfig, RpzConfig, TsigConfig};
 pub(crate) use source::Reader;
 pub use source::{Format, SourceConfig};
 

@@ -12,12 +12,14 @@ pub mod control;
 pub mod core;
 mod driver;
 mod error;
+pub mod heartbeat;
 pub mod keys;
 mod running;
 mod sensors;
 mod sse;
 mod store;
 mod stream;
+pub mod watchdog;
 
 pub use config::Config;
 pub use control::{Answer, Request};

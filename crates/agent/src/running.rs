@@ -7,6 +7,7 @@ use crate::control::{self, Answer, Request};
 use crate::core::{AlarmKind, Core, Input, Output, Record, Router, Submission};
 use crate::driver::{Drivers, Job};
 use crate::error::{Broken, Error};
+use crate::heartbeat::Heart;
 use crate::store::{Opened, Store};
 use crate::stream::{Resume, keep, pause};
 use act::Point;
@@ -89,7 +90,8 @@ impl Agent {
             let mark = core.state().sources.get(&source.name).cloned();
             doors.push(tokio::spawn(crate::sensors::follow(source, config.observe.clone(), mark, inputs.clone())));
         }
-        let main = Main { core, store: Some(store), drivers, client, inputs, resume, clock: Clock::new() };
+        let heart = Heart::new(store.directory());
+        let main = Main { core, store: Some(store), drivers, client, inputs, resume, clock: Clock::new(), heart };
         let main = tokio::spawn(main.run(inbox, asked, stopped));
         Ok(Running { requests, directory: config.state.directory, main, stop, doors })
     }
@@ -175,6 +177,7 @@ struct Main {
     inputs: mpsc::Sender<Input>,
     resume: watch::Sender<Resume>,
     clock: Clock,
+    heart: Heart,
 }
 
 impl Main {
@@ -188,6 +191,7 @@ impl Main {
         let mut inputs = Vec::with_capacity(BATCH_MAX);
         loop {
             let wait = self.until_wake();
+            self.heart.beat();
             tokio::select! {
                 biased;
                 () = stop_wanted(&mut stopped) => return Ok(()),

@@ -138,7 +138,8 @@ impl Store {
     }
 }
 
-fn lock(directory: &Path) -> Result<File, Error> {
+/// Takes the lock of a state directory, which shows that no agent runs on it.
+pub(crate) fn lock(directory: &Path) -> Result<File, Error> {
     let path = directory.join("lock");
     let file = OpenOptions::new()
         .create(true)

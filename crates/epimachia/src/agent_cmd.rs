@@ -1,6 +1,7 @@
 //! `epimachia agent`: run this member's agent, make its directory, look at it, stop everything at once.
 
 mod init;
+mod watchdog;
 
 use crate::ask::confirm;
 use crate::client::settings::Beside;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Where packages put the agent's configuration.
-const CONFIG: &str = "/etc/epimachia/agent.toml";
+pub const CONFIG: &str = "/etc/epimachia/agent.toml";
 
 /// Run this member's agent, make its directory, look at it, stop it all
 #[derive(Args, Debug)]
@@ -67,6 +68,8 @@ enum Verb {
     /// The agent's clock
     #[command(subcommand)]
     Clock(Clock),
+    /// Lift at the resolvers what a dead agent cannot lift any more; a process of its own
+    Watchdog(watchdog::Watch),
 }
 
 #[derive(Args, Debug)]
@@ -112,6 +115,7 @@ pub fn run(command: Command) -> Outcome {
             confirm("The hub has shown two histories. Only go on if you know which is true.", yes)?;
             order(&MemberSide::open(&beside)?, &Request::AcceptHistory, false)
         }
+        Some(Verb::Watchdog(watch)) => watchdog::run(&watch),
         Some(Verb::Clock(Clock::Accept(beside))) => order(&MemberSide::open(&beside)?, &Request::AcceptClock, false),
     }
 }
@@ -123,12 +127,14 @@ fn serve(file: &Path) -> Outcome {
     runtime.block_on(async {
         let mut running = Agent::start(config).await.map_err(|error| at(file, error))?;
         out::say(format_args!("The agent runs in {}. To stop it: Ctrl-C.", running.directory().display()));
+        agent::heartbeat::notify("READY=1");
         tokio::select! {
             ended = running.ended() => {
                 return ended.map(|()| Exit::Done).map_err(|error| Failure::failed(error, "start the agent again"));
             }
             stopped = crate::signals::stop() => stopped?,
         }
+        agent::heartbeat::notify("STOPPING=1");
         running.stop().await.map_err(|error| at(file, error))?;
         out::say("The agent has stopped. What is in force stays so until it expires.");
         Ok(Exit::Done)

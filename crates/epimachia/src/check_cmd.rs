@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// A difference of the clocks beyond which signatures are soon refused.
 const CLOCK_OFF_MAX: Span = Span::seconds(30);
 
+/// A watchdog that runs has looked at the agent within this time.
+const WATCHDOG_LOOKS: Span = Span::minutes(6);
+
 /// Test a configuration and its environment, or the connection to the hub
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -115,7 +118,26 @@ fn agent_configuration(file: &Path) -> Vec<Looked> {
         0 => Looked::bad("points", "none: every mitigation would be refused", "add a [[point]] of type preview"),
         n => Looked::good("points", out::count(n, "point")),
     });
+    looked.extend(watchdog(&config));
     looked
+}
+
+/// Unbound never lets a zone expire: with it, somebody else must look at the agent.
+fn watchdog(config: &agent::Config) -> Option<Looked> {
+    let point = *agent::watchdog::needs_watchdog(config).first()?;
+    let last = agent::watchdog::last_look(config).filter(|at| now().since(*at) <= WATCHDOG_LOOKS);
+    Some(match last {
+        Some(at) => Looked::good("watchdog", format_args!("looked at {at}")),
+        None => Looked::bad(
+            "watchdog",
+            format_args!(
+                "point {point} is followed without a key, as Unbound does, which never lets a zone expire: while the \
+                 agent is dead its blocks stay, and no watchdog has looked for {}",
+                length(WATCHDOG_LOOKS)
+            ),
+            "systemctl enable --now epimachia-watchdog, or epimachia agent watchdog --config FILE",
+        ),
+    })
 }
 
 fn hub_configuration(file: &Path, text: &str) -> Vec<Looked> {

@@ -115,6 +115,7 @@ fn serve(config: &Path) -> Outcome {
     runtime.block_on(async {
         let running = Hub::start(config).await.map_err(failure)?;
         out::say(format_args!("The hub listens on {}. To stop it: Ctrl-C.", running.url()));
+        agent::heartbeat::notify("READY=1");
         tokio::select! {
             reason = running.broken() => {
                 let what = format!("the hub has stopped itself: {reason}; nothing acknowledged is lost");
@@ -122,6 +123,7 @@ fn serve(config: &Path) -> Outcome {
             }
             stopped = crate::signals::stop() => stopped?,
         }
+        agent::heartbeat::notify("STOPPING=1");
         running.shutdown().await.map_err(failure)?;
         out::say("The hub has stopped.");
         Ok(Exit::Done)

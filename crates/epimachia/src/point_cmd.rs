@@ -6,10 +6,11 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::member_side::{Held, MemberSide};
 use crate::{here_view, out};
 use agent::Request;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use model::PointName;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// What to do with enforcement points.
 #[derive(Subcommand, Debug)]
@@ -22,16 +23,37 @@ pub enum Command {
         #[command(flatten)]
         beside: Beside,
     },
-    /// Show what a point is told to do, and what it answered
+    /// Show what a point is told to do, and what it answered; or the configuration that its peer needs
+    #[command(after_help = "Examples:
+  epimachia point show resolvers --for bind      what to paste into named.conf; no secret is shown
+  epimachia point show resolvers --for unbound
+  epimachia point show edge --for nft            the table, as nft -f takes it")]
     Show {
         /// The point's name
         point: PointName,
+        /// Print what this peer is to be given, from the configuration alone
+        #[arg(long = "for", value_enum, value_name = "PEER")]
+        peer: Option<Peer>,
+        /// The agent's configuration, for `--for`
+        #[arg(long, value_name = "FILE", default_value = crate::agent_cmd::CONFIG)]
+        config: PathBuf,
         /// A JSON list of its mitigations
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         beside: Beside,
     },
+}
+
+/// Who is to be given a configuration.
+#[derive(Clone, Copy, ValueEnum, Debug)]
+pub enum Peer {
+    /// BIND's named.conf
+    Bind,
+    /// unbound.conf
+    Unbound,
+    /// The packet filter's table
+    Nft,
 }
 
 #[derive(Deserialize)]
@@ -43,7 +65,8 @@ struct Points {
 pub fn run(command: Command) -> Outcome {
     match command {
         Command::List { json, beside } => list(json, &MemberSide::open(&beside)?),
-        Command::Show { point, json, beside } => show(&point, json, &MemberSide::open(&beside)?),
+        Command::Show { point, peer: Some(peer), config, .. } => paste(&point, peer, &config),
+        Command::Show { point, json, beside, .. } => show(&point, json, &MemberSide::open(&beside)?),
     }
 }
 
@@ -59,6 +82,24 @@ fn list(json: bool, side: &MemberSide) -> Outcome {
     if rows.is_empty() {
         out::say("No point is configured: every mitigation is refused here. Next: add a [[point]] of type preview");
     }
+    Ok(Exit::Done)
+}
+
+fn paste(point: &PointName, peer: Peer, file: &Path) -> Outcome {
+    let config = agent::Config::read(file).map_err(|error| crate::agent_cmd::at(file, error))?;
+    let found = config.points.iter().find(|known| known.name() == point);
+    let found = found.ok_or_else(|| {
+        let names: Vec<String> = config.points.iter().map(|known| known.name().to_string()).collect();
+        let what = format!("{}: no point is called {point}; there are: {}", file.display(), names.join(", "));
+        Failure::failed(what, "correct the name, or add a [[point]]")
+    })?;
+    let peer = match peer {
+        Peer::Bind => agent::config::Peer::Bind,
+        Peer::Unbound => agent::config::Peer::Unbound,
+        Peer::Nft => agent::config::Peer::Nft,
+    };
+    let text = found.configuration_for(peer);
+    out::raw(&text.map_err(|refusal| Failure::Refused { refusal, next: "epimachia point show --help".to_owned() })?);
     Ok(Exit::Done)
 }
 

@@ -3,8 +3,8 @@
 use super::entry::{Change, Entry, Policy, Trigger};
 use super::owner::Owner;
 use super::primary::{Primary, PrimarySettings};
-use super::read_back::{Expected, read_back};
-use super::show;
+use super::read_back::{Expected, lagging, read_back};
+use super::show::{self, Following};
 use super::zone::Zone;
 use crate::{Effect, Point, PointError, Protection, Seen};
 use domain::base::{Name, Serial};
@@ -100,12 +100,21 @@ impl RpzPoint {
 
     /// What a member puts into BIND's configuration. Holds no secret.
     pub fn bind_configuration(&self) -> String {
-        show::bind(&self.settings.primary, self.address())
+        Following::of(&self.settings.primary, self.address()).bind()
     }
 
     /// What a member puts into Unbound's configuration.
     pub fn unbound_configuration(&self) -> String {
-        show::unbound(&self.settings.primary, self.address())
+        Following::of(&self.settings.primary, self.address()).unbound()
+    }
+
+    /// Resolvers that do not show the present version of the hot zone after `limit`, each with what it says instead.
+    ///
+    /// # Errors
+    /// Broken: there is no hot zone.
+    pub fn lagging(&self, limit: Duration) -> Result<Vec<(SocketAddr, String)>, PointError> {
+        let expected = self.primary.look(self.hot(), |zone| Expected::new(zone, &[]))?;
+        Ok(lagging(&self.settings.resolvers, &expected, limit))
     }
 
     fn hot(&self) -> &str {

@@ -120,26 +120,43 @@ fn rank(presence: Presence) -> u8 {
     }
 }
 
-fn look(resolver: SocketAddr, expected: &Expected, deadline: Instant) -> Vec<(Presence, String)> {
-    let same = |presence, text: String| vec![(presence, text); expected.objects.len()];
-    let asker = match Asker::new(resolver, deadline) {
-        Ok(asker) => asker,
-        Err(error) => return same(Presence::Unknown, format!("{resolver} cannot be asked: {error}")),
+/// Which resolvers do not show the expected version when `limit` is over, and what they say.
+pub(super) fn lagging(resolvers: &[SocketAddr], expected: &Expected, limit: Duration) -> Vec<(SocketAddr, String)> {
+    let deadline = Instant::now() + limit;
+    let one = |resolver: SocketAddr| match version(resolver, expected, deadline) {
+        Ok(_) => None,
+        Err((_, told)) => Some((resolver, told)),
     };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = resolvers.iter().map(|resolver| scope.spawn(move || one(*resolver))).collect();
+        threads.into_iter().filter_map(|thread| thread.join().unwrap_or(None)).collect()
+    })
+}
+
+fn look(resolver: SocketAddr, expected: &Expected, deadline: Instant) -> Vec<(Presence, String)> {
+    match version(resolver, expected, deadline) {
+        Ok(asker) => look_at_objects(&asker, resolver, expected),
+        Err(told) => vec![told; expected.objects.len()],
+    }
+}
+
+/// Waits until a resolver shows the expected version; if it does not, what it says instead.
+fn version(resolver: SocketAddr, expected: &Expected, deadline: Instant) -> Result<Asker, (Presence, String)> {
+    let unasked = |error| (Presence::Unknown, format!("{resolver} cannot be asked: {error}"));
+    let asker = Asker::new(resolver, deadline).map_err(unasked)?;
     match wait_for_version(&asker, expected) {
-        Ok(Some(serial)) if serial >= expected.serial => {}
+        Ok(Some(serial)) if serial >= expected.serial => Ok(asker),
         Ok(Some(serial)) => {
             let (has, wanted) = (serial.into_int(), expected.serial.into_int());
-            return same(Presence::Absent, format!("{resolver} still has serial {has}, not {wanted}"));
+            Err((Presence::Absent, format!("{resolver} still has serial {has}, not {wanted}")))
         }
         Ok(None) => {
             let text =
                 format!("{resolver} does not show `{}`: it does not follow the zone, or overrides it", expected.marker);
-            return same(Presence::Absent, text);
+            Err((Presence::Absent, text))
         }
-        Err(error) => return same(Presence::Unknown, format!("{resolver}: {error}")),
+        Err(error) => Err((Presence::Unknown, format!("{resolver}: {error}"))),
     }
-    look_at_objects(&asker, resolver, expected)
 }
 
 /// Asks until each object is as expected or time is over: BIND shows the new version's records some milliseconds before

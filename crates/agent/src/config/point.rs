@@ -3,9 +3,9 @@
 use crate::error::{Broken, Error};
 use act::nftables::{self, Nftables};
 use act::preview::Preview;
-use act::rpz::{PrimarySettings, RpzPoint, RpzSettings, Secondary, TsigKey, ZoneLimits, ZoneSettings};
+use act::rpz::{Following, FollowingKey, PrimarySettings, RpzPoint, RpzSettings, Secondary, TsigKey, ZoneLimits, ZoneSettings};
 use act::{Point, PointError};
-use model::PointName;
+use model::{PointName, Refusal, Rule};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -108,8 +108,51 @@ impl PointConfig {
     }
 }
 
+/// What a configuration is shown for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Peer {
+    /// BIND's `named.conf`.
+    Bind,
+    /// Unbound's `unbound.conf`.
+    Unbound,
+    /// The table that `nft -f` takes.
+    Nft,
+}
+
+impl PointConfig {
+    /// What the point's peer must be given by its own people; holds no secret. Needs no running agent.
+    ///
+    /// # Errors
+    /// Refused: this point has no such peer.
+    pub fn configuration_for(&self, peer: Peer) -> Result<String, Refusal> {
+        match (self, peer) {
+            (Self::Rpz(config), Peer::Bind) => Ok(config.following().bind()),
+            (Self::Rpz(config), Peer::Unbound) => Ok(config.following().unbound()),
+            (Self::Nftables(settings), Peer::Nft) => match Nftables::new(settings.clone()) {
+                Ok(point) => Ok(point.configuration()),
+                Err(PointError::Refused(refusal)) => Err(refusal),
+                Err(error) => Err(Refusal::new(Rule::Malformed, self.name(), error)),
+            },
+            _ => Err(Refusal::new(Rule::Malformed, self.name(), "bind or unbound for rpz, nft for nftables")),
+        }
+    }
+}
+
 impl RpzConfig {
-    fn settings(&self) -> Result<RpzSettings, Error> {
+    fn following(&self) -> Following {
+        let key = self.tsig.as_ref().map(|tsig| FollowingKey {
+            name: tsig.name.trim_end_matches('.').to_ascii_lowercase(),
+            algorithm: tsig.algorithm.clone(),
+            secret_file: Some(tsig.secret.clone()),
+        });
+        Following { zones: vec![self.zone.clone()], primary: self.listen, key }
+    }
+
+    /// What the point is started with; reads the key's secret.
+    ///
+    /// # Errors
+    /// Broken: the secret cannot be read, others may read it, or it is no key.
+    pub fn settings(&self) -> Result<RpzSettings, Error> {
         let key = self.tsig.as_ref().map(TsigConfig::key).transpose()?;
         let secondary = |address: &SocketAddr| Secondary { address: *address, key: key.clone() };
         let zone = ZoneSettings {

@@ -1,0 +1,133 @@
+//! The watchdog with a real Unbound, which keeps an expired zone for ever. Needs unbound; says so where it is missing.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a surprise is a failed test")]
+
+use act::rpz::RpzPoint;
+use act::{Point, Presence, Protection};
+use agent::config::PointConfig;
+use agent::watchdog::{self, Health};
+use agent::{Config, Store};
+use model::{Digest, FindingId, Measure, MitigationId, Span, Timestamp};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use testbed::{Rpz, Rtype, Unbound, World, free_port};
+
+const ZONE: &str = "rpz.alliance.example";
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
+}
+
+fn config(dir: &Path, primary: u16, resolver: u16) -> Config {
+    let path = dir.join("agent.toml");
+    let text = format!(
+        "[member]\nid = \"telecom\"\nkey = \"k\"\n[hub]\nurl = \"http://127.0.0.1:1\"\ntoken = \"t\"\n\
+         charter = \"{}\"\n[state]\ndirectory = \"state\"\n[[point]]\ntype = \"rpz\"\nname = \"resolvers\"\n\
+         zone = \"{ZONE}\"\nlisten = \"127.0.0.1:{primary}\"\nserial_file = \"rpz.serial\"\n\
+         resolvers = [\"127.0.0.1:{resolver}\"]\nnotify = [\"127.0.0.1:{resolver}\"]\n\
+         allow_unsigned = [\"127.0.0.1\"]\n",
+        "0".repeat(64)
+    );
+    std::fs::write(&path, text).unwrap();
+    Config::read(&path).unwrap()
+}
+
+fn deny(name: &str) -> Protection {
+    let digest = Digest::of(&[name.as_bytes()]);
+    Protection {
+        mitigation: MitigationId::of(&digest),
+        finding: FindingId::of(&digest),
+        measure: Measure::deny(&name.parse().unwrap()).unwrap(),
+        expires: now().plus(Span::hours(1)),
+    }
+}
+
+fn point(config: &Config) -> Arc<dyn Point> {
+    let [rpz @ PointConfig::Rpz(_)] = &config.points[..] else { panic!() };
+    rpz.start().unwrap()
+}
+
+fn enforced(point: &dyn Point, protection: &Protection) -> bool {
+    let until = SystemTime::now() + Duration::from_secs(20);
+    loop {
+        let seen = point.read_back(std::slice::from_ref(protection)).unwrap().remove(0);
+        if seen.presence == Presence::Enforced {
+            return true;
+        }
+        assert!(SystemTime::now() < until, "{seen:?}");
+    }
+}
+
+#[test]
+fn a_dead_agents_blocks_are_lifted_at_unbound_and_come_back_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start().unwrap();
+    let (primary, port) = (free_port().unwrap(), free_port().unwrap());
+    let config = config(dir.path(), primary, port);
+    let zones = [Rpz { zone: ZONE.into(), primary: ([127, 0, 0, 1], primary).into() }];
+    let bad = deny("bad.test");
+    let agent = point(&config);
+    agent.replace(std::slice::from_ref(&bad), now()).unwrap();
+    let unbound = Unbound::start_on(port, &zones, world.port()).unwrap();
+    assert!(enforced(&*agent, &bad));
+
+    // The agent dies; its resolver goes on.
+    drop(agent);
+    let state = &config.state.directory;
+    drop(Store::open(state).unwrap());
+    std::fs::write(state.join("heartbeat"), now().minus(Span::minutes(20)).to_string()).unwrap();
+    let blocked = |unbound: &Unbound| {
+        let answer = unbound.ask("bad.test", Rtype::A).expect("unbound answers");
+        answer.rcode == "NXDOMAIN"
+    };
+    assert!(blocked(&unbound), "without the watchdog it stays so");
+    let silence = watchdog::silence_default();
+    assert!(matches!(watchdog::look(&config, Span::hours(1)).unwrap(), Health::Alive { .. }));
+    assert!(matches!(watchdog::look(&config, silence).unwrap(), Health::Dead { lifted: false, .. }));
+    let lifted = watchdog::lift(&config).unwrap();
+    assert_eq!((lifted.len(), &lifted[0].behind), (1, &Vec::new()));
+    assert!(!blocked(&unbound));
+    assert!(matches!(watchdog::look(&config, silence).unwrap(), Health::Dead { lifted: true, .. }));
+
+    // What is still due is in force again as soon as the agent is back.
+    let agent = point(&config);
+    agent.replace(std::slice::from_ref(&bad), now()).unwrap();
+    assert!(enforced(&*agent, &bad) && blocked(&unbound));
+}
+
+#[test]
+fn an_agent_that_is_stuck_or_alive_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), free_port().unwrap(), free_port().unwrap());
+    assert_eq!(watchdog::look(&config, Span::minutes(15)).unwrap(), Health::Never);
+    let store = Store::open(&config.state.directory).unwrap();
+    assert_eq!(watchdog::look(&config, Span::minutes(15)).unwrap(), Health::Never);
+    let old = now().minus(Span::minutes(16));
+    std::fs::write(config.state.directory.join("heartbeat"), old.to_string()).unwrap();
+    assert_eq!(watchdog::look(&config, Span::minutes(15)).unwrap(), Health::Stuck { last: old });
+    assert!(watchdog::lift(&config).is_err(), "never beside a process that holds the lock");
+    assert!(!config.state.directory.join("watchdog.lifted").exists());
+    drop(store);
+    assert_eq!(watchdog::look(&config, Span::minutes(15)).unwrap(), Health::Dead { last: old, lifted: false });
+    assert!(watchdog::last_look(&config).is_some());
+    assert_eq!(watchdog::needs_watchdog(&config).len(), 1);
+}
+
+#[test]
+fn an_empty_zone_is_served_only_as_long_as_resolvers_need() {
+    let dir = tempfile::tempdir().unwrap();
+    let (primary, port) = (free_port().unwrap(), free_port().unwrap());
+    let config = config(dir.path(), primary, port);
+    drop(Store::open(&config.state.directory).unwrap());
+    // Nobody is there to follow: that is said, and the next look tries again.
+    let lifted = watchdog::lift(&config).unwrap();
+    assert_eq!(lifted[0].behind.len(), 1);
+    assert!(!config.state.directory.join("watchdog.lifted").exists());
+    drop(RpzPoint::start(settings(&config)).unwrap());
+}
+
+fn settings(config: &Config) -> act::rpz::RpzSettings {
+    let [PointConfig::Rpz(rpz)] = &config.points[..] else { panic!() };
+    rpz.settings().unwrap()
+}
