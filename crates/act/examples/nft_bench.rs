@@ -109,7 +109,7 @@ fn row(what: &str, mut ms: Vec<f64>) {
 
 fn point(netns: &Netns, size: u32) -> Outcome<Nftables> {
     let netns = Some(NetnsName::try_from(netns.name().to_owned())?);
-    Ok(Nftables::new(Settings { name: "nft".parse()?, protect: vec![], size, netns })?)
+    Ok(Nftables::new(Settings { name: "nft".parse()?, protect: vec![], size, netns, via: None })?)
 }
 
 fn deny(target: Target) -> Outcome<Protection> {

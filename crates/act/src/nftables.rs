@@ -6,6 +6,7 @@
 //!
 //! Start with `script` (what is said to nft), then `slot` (where a measure lives), `listing` (what is read back).
 
+pub mod enforcer;
 mod listing;
 mod run;
 mod script;
@@ -16,13 +17,14 @@ pub use run::NetnsName;
 use crate::point::{Effect, Point, PointError, Presence, Protection, Seen};
 use ipnet::IpNet;
 use listing::{Held, Listing};
-use model::{Measure, ParseError, PointName, Refusal, Rule, Timestamp};
+use model::{Measure, ParseError, PointName, Refusal, Rule, Span, Timestamp};
 use run::Nft;
 use script::{Element, Layout};
 use serde::{Deserialize, Serialize};
 use slot::{Set, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,10 +59,31 @@ pub struct Settings {
     /// The network namespace in which the table is kept; default: the agent's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub netns: Option<NetnsName>,
+    /// The socket of the enforcer, a process of its own that alone may change the packet filter. Then `protect`, `size`
+    /// and `netns` stand in the enforcer's configuration. Default: this process changes the filter itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<PathBuf>,
 }
 
-fn size_default() -> u32 {
+pub(crate) fn size_default() -> u32 {
     SIZE_DEFAULT
+}
+
+impl Settings {
+    /// Is everything said where it counts? With an enforcer, limits in the agent's file would be believed and not hold.
+    ///
+    /// # Errors
+    /// Refused: `protect`, `size` or `netns` beside `via`.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let apart = self.protect.is_empty() && self.size == SIZE_DEFAULT && self.netns.is_none();
+        match self.via.is_none() || apart {
+            true => Ok(()),
+            false => {
+                let value = format!("point {}: protect, size or netns beside via", self.name);
+                Err(Refusal::new(Rule::Malformed, value, "these keys in the enforcer's own configuration"))
+            }
+        }
+    }
 }
 
 /// An address or prefix that is never touched. Unlike a target it may be as wide as its owner likes.
@@ -103,7 +126,7 @@ impl Nftables {
     /// # Errors
     /// Too many entries of `protect`, or a `size` outside 1 to 100,000.
     pub fn new(settings: Settings) -> Result<Self, PointError> {
-        let Settings { name, protect, size, netns } = settings;
+        let Settings { name, protect, size, netns, via: _ } = settings;
         if protect.len() > PROTECT_MAX {
             let limit = format!("at most {PROTECT_MAX} entries");
             return Err(Refusal::new(Rule::TooLarge, format_args!("protect: {} entries", protect.len()), limit).into());
@@ -153,6 +176,12 @@ impl Nftables {
         let timeout = script::timeout(protection.expires, now)
             .ok_or_else(|| Refusal::new(Rule::ExpiryRequired, protection.expires, format!("after {now}")))?;
         Ok(Element { slot, timeout, protection, counter: None })
+    }
+
+    /// What the kernel holds of ours, and until when.
+    pub(crate) fn ends(&self, now: Timestamp) -> Result<BTreeMap<Slot, Timestamp>, PointError> {
+        let end = |held: &Held| now.plus(Span::seconds(i64::try_from(held.seconds_left.unwrap_or(0)).unwrap_or(0)));
+        Ok(self.listing()?.elements.iter().map(|(slot, held)| (*slot, end(held))).collect())
     }
 
     /// Asks the kernel.
@@ -282,7 +311,7 @@ fn keep_counters(elements: &mut [Element<'_>], listing: &Listing) {
     }
 }
 
-fn time_for(elements: usize) -> Duration {
+pub(crate) fn time_for(elements: usize) -> Duration {
     Duration::from_millis(CALL_MS) + Duration::from_micros(ELEMENT_MICROS.saturating_mul(elements as u64))
 }
 

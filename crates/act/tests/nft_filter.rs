@@ -16,7 +16,7 @@ fn now() -> Timestamp {
 fn point(netns: &Netns, protect: &[&str]) -> Nftables {
     let protect = protect.iter().map(|text| Protected::try_from((*text).to_owned()).unwrap()).collect();
     let netns = Some(NetnsName::try_from(netns.name().to_owned()).unwrap());
-    Nftables::new(Settings { name: "nft".parse().unwrap(), protect, size: 10_000, netns }).unwrap()
+    Nftables::new(Settings { name: "nft".parse().unwrap(), protect, size: 10_000, netns, via: None }).unwrap()
 }
 
 /// `n` tells mitigations of one target apart.
@@ -330,7 +330,7 @@ fn ten_thousand_elements_are_one_transaction_and_can_all_be_renewed() {
 fn a_full_set_is_refused_by_the_kernel_and_named() {
     let router = Netns::new("router").unwrap();
     let netns = Some(NetnsName::try_from(router.name().to_owned()).unwrap());
-    let settings = Settings { name: "nft".parse().unwrap(), protect: vec![], size: 2, netns };
+    let settings = Settings { name: "nft".parse().unwrap(), protect: vec![], size: 2, netns, via: None };
     let point = Nftables::new(settings).unwrap();
     for n in [1, 3] {
         let two = [deny(host(&format!("11.0.0.{n}"))), deny(host(&format!("11.0.0.{}", n + 1)))];

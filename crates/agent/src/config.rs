@@ -186,6 +186,7 @@ impl Config {
         if let Some(twice) = self.sources.iter().find(|source| !names.insert(source.name.as_str())) {
             return Err(malformed("source.name", &twice.name, "each name once"));
         }
+        self.points.iter().try_for_each(PointConfig::check)?;
         let mut names = BTreeSet::new();
         match self.points.iter().find(|point| !names.insert(point.name())) {
             Some(twice) => Err(malformed("point.name", twice.name(), "each name once")),
@@ -333,6 +334,7 @@ directory = "state"
             ("ca = \"ca.pem\"\n", "", "hub.ca"),
             ("name = \"by-hand\"", "name = \"edge\"", "point.name = edge"),
             ("format = \"eve\"", "format = \"evil\"", "evil"),
+            ("protect = [\"192.0.2.1\"]", "protect = [\"192.0.2.1\"]\nvia = \"/run/e.sock\"", "beside via"),
         ] {
             let text = GOOD.replace(from, to);
             assert_ne!(text, GOOD, "{from}");

@@ -29,12 +29,7 @@ const MARK_EVERY: Duration = Duration::from_secs(1);
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Follows one sensor until the agent stops; `mark` says how far its file had been read before.
-pub(crate) async fn follow(
-    source: SourceConfig,
-    settings: Settings,
-    mark: Option<SourceMark>,
-    inputs: Sender<Input>,
-) {
+pub(crate) async fn follow(source: SourceConfig, settings: Settings, mark: Option<SourceMark>, inputs: Sender<Input>) {
     let (name, told) = (source.name.clone(), inputs.clone());
     // A fault in a parser ends this task alone; somebody must hear of it.
     if let Err(error) = tokio::spawn(run(source, settings, mark, inputs)).await

@@ -23,7 +23,7 @@ const WATCHDOG_LOOKS: Span = Span::minutes(6);
   epimachia check --config /etc/epimachia/hub.toml   would this hub start
 Exit code 5 if something has to be mended.")]
 pub struct Check {
-    /// A hub's or an agent's configuration; the connection to the hub where it is left out
+    /// A hub's, an agent's or an enforcer's configuration; the connection to the hub where it is left out
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// One JSON document
@@ -92,10 +92,20 @@ fn configuration(file: &Path) -> Result<Vec<Looked>, Failure> {
         std::fs::read_to_string(file).map_err(|e| Failure::failed(format_args!("{}: {e}", file.display()), ""))?;
     let is_hub =
         text.lines().map(str::trim).take_while(|line| !line.starts_with('[')).any(|line| line.starts_with("data"));
-    Ok(match is_hub {
-        true => hub_configuration(file, &text),
-        false => agent_configuration(file),
+    let is_enforcer =
+        text.lines().map(str::trim).take_while(|line| !line.starts_with('[')).any(|line| line.starts_with("socket"));
+    Ok(match (is_hub, is_enforcer) {
+        (true, _) => hub_configuration(file, &text),
+        (_, true) => enforcer_configuration(file),
+        _ => agent_configuration(file),
     })
+}
+
+fn enforcer_configuration(file: &Path) -> Vec<Looked> {
+    match crate::enforcer_cmd::read(file) {
+        Ok(_) => vec![Looked::good("file", format_args!("{}: every key within its limits", file.display()))],
+        Err(failure) => vec![Looked::failed("file", &failure)],
+    }
 }
 
 fn agent_configuration(file: &Path) -> Vec<Looked> {

@@ -36,6 +36,7 @@ struct Run {
 enum Verb {
     /// Make a data directory: keys, certificate, first token; prints the charter's hub_key line
     Init(New),
+    Resume(crate::backup_cmd::Resume),
 }
 
 #[derive(Args, Debug)]
@@ -63,6 +64,7 @@ struct New {
 pub fn run(command: Command) -> Outcome {
     match command.verb {
         Some(Verb::Init(new)) => init(&new),
+        Some(Verb::Resume(resume)) => crate::backup_cmd::resume(&resume),
         None => serve(&command.run.config),
     }
 }

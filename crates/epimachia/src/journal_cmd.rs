@@ -99,9 +99,11 @@ pub struct Report {
     pub entries: u64,
     segments: usize,
     torn: Option<String>,
-    checkpoint: Option<u64>,
+    /// Entries under the checkpoint beside them.
+    pub checkpoint: Option<u64>,
     root: Option<model::Digest>,
-    verified: bool,
+    /// Their tree is the one that the hub signed.
+    pub verified: bool,
 }
 
 fn verify(dir: &Path, key: Option<&str>, json: bool) -> Outcome {

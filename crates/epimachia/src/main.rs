@@ -3,6 +3,7 @@
 mod agent_cmd;
 mod allow_cmd;
 mod ask;
+mod backup_cmd;
 mod charter_cmd;
 mod check_cmd;
 mod client;
@@ -10,6 +11,7 @@ mod clock;
 mod config_cmd;
 mod demo;
 mod docs_cmd;
+mod enforcer_cmd;
 mod evaluate_cmd;
 mod exit;
 mod finding_cmd;
@@ -63,6 +65,7 @@ enum Noun {
     Evaluate(evaluate_cmd::Evaluate),
     Hub(hub_cmd::Command),
     Agent(agent_cmd::Command),
+    Enforcer(enforcer_cmd::Enforce),
     /// The alliance in one screen
     Status(ask::Read),
     Check(check_cmd::Check),
@@ -100,6 +103,8 @@ enum Noun {
     /// Verify, show, export the journal; fetch and check proofs
     #[command(subcommand)]
     Journal(journal_cmd::Command),
+    Backup(backup_cmd::Backup),
+    Restore(backup_cmd::Restore),
     /// What a key of the configuration does
     #[command(subcommand)]
     Config(config_cmd::Command),
@@ -136,6 +141,7 @@ fn run(noun: Noun) -> Outcome {
         Noun::Evaluate(evaluate) => evaluate_cmd::run(&evaluate),
         Noun::Hub(command) => hub_cmd::run(command),
         Noun::Agent(command) => agent_cmd::run(command),
+        Noun::Enforcer(enforce) => enforcer_cmd::run(&enforce),
         Noun::Status(read) => status_cmd::run(&read),
         Noun::Check(check) => check_cmd::run(&check),
         Noun::Why(question) => why_cmd::run(&question),
@@ -150,6 +156,8 @@ fn run(noun: Noun) -> Outcome {
         Noun::Charter(command) => charter_cmd::run(command),
         Noun::Key(command) => keys::run(command),
         Noun::Journal(command) => journal_cmd::run(command),
+        Noun::Backup(backup) => backup_cmd::backup(&backup),
+        Noun::Restore(restore) => backup_cmd::restore(&restore),
         Noun::Config(command) => config_cmd::run(command),
         Noun::Completions { shell } => {
             // Into memory first: the generator panics when the reader of a pipe has gone away.

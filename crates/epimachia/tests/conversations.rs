@@ -38,6 +38,11 @@ fn a_journal_verifies_and_a_damaged_copy_does_not() {
 }
 
 #[test]
+fn a_backup_comes_back_and_never_as_a_second_history() {
+    conversation("backup.txt");
+}
+
+#[test]
 fn wrong_usage_and_missing_settings_say_what_to_type() {
     conversation("usage.txt");
 }

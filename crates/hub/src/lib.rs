@@ -26,6 +26,7 @@ pub mod logs;
 pub mod openapi;
 mod problem;
 mod quota;
+pub mod restored;
 pub mod routes;
 mod sequencer;
 mod serve;

@@ -210,6 +210,7 @@ struct Opened {
 impl Opened {
     fn open(config: Config, between: impl FnOnce(Arc<dyn Journal>) -> Arc<dyn Journal>) -> Result<Self, Error> {
         let directory = Directory::open(&config.data)?;
+        crate::restored::refuse_marked(&directory, &config.data)?;
         let secrets = directory.secrets()?;
         let signer = Signer::new(&directory.identity().alliance, &secrets.checkpoint)
             .map_err(|error| Error::refused(error, "a name that can sign"))?;

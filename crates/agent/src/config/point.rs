@@ -1,9 +1,12 @@
 //! `[[point]]`: one enforcement point.
 
 use crate::error::{Broken, Error};
+use act::nftables::enforcer::Via;
 use act::nftables::{self, Nftables};
 use act::preview::Preview;
-use act::rpz::{Following, FollowingKey, PrimarySettings, RpzPoint, RpzSettings, Secondary, TsigKey, ZoneLimits, ZoneSettings};
+use act::rpz::{
+    Following, FollowingKey, PrimarySettings, RpzPoint, RpzSettings, Secondary, TsigKey, ZoneLimits, ZoneSettings,
+};
 use act::{Point, PointError};
 use model::{PointName, Refusal, Rule};
 use serde::{Deserialize, Serialize};
@@ -83,6 +86,14 @@ impl PointConfig {
         }
     }
 
+    /// Does what it says fit together?
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        match self {
+            Self::Nftables(settings) => settings.check(),
+            Self::Preview { .. } | Self::Rpz(_) => Ok(()),
+        }
+    }
+
     /// The files that it names.
     pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
         match self {
@@ -90,7 +101,8 @@ impl PointConfig {
                 let secret = config.tsig.as_mut().map(|tsig| &mut tsig.secret);
                 [Some(&mut config.serial_file), secret].into_iter().flatten().collect()
             }
-            Self::Preview { .. } | Self::Nftables(_) => Vec::new(),
+            Self::Nftables(settings) => settings.via.iter_mut().collect(),
+            Self::Preview { .. } => Vec::new(),
         }
     }
 
@@ -102,7 +114,10 @@ impl PointConfig {
         let broken = |error: PointError| Error::Broken(Broken::Failed(format!("point {}: {error}", self.name())));
         Ok(match self {
             Self::Preview { name } => Arc::new(Preview::new(name.clone())),
-            Self::Nftables(settings) => Arc::new(Nftables::new(settings.clone()).map_err(broken)?),
+            Self::Nftables(settings) => match &settings.via {
+                Some(socket) => Arc::new(Via::new(settings.name.clone(), socket)),
+                None => Arc::new(Nftables::new(settings.clone()).map_err(broken)?),
+            },
             Self::Rpz(config) => Arc::new(RpzPoint::start(config.settings()?).map_err(broken)?),
         })
     }

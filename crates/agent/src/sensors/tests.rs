@@ -185,13 +185,7 @@ async fn a_file_is_followed_from_its_end_and_through_rotation_and_cutting() {
 async fn a_link_beside_the_file_is_not_followed() {
     let Place { _dir, path } = place();
     append(&path, "one\n");
-    let mark = SourceMark {
-        head: model::Digest::of(&[b"one\n"]),
-        head_bytes: 4,
-        again: 4,
-        read: 4,
-        closed: NEVER,
-    };
+    let mark = SourceMark { head: model::Digest::of(&[b"one\n"]), head_bytes: 4, again: 4, read: 4, closed: NEVER };
     let elsewhere = path.with_file_name("other");
     std::fs::rename(&path, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, path.with_extension("json.1")).unwrap();

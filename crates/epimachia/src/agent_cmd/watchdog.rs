@@ -18,13 +18,15 @@ const SILENCE: (Span, Span) = (Span::seconds(10), Span::days(7));
 
 /// How the watchdog looks.
 #[derive(Args, Debug)]
-#[command(after_help = "Unbound never lets a response policy zone expire: when the agent is dead, its blocks would stay. The \
+#[command(
+    after_help = "Unbound never lets a response policy zone expire: when the agent is dead, its blocks would stay. The \
 watchdog then serves the agent's zones empty, until the resolvers have followed. It runs as the agent's user.
 Examples:
   epimachia agent watchdog                       for systemd: looks every five seconds
   epimachia agent watchdog --once                for cron, every five minutes; exit code 5 when something was wrong
   epimachia agent watchdog --after 5m
-Next: epimachia check --config /etc/epimachia/agent.toml")]
+Next: epimachia check --config /etc/epimachia/agent.toml"
+)]
 pub struct Watch {
     /// The agent's configuration
     #[arg(long, value_name = "FILE", default_value = super::CONFIG)]
