@@ -119,6 +119,22 @@ impl Client {
         Ok(Input::Consistency { from, to, path: answer.path })
     }
 
+    /// Sends a checkpoint that this member's witness cosigned.
+    pub async fn cosign(&self, note: &str) -> Result<(), Away> {
+        let body = json(&serde_json::json!({ "note": note }));
+        let request = self.request(Method::POST, "/api/v1/log/cosignatures")?.header("content-type", "application/json");
+        let answer = request.body(body).timeout(ANSWER_MAX).send().await.map_err(|error| away(&error))?;
+        limited(checked(answer).await?, ANSWER_BYTES_MAX).await.map(drop)
+    }
+
+    /// The proof of one entry.
+    pub async fn proof(&self, position: u64) -> Result<Input, Away> {
+        let answer = checked(self.send(&format!("/api/v1/log/proof/{position}")).await?).await?;
+        let bytes = limited(answer, ANSWER_BYTES_MAX).await?;
+        let text = String::from_utf8(bytes).map_err(|_| Away::Later("a proof that is no text".into(), None))?;
+        Ok(Input::Proof(text))
+    }
+
     /// The number that the hub expects next.
     pub async fn next_sequence(&self) -> Result<Input, Away> {
         #[derive(Deserialize)]
@@ -178,7 +194,7 @@ async fn checked(answer: Response) -> Result<Response, Away> {
     }
 }
 
-async fn limited(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Away> {
+pub(crate) async fn limited(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Away> {
     let mut bytes = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(|error| away(&error))? {
         if bytes.len() + piece.len() > bytes_max {
@@ -204,7 +220,7 @@ fn lines(batch: &model::Batch) -> Vec<u8> {
     body
 }
 
-fn tls(ca: &std::path::Path) -> Result<rustls::ClientConfig, Error> {
+pub(crate) fn tls(ca: &std::path::Path) -> Result<rustls::ClientConfig, Error> {
     let broken = |what: String| Error::Broken(Broken::Failed(format!("{}: {what}", ca.display())));
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).map_err(|error| broken(error.to_string()))? {
@@ -217,7 +233,7 @@ fn tls(ca: &std::path::Path) -> Result<rustls::ClientConfig, Error> {
     }
 }
 
-fn empty_tls() -> Result<rustls::ClientConfig, Error> {
+pub(crate) fn empty_tls() -> Result<rustls::ClientConfig, Error> {
     with_roots(rustls::RootCertStore::empty())
 }
 

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 
 mod point;
 mod source;
+mod witness;
 
 pub use point::{PointConfig, RpzConfig, TsigConfig};
 pub use source::{Format, SourceConfig};
+pub use witness::{PeerConfig, WitnessConfig};
 
 /// Largest configuration file, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -43,6 +45,12 @@ pub struct Config {
     /// `[[point]]`: the enforcement points. Default: none, and then every mitigation is refused.
     #[serde(default, rename = "point")]
     pub points: Vec<PointConfig>,
+    /// `[witness]`: who may ask this member's witness, and how often others are compared with.
+    #[serde(default)]
+    pub witness: WitnessConfig,
+    /// `[[peer]]`: other members' witnesses, with whose checkpoints ours are compared. Default: none.
+    #[serde(default, rename = "peer")]
+    pub peers: Vec<PeerConfig>,
     /// `[state]`: what the agent remembers, and its timers.
     pub state: StateConfig,
 }
@@ -55,6 +63,10 @@ pub struct MemberConfig {
     pub id: MemberId,
     /// The agent's signing key; mode 0600. Who is hurt if it leaks: the others, who would believe whoever has it.
     pub key: PathBuf,
+    /// The key with which checkpoints are cosigned; default: `witness.key` in the state directory, made at the first
+    /// start. Who is hurt if it leaks: whoever believes that this member saw one history.
+    #[serde(default)]
+    pub witness_key: Option<PathBuf>,
 }
 
 /// `[hub]`.
@@ -181,6 +193,8 @@ impl Config {
         count("allow.list", self.allow.list.len(), 0, 100_000)?;
         count("source", self.sources.len(), 0, SOURCES_MAX)?;
         count("point", self.points.len(), 0, POINTS_MAX)?;
+        self.witness.check()?;
+        witness::check_peers(&self.peers)?;
         let mut names = BTreeSet::new();
         match self.points.iter().find(|point| !names.insert(point.name())) {
             Some(twice) => Err(malformed("point.name", twice.name(), "each name once")),
@@ -191,6 +205,8 @@ impl Config {
     fn resolve(&mut self, base: &Path) {
         let mut resolve = |path: &mut PathBuf| *path = base.join(&*path);
         resolve(&mut self.member.key);
+        self.member.witness_key.iter_mut().for_each(&mut resolve);
+        self.peers.iter_mut().filter_map(|peer| peer.ca.as_mut()).for_each(&mut resolve);
         resolve(&mut self.hub.token);
         self.hub.ca.iter_mut().for_each(&mut resolve);
         resolve(&mut self.state.directory);
@@ -198,7 +214,12 @@ impl Config {
         self.points.iter_mut().for_each(|point| point.paths().into_iter().for_each(&mut resolve));
     }
 
-    /// What the core is told of it.
+    /// Where the witness's key is.
+    pub fn witness_key(&self) -> PathBuf {
+        self.member.witness_key.clone().unwrap_or_else(|| self.state.directory.join("witness.key"))
+    }
+
+    /// What the core is told of it; the witness's key is read when the agent starts.
     pub fn settings(&self) -> crate::core::Settings {
         let setup = |point: &PointConfig| crate::core::PointSetup {
             name: point.name().clone(),
@@ -214,13 +235,15 @@ impl Config {
             settle: self.state.settle,
             decision_holds: self.state.decision_holds,
             history_grace: self.state.history_grace,
+            witness: None,
+            logs: self.witness.keys(),
             outbox_sightings_max: self.state.outbox_sightings_max,
         }
     }
 }
 
 /// A web address as text.
-mod address {
+pub(crate) mod address {
     use reqwest::Url;
     use serde::{Deserialize, Deserializer, Serializer};
 

@@ -31,6 +31,17 @@ pub fn create_key(path: &Path) -> Result<PublicKey, Error> {
     Ok(public)
 }
 
+/// Reads the key at this path; makes one if nothing is there. For the witness's key, which the agent makes itself.
+///
+/// # Errors
+/// As [`create_key`] and [`read_key`].
+pub fn read_or_create_key(path: &Path) -> Result<SigningKey, Error> {
+    if !path.exists() {
+        create_key(path)?;
+    }
+    read_key(path)
+}
+
 /// What stands in the file of the key with this seed. It is a secret.
 pub fn key_text(seed: &[u8; 32]) -> String {
     let public = SigningKey::from_seed(seed).public();

@@ -13,11 +13,13 @@ pub mod core;
 mod driver;
 mod error;
 pub mod keys;
+mod peers;
 mod running;
 mod sensors;
 mod sse;
 mod store;
 mod stream;
+mod witness;
 
 pub use config::Config;
 pub use control::{Answer, Request};

@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 
 /// Inputs that wait for the core; whoever brings more waits.
 const INPUTS_MAX: usize = 4_096;
+/// The type of a witness's signature lines.
+const TEXT: &str = "text/plain; charset=utf-8";
 /// Inputs that become durable with one write.
 const BATCH_MAX: usize = 1_024;
 
@@ -75,7 +77,9 @@ impl Agent {
         }
         let lists = kept_lists(store.directory(), &state);
         let router = Arc::new(Routes(points.clone()));
-        let core = Core::new(config.settings(), key, router, state, lists.as_deref())?;
+        let mut settings = config.settings();
+        settings.witness = Some(Arc::new(crate::keys::read_or_create_key(&config.witness_key())?));
+        let core = Core::new(settings, key, router, state, lists.as_deref())?;
         let (inputs, inbox) = mpsc::channel(INPUTS_MAX);
         let (asks, asked) = mpsc::channel(64);
         let (stop, stopped) = watch::channel(false);
@@ -87,6 +91,12 @@ impl Agent {
         doors.push(tokio::spawn(keep(client.clone(), silence, bytes_max, resume.subscribe(), inputs.clone())));
         for source in config.sources.clone() {
             doors.push(tokio::spawn(crate::sensors::follow(source, config.observe.clone(), inputs.clone())));
+        }
+        if let Some(listen) = config.witness.listen {
+            doors.push(crate::witness::serve(listen, config.witness.requests_per_minute_max, requests.clone()).await?);
+        }
+        for peer in &config.peers {
+            doors.push(crate::peers::follow(peer, config.witness.compare_every, requests.clone(), inputs.clone())?);
         }
         let main = Main { core, store: Some(store), drivers, client, inputs, resume, clock: Clock::new() };
         let main = tokio::spawn(main.run(inbox, asked, stopped));
@@ -263,6 +273,12 @@ impl Main {
                 let sizes = (*from, *to);
                 self.fetch(sizes, |client, (from, to)| async move { client.consistency(from, to).await });
             }
+            Output::FetchProof { position } => self.once(*position, |client, position| async move {
+                client.proof(position).await.map(Some)
+            }),
+            Output::Cosign(note) => {
+                self.once(note.clone(), |client, note| async move { client.cosign(&note).await.map(|()| None) });
+            }
             Output::FetchSequence => self.fetch((), |client, ()| async move { client.next_sequence().await }),
             Output::Reconnect { after } => self.resume.send_modify(|resume| {
                 (resume.after, resume.epoch) = (*after, resume.epoch + 1);
@@ -270,7 +286,7 @@ impl Main {
             Output::Alarm(alarm) => {
                 tracing::warn!(kind = alarm.kind.as_str(), kept_back = alarm.kept_back, "{}", alarm.text);
             }
-            Output::Persist(_) | Output::Done(_) | Output::Refused(_) => {}
+            Output::Persist(_) | Output::Done(_) | Output::Refused(_) | Output::WitnessAnswer(_) => {}
         }
     }
 
@@ -296,6 +312,33 @@ impl Main {
         });
     }
 
+    /// Asks or tells the hub once; what did not get through is tried again by the core, or not needed any more.
+    fn once<A, F, R>(&self, about: A, ask: F)
+    where
+        A: Send + 'static,
+        F: FnOnce(Client, A) -> R + Send + 'static,
+        R: Future<Output = Result<Option<Input>, Away>> + Send,
+    {
+        let (client, inputs) = (self.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let input = match ask(client, about).await {
+                Ok(input) => input,
+                Err(Away::Refused(refusal)) if refusal.rule == Rule::UnknownWitness => {
+                    let text = format!("The hub does not count this member's witness: {refusal}");
+                    Some(Input::Trouble { kind: AlarmKind::WitnessSilent, text })
+                }
+                Err(away) => {
+                    tracing::debug!(%away, "the hub did not take or give what it was asked once");
+                    None
+                }
+            };
+            if let Some(input) = input {
+                // The agent may have stopped meanwhile.
+                let _ = inputs.send(input).await;
+            }
+        });
+    }
+
     async fn answer(&mut self, Asked { request, answer }: Asked) -> Result<(), Error> {
         let given = match self.view(&request) {
             Some(view) => Answer::Ok(view),
@@ -317,6 +360,8 @@ impl Main {
             Request::Mitigations => json!(core.mitigations()),
             Request::Alarms => json!(core.alarms()),
             Request::AllowList => json!(core.allow_entries()),
+            Request::Witness => json!(core.witness_view()),
+            Request::CosignedLog { origin_hash } => json!(core.cosigned_log(origin_hash).map(|seen| &seen.note)),
             Request::History => json!({"checkpoint": core.state().checkpoint, "forked": core.state().forked}),
             _ => return None,
         })
@@ -387,6 +432,7 @@ fn input(request: Request) -> Result<Input, Refusal> {
         Request::Refuse { mitigation, reason } => Input::PersonDecided { mitigation, accept: false, reason },
         Request::Kill { reason } => Input::Kill { reason },
         Request::Resume => Input::Resume,
+        Request::AddCheckpoint { body } => Input::AddCheckpoint(body.into_bytes()),
         Request::AcceptHistory => Input::HistoryAccepted,
         Request::AcceptClock => Input::ClockAccepted,
         Request::Report { sightings } => {
@@ -400,6 +446,10 @@ fn outcome(outputs: &[Output]) -> Answer {
     let said = |output: &Output| match output {
         Output::Done(text) => Some(Answer::Ok(json!(text))),
         Output::Refused(refusal) => Some(Answer::Refused(refusal.clone())),
+        Output::WitnessAnswer(Ok(lines)) => Some(Answer::Ok(json!({"status": 200, "type": TEXT, "body": lines}))),
+        Output::WitnessAnswer(Err(reply)) => {
+            Some(Answer::Ok(json!({"status": reply.status(), "type": reply.content_type(), "body": reply.body()})))
+        }
         _ => None,
     };
     outputs.iter().find_map(said).unwrap_or(Answer::Ok(json!("done")))

@@ -43,6 +43,7 @@ pub(crate) struct Core {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) reports: Reports,
     pub(crate) log: Log,
+    pub(crate) witnesses: crate::witness::Witnesses,
     /// Changed by the sequencer, but for guard lists that are added; locked from the first decision of a turn until it
     /// is durable.
     pub(crate) state: RwLock<Alliance>,

@@ -36,6 +36,7 @@ mod streams;
 mod tls;
 mod tree;
 pub mod wire;
+mod witness;
 
 pub use crate::core::Condition;
 pub use config::Config;

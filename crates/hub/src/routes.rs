@@ -11,6 +11,7 @@ mod stream;
 mod submit;
 mod table;
 mod tokens;
+mod witness;
 
 pub use table::{Answer, Param, Request, Route, TABLE};
 

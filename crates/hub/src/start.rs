@@ -231,6 +231,8 @@ impl Opened {
         gate.publish(first.next(&state));
         let (sender, queue) = sync_channel(config.order.queue_max as usize);
         let streams = Streams::new(config.stream.queue_max, config.stream.per_member_max, Arc::clone(&figures));
+        let cosigned = directory.path("journal/cosigned");
+        let witnesses = crate::witness::Witnesses::open(cosigned, log.can_write(), log.verifier(), &clock);
         let core = Core {
             reports: Reports::new(Arc::clone(&journal), config.journal.batches_cached_max as usize),
             workers: Arc::new(Semaphore::new(workers(config.intake.workers))),
@@ -241,6 +243,7 @@ impl Opened {
             streams: Arc::new(streams),
             journal,
             log,
+            witnesses,
             state: RwLock::new(state),
             queueing: crate::core::Queueing::default(),
             saving: std::sync::Mutex::default(),

@@ -157,6 +157,28 @@ pub struct ConsistencyPath {
     pub path: Vec<model::Digest>,
 }
 
+/// A witness's word on a checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cosignature {
+    /// The checkpoint as the hub signed it, with the witness's line (C2SP signed note, tlog-cosignature).
+    pub note: String,
+}
+
+/// What became of a cosignature.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosignatureTaken {
+    /// Version of this form, 1.
+    pub schema: u32,
+    /// Entries under the checkpoint.
+    pub size: u64,
+    /// `new`, `again` for a newer line over the same checkpoint, or `older` for one that is not kept.
+    pub standing: String,
+    /// How many witnesses have cosigned this checkpoint now; 0 for one that is not asked about any more.
+    pub cosigned: u64,
+}
+
 /// The first event of a stream.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -36,6 +36,6 @@ pub use plan::{BlastRadius, Inverse, Mitigation, PartItem, Plan, PlanHeader, Pla
 pub use receipt::{MitigationState, Receipt, Receipts, SignedReceipts};
 pub use refusal::{Refusal, Rule};
 pub use sighting::{Batch, BatchHeader, Evidence, Opening, Salt, Sighting, finding_id};
-pub use stream::StreamMessage;
+pub use stream::{Growth, StreamMessage};
 pub use time::{Span, Timestamp};
 pub use words::{Behaviour, Capability, Family, Grade, Handling, MemberKind, Role, Segment, Sensor, Standing, Tlp};

@@ -113,6 +113,10 @@ rules! {
     CharterUnsigned = "charter_unsigned": "A charter counts when a quorum of the members before it signed it.",
     CharterOld = "charter_old": "A charter is followed by the next version, never by an older one.",
     HistoryForked = "history_forked": "A checkpoint is consistent with the last one seen: one history for everybody.",
+    OtherLog = "other_log": "A checkpoint is about the alliance's own log, and signed by its hub.",
+    UnknownWitness = "unknown_witness": "A cosignature counts by the witness key that the charter names for a member.",
+    CosignaturesMissing = "cosignatures_missing":
+        "Agents act on a plan once enough other members have cosigned a checkpoint that holds it.",
     TokenInvalid = "token_invalid": "An access token is known, not expired, not revoked.",
     ScopeMissing = "scope_missing": "An access token does only what its scope allows.",
     UnknownPlan = "unknown_plan": "What refers to a plan refers to one in the journal that is still open.",

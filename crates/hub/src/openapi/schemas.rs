@@ -68,6 +68,15 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("limit", "text", "What would have been allowed; for out_of_sequence the next number."),
         ("next", "text", "What to do next."),
     ]),
+    ("Cosignature", "A witness's word on a checkpoint.", &[
+        ("note", "text", "The checkpoint as the hub signed it, with the witness's line."),
+    ]),
+    ("CosignatureTaken", "What became of a cosignature.", &[
+        ("schema", "integer", "1."),
+        ("size", "integer", "Entries under the checkpoint."),
+        ("standing", "text", "new, again or older."),
+        ("cosigned", "integer", "Witnesses that have cosigned it; 0 for one that is not asked about any more."),
+    ]),
     ("Written", "A statement that is durable.", &[
         ("schema", "integer", "1."),
         ("position", "integer", "Where it stands in the journal."),

@@ -1,6 +1,6 @@
 //! The table of routes, in the order of the flow.
 
-use super::{charter, journal, plain, read, stream, submit, tokens};
+use super::{charter, journal, plain, read, stream, submit, tokens, witness};
 use crate::core::Core;
 use crate::gate::Need;
 use alliance::Scope;
@@ -168,10 +168,14 @@ pub static TABLE: &[Route] = &[
         "Hashes that prove the log of `to` entries to begin with that of `from` (RFC 9162 §2.1.4).",
         [param("from", "integer", true, "Entries of the older log."),
          param("to", "integer", true, "Entries of the newer log, at most the newest checkpoint's.")]),
+    route!("POST" "/api/v1/log/cosignatures" RECEIVE, Request::Json("Cosignature") => Json("CosignatureTaken"),
+        post(witness::cosignatures), "Say with the member's witness key that a checkpoint continues what its agent saw \
+         (C2SP tlog-cosignature)."),
     route!("GET" "/api/v1/log/proof/{position}" Token, NONE => Text, get(journal::proof),
-        "The proof of one entry (C2SP tlog-proof); it shows the entry only to those who may see it."),
+        "The proof of one entry (C2SP tlog-proof) with the cosignatures there are; it shows the entry only to those who may see it."),
     route!("GET" "/log/checkpoint" Token, NONE => Text, get(journal::checkpoint),
-        "The newest checkpoint (C2SP tlog-checkpoint)."),
+        "The newest checkpoint that members cosigned, with their cosignatures; where nobody did, the newest \
+         (C2SP tlog-checkpoint, tlog-cosignature)."),
     route!("GET" "/log/tile/{*path}" Token, NONE => Bytes, get(journal::tile),
         "A tile or a bundle of leaves (C2SP tlog-tiles). Leaves are salted commitments and show nothing."),
     route!("GET" "/metrics" Loopback, NONE => Text, get(plain::metrics),
