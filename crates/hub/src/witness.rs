@@ -300,14 +300,17 @@ fn ours(signed: &SignedCheckpoint, log: &VerifierKey) -> Result<(), Refusal> {
     signed.verify(log).map(|_| ()).map_err(|fault| Refusal::new(Rule::OtherLog, fault, limit()))
 }
 
-/// The one line by this witness, once it is found to be good and of our time.
+/// The latest line by this witness, once every line in its name is found to be good, and that one of our time.
 fn verified(signed: &SignedCheckpoint, key: &WitnessKey, now: Timestamp) -> Result<account::Signature, Refusal> {
-    let mut lines = signed.note().signatures().iter().filter(|line| key.is_named_by(line));
-    let (Some(line), None) = (lines.next(), lines.next()) else {
-        return Err(Refusal::new(Rule::UnknownWitness, "another key's line, or several", format!("one line by {key}")));
-    };
-    let seconds = key.verify(signed.note().text(), line);
-    let seconds = seconds.map_err(|fault| Refusal::new(Rule::BadSignature, fault, "a cosignature of this checkpoint"))?;
+    let named = signed.note().signatures().iter().filter(|line| key.is_named_by(line));
+    let mut latest: Option<(u64, &account::Signature)> = None;
+    for line in named {
+        let bad = |fault| Refusal::new(Rule::BadSignature, fault, "a cosignature of this checkpoint");
+        let seconds = key.verify(signed.note().text(), line).map_err(bad)?;
+        latest = latest.filter(|(before, _)| *before > seconds).or(Some((seconds, line)));
+    }
+    let none = || Refusal::new(Rule::UnknownWitness, "no line by this witness", format!("a line by {key}"));
+    let (seconds, line) = latest.ok_or_else(none)?;
     let at = Timestamp::from_millis(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000));
     let (earliest, latest) = (now.minus(SKEW_MAX), now.plus(SKEW_MAX));
     match (earliest..=latest).contains(&at) {

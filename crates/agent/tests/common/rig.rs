@@ -37,6 +37,7 @@ impl Rig {
         rig
     }
 
+    #[allow(dead_code, reason = "each test file uses a part of it")]
     /// The same in an alliance that asks for so many members' cosignatures.
     pub fn asking(cosignatures: u32) -> Self {
         let mut world = World::with(|charter| charter.witness.cosignatures = cosignatures);

@@ -349,8 +349,9 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("charter", "integer", "The charter's version; 0 before the first."),
     ]),
     ("StreamMessage", "One message of a stream.", &[
-        ("type", "text", "part, withdraw, finding, checkpoint or charter."),
-        ("body", "any", "PlanPart, a list of Withdrawal, Finding, a signed note, or {version}."),
+        ("type", "text", "part, withdraw, finding, checkpoint, grown, witnessed or charter."),
+        ("body", "any", "PlanPart, a list of Withdrawal, Finding, a signed note, {note, from, path, wanted}, a proof, or \
+            {version}."),
     ]),
     ("MitigationView", "One mitigation in force or lately ended.", &[
         ("id", "MitigationId", "Which."),

@@ -11,3 +11,4 @@ mod stream;
 mod submit;
 mod support;
 mod tokens;
+mod witness;
