@@ -81,7 +81,9 @@ impl WitnessKey {
     /// A line that names this key is not its signature: whoever put it there is not to be believed in anything.
     pub fn cosigned(&self, note: &Note) -> Result<Option<u64>, NoteFault> {
         let lines = note.signatures().iter().filter(|line| self.is_named_by(line));
-        lines.map(|line| self.verify(note.text(), line)).try_fold(None, |latest, seconds| Ok(latest.max(Some(seconds?))))
+        lines
+            .map(|line| self.verify(note.text(), line))
+            .try_fold(None, |latest, seconds| Ok(latest.max(Some(seconds?))))
     }
 }
 

@@ -130,7 +130,8 @@ impl Policy {
     }
 
     fn log_of(&self, signed: &SignedCheckpoint, log: Option<&VerifierKey>) -> Result<String, PolicyFault> {
-        let known: Vec<&VerifierKey> = if self.logs.is_empty() { log.into_iter().collect() } else { self.logs().collect() };
+        let known: Vec<&VerifierKey> =
+            if self.logs.is_empty() { log.into_iter().collect() } else { self.logs().collect() };
         let mut fault = CheckpointFault::Origin {
             expected: "a log of the policy".to_owned(),
             found: signed.unverified().origin.clone(),

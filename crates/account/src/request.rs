@@ -130,7 +130,9 @@ impl AddCheckpoint {
                 Err(fault) => return Err(Reply::Unsigned(fault.to_string())),
             }
         }
-        signed.then_some(()).ok_or_else(|| Reply::Unsigned("no signature of a key that is trusted for this log".to_owned()))
+        signed
+            .then_some(())
+            .ok_or_else(|| Reply::Unsigned("no signature of a key that is trusted for this log".to_owned()))
     }
 
     fn continues(&self, size: u64, root: Digest) -> Result<(), Reply> {
@@ -167,11 +169,12 @@ mod tests {
     const ORIGIN: &str = "sigsum.org/v1/tree/4d6d8825a6bb689d459628312889dfbb0bcd41b5211d9e1ce768b0ff0309e562";
     const LOG: &str = "ffdc2d4d98e4124d3feaf788c0c2f9abfd796083d1f0495437f302ec79cf100f";
     const ONE: &str = "KgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    const ONE_SIGNED: &str = "UgIom7fPZTqpxWWhyjWduBvTvGVqsokMbqTArsQilegKoFBJQjUFAmQ0+YeSPM3wfUQMFSzVnnNuWRTYrajXpNUbIQY=";
+    const ONE_SIGNED: &str =
+        "UgIom7fPZTqpxWWhyjWduBvTvGVqsokMbqTArsQilegKoFBJQjUFAmQ0+YeSPM3wfUQMFSzVnnNuWRTYrajXpNUbIQY=";
     const THREE: &str = "RcCI1Nk56ZcSmIEfIn0SleqtV7uvrlXNccFx595Iwl0=";
-    const THREE_SIGNED: &str = "UgIom2VbtIcdFbwFAy1n7s6IkAxIY6J/GQOTuZF2ORV39d75cbAj2aQYwyJre36kezNobZs4SUUdrcawfAB8WVrx6go=";
-    const PATH: &str =
-        "KgEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nKgIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
+    const THREE_SIGNED: &str =
+        "UgIom2VbtIcdFbwFAy1n7s6IkAxIY6J/GQOTuZF2ORV39d75cbAj2aQYwyJre36kezNobZs4SUUdrcawfAB8WVrx6go=";
+    const PATH: &str = "KgEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nKgIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 
     fn keys() -> Vec<VerifierKey> {
         vec![VerifierKey::new(ORIGIN, &model::digest::unhex(LOG).unwrap()).unwrap()]

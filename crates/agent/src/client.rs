@@ -122,7 +122,8 @@ impl Client {
     /// Sends a checkpoint that this member's witness cosigned.
     pub async fn cosign(&self, note: &str) -> Result<(), Away> {
         let body = json(&serde_json::json!({ "note": note }));
-        let request = self.request(Method::POST, "/api/v1/log/cosignatures")?.header("content-type", "application/json");
+        let request =
+            self.request(Method::POST, "/api/v1/log/cosignatures")?.header("content-type", "application/json");
         let answer = request.body(body).timeout(ANSWER_MAX).send().await.map_err(|error| away(&error))?;
         limited(checked(answer).await?, ANSWER_BYTES_MAX).await.map(drop)
     }

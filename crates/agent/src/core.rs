@@ -152,7 +152,8 @@ impl Core {
     /// When [`Input::Tick`] is due at the latest.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let expiry = self.next_expiry();
-        let times = [expiry, self.places.wakes_at(), self.patrol_at(), self.doubts_at(), self.seals_at(), self.witness_at()];
+        let times =
+            [expiry, self.places.wakes_at(), self.patrol_at(), self.doubts_at(), self.seals_at(), self.witness_at()];
         times.into_iter().flatten().min()
     }
 

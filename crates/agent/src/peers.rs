@@ -72,6 +72,9 @@ impl Peer {
             let bytes = limited(answer, NOTE_BYTES_MAX).await.map_err(|away| away.to_string())?;
             String::from_utf8(bytes).map_err(|_| "an answer that is no text".to_owned())
         };
-        asked.await.inspect_err(|told| tracing::info!(peer = %self.member, told, "a peer's witness does not answer")).ok()
+        asked
+            .await
+            .inspect_err(|told| tracing::info!(peer = %self.member, told, "a peer's witness does not answer"))
+            .ok()
     }
 }

@@ -217,7 +217,8 @@ fn two_members_who_were_shown_two_histories_find_out_and_keep_both_notes() {
 
 #[test]
 fn a_peer_that_is_behind_or_ahead_is_proven_to_be_in_the_same_history_or_found_out() {
-    for (other, forked) in [(Log::of(4), false), (Log::of(9), false), (forked_at(3, 4), true), (forked_at(5, 9), true)] {
+    for (other, forked) in [(Log::of(4), false), (Log::of(9), false), (forked_at(3, 4), true), (forked_at(5, 9), true)]
+    {
         let (mut rig, log) = (Rig::new(), Log::of(6));
         rig.message(log.growth(0, true));
         let note = other.cosigned(&rig.world, &["cloud"]).to_string();

@@ -57,6 +57,7 @@ impl Behind {
         if dirty {
             self.sign(false);
         }
+        self.core.witnesses.keep(&self.core);
     }
 
     /// When the next checkpoint may ask for cosignatures: at once, or shortly while a round is open.

@@ -34,6 +34,8 @@ const ROUND_MAX: Duration = Duration::from_millis(250);
 const ASK_EVERY: Span = Span::seconds(10);
 /// A checkpoint with fewer cosignatures takes the place of one that is older by more.
 const BEST_FOR: Span = Span::minutes(1);
+/// The best cosigned checkpoint is written at most so often.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
 /// How far a cosignature's time may be from ours.
 const SKEW_MAX: Span = Span::minutes(5);
 
@@ -52,8 +54,9 @@ struct Inner {
     waiting: VecDeque<Waiting>,
     announced: u64,
     asked_at: Option<Timestamp>,
-    /// Is the best one another than the one that was kept?
+    /// Is the best one another than the one that was kept, and when was that?
     unkept: bool,
+    kept_at: Option<Instant>,
     /// When cosignatures were last asked for because a plan waits, and over which size; none: nobody waits.
     round: Option<(Instant, u64)>,
 }
@@ -116,7 +119,13 @@ impl Witnesses {
     }
 
     /// What everybody is told of a new checkpoint; `wanted` if a plan waits for it, `None` if there is nothing to tell.
-    pub(crate) fn announcement(&self, core: &Core, newest: &Arc<Newest>, wanted: bool, now: Timestamp) -> Option<StreamMessage> {
+    pub(crate) fn announcement(
+        &self,
+        core: &Core,
+        newest: &Arc<Newest>,
+        wanted: bool,
+        now: Timestamp,
+    ) -> Option<StreamMessage> {
         let witnesses = core.gate.pass().charter.as_ref().map_or(0, |charter| charter.witnesses().count());
         let to = newest.signed.unverified().size;
         let mut inner = self.inner();
@@ -175,6 +184,9 @@ impl Witnesses {
         if let Some((whole, ready)) = ready {
             cosigned = whole.note().signatures().len() as u64 - 1;
             self.push(core, &whole, recent.as_deref(), ready);
+            if self.inner().kept_at.is_none_or(|at| at.elapsed() >= KEEP_EVERY) {
+                self.keep(core);
+            }
         }
         Ok(CosignatureTaken { schema: SCHEMA, size: checkpoint.size, standing: word(standing).to_owned(), cosigned })
     }
@@ -204,6 +216,7 @@ impl Witnesses {
         let best = {
             let mut inner = self.inner();
             let unkept = std::mem::take(&mut inner.unkept);
+            inner.kept_at = Some(Instant::now());
             let best = inner.best.as_ref().filter(|_| unkept);
             best.map(|best| (best.signed.to_string(), best.signed.unverified().size))
         };

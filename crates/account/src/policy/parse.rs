@@ -22,7 +22,11 @@ impl Policy {
         }
         let allowed = |byte: u8| matches!(byte, b'\t' | b'\n' | 0x20..=0x7e | 0x80..);
         if let Some(byte) = bytes.iter().find(|byte| !allowed(**byte)) {
-            return Err(ParseError::new("policy", &format!("byte {byte:#04x}"), "no control characters but tab and newline"));
+            return Err(ParseError::new(
+                "policy",
+                &format!("byte {byte:#04x}"),
+                "no control characters but tab and newline",
+            ));
         }
         let mut reader = Reader::default();
         for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
@@ -60,7 +64,10 @@ impl Reader {
             [b"witness", name, key, url] => self.witness(name, key, url),
             [b"group", name, least, members @ ..] if !members.is_empty() => self.group(name, least, members),
             [b"quorum", name] => self.quorum(name),
-            _ => Err(refused(&words.join(&b' '), "log KEY [URL], witness NAME KEY [URL], group NAME all|any|K NAME..., quorum NAME")),
+            _ => Err(refused(
+                &words.join(&b' '),
+                "log KEY [URL], witness NAME KEY [URL], group NAME all|any|K NAME..., quorum NAME",
+            )),
         }
     }
 
@@ -110,7 +117,9 @@ impl Reader {
         }
         self.quorum = Some(match name {
             NONE => None,
-            name => Some(self.names.get(name).copied().ok_or_else(|| refused(name, "none, or a name of a line above"))?),
+            name => {
+                Some(self.names.get(name).copied().ok_or_else(|| refused(name, "none, or a name of a line above"))?)
+            }
         });
         Ok(())
     }
@@ -123,7 +132,8 @@ impl Reader {
     }
 
     fn finish(self) -> Result<Policy, ParseError> {
-        let quorum = self.quorum.ok_or_else(|| ParseError::new("policy", "no quorum line", "one line `quorum NAME`"))?;
+        let quorum =
+            self.quorum.ok_or_else(|| ParseError::new("policy", "no quorum line", "one line `quorum NAME`"))?;
         Ok(Policy { logs: self.logs, witnesses: self.witnesses, groups: self.groups, quorum })
     }
 }

@@ -44,7 +44,8 @@ fn what_is_missing_is_said_in_words() {
 
 #[test]
 fn whitespace_comments_and_names_that_are_not_ascii_are_read_as_the_standard_says() {
-    let text = format!("\t# a comment\n\n  witness  \u{fc}\t{}  https://w.example/ \n quorum \u{fc}", RECORDED_WITNESSES[0]);
+    let text =
+        format!("\t# a comment\n\n  witness  \u{fc}\t{}  https://w.example/ \n quorum \u{fc}", RECORDED_WITNESSES[0]);
     let policy = Policy::parse(text.as_bytes()).unwrap();
     assert_eq!(policy.witnesses()[0].url, "https://w.example/");
     // The name 0xFC alone is no UTF-8, and is a name all the same.

@@ -63,7 +63,9 @@ impl Core {
         }
         let verdicts = self.verdicts(part);
         let judged = part.items.iter().zip(verdicts).filter(|(item, _)| new(item));
-        judged.into_iter().any(|(item, verdict)| !matches!(self.own_rules(&item.mitigation, verdict), Answer::Refuse(_)))
+        judged
+            .into_iter()
+            .any(|(item, verdict)| !matches!(self.own_rules(&item.mitigation, verdict), Answer::Refuse(_)))
     }
 
     pub(super) fn on_part(&mut self, part: &PlanPart) {

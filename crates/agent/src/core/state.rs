@@ -3,8 +3,8 @@
 use super::outbox::{Outbox, Sealed};
 use charter::SignedCharter;
 use model::{
-    Digest, FindingId, Measure, MemberId, Mitigation, MitigationId, MitigationState, Observable, Opening, PlanId, PointName,
-    PublicKey, Receipt, Timestamp,
+    Digest, FindingId, Measure, MemberId, Mitigation, MitigationId, MitigationState, Observable, Opening, PlanId,
+    PointName, PublicKey, Receipt, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,8 +5,8 @@ use super::state::{Allowed, Decision, Held, Killed};
 use super::{Alarm, AlarmKind, Core};
 use decide::AllowList;
 use model::{
-    Finding, FindingId, Measure, MemberId, MitigationId, MitigationState, Observable, PlanId, PointName, PublicKey, Rule,
-    Timestamp,
+    Finding, FindingId, Measure, MemberId, MitigationId, MitigationState, Observable, PlanId, PointName, PublicKey,
+    Rule, Timestamp,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;

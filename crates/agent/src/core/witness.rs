@@ -197,9 +197,8 @@ impl Core {
         let signed = SignedCheckpoint::parse(seen.note.as_bytes()).ok()?;
         let origin = signed.unverified().origin.clone();
         let last = self.state.witness.cosigned.get(&origin);
-        let contradicts = last.is_some_and(|last| {
-            last.size > seen.size || (last.size == seen.size && last.root != seen.root)
-        });
+        let contradicts =
+            last.is_some_and(|last| last.size > seen.size || (last.size == seen.size && last.root != seen.root));
         if contradicts || self.state.witness.silent {
             return None;
         }
@@ -240,7 +239,8 @@ impl Core {
     /// Proofs that waited for their checkpoint.
     fn weigh_all(&mut self) {
         let waiting = self.witnessing.waiting.iter();
-        let proofs: Vec<_> = waiting.filter_map(|w| Some((w.part.header.id(), Arc::clone(w.proof.as_ref()?)))).collect();
+        let proofs: Vec<_> =
+            waiting.filter_map(|w| Some((w.part.header.id(), Arc::clone(w.proof.as_ref()?)))).collect();
         proofs.iter().for_each(|(plan, proof)| self.weigh(*plan, proof));
     }
 

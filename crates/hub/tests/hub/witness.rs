@@ -167,7 +167,8 @@ async fn what_is_no_cosignature_is_refused_by_name_and_counted() {
     };
     let altered = with_line(&note, "cloud", &own, now())["note"].as_str().unwrap().to_owned();
     let at = altered.len() - 10;
-    let altered = format!("{}{}{}", &altered[..at], if &altered[at..=at] == "A" { "B" } else { "A" }, &altered[at + 1..]);
+    let altered =
+        format!("{}{}{}", &altered[..at], if &altered[at..=at] == "A" { "B" } else { "A" }, &altered[at + 1..]);
     for (body, rule) in [
         (with_line(&note, "cloud", &other, now()), "unknown_witness"),
         (with_line(&note, "bank", &other, now()), "unknown_witness"),
