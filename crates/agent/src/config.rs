@@ -67,8 +67,12 @@ pub struct HubConfig {
     /// The alliance's CA, PEM. Required for https.
     #[serde(default)]
     pub ca: Option<PathBuf>,
-    /// The access token, with scopes `report` and `receive`; mode 0600.
-    pub token: PathBuf,
+    /// The identity file that `agent join` wrote, with TLS key and certificate; mode 0600. The agent renews it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// An access token instead, with scopes `report` and `receive`; mode 0600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<PathBuf>,
     /// Digest of the charter that the member agreed to when it joined. A wrong one is another alliance's.
     pub charter: Digest,
     /// Silence on the stream after which it is opened again; 1s to 10m, default 30s.
@@ -171,6 +175,13 @@ impl Config {
                 ));
             }
         }
+        match (&self.hub.certificate, &self.hub.token) {
+            (Some(_), None) if self.hub.url.scheme() == "https" => {}
+            (None, Some(_)) => {}
+            (Some(_), None) => return Err(malformed("hub.certificate", "given", "https:// with a certificate")),
+            (Some(_), Some(_)) => return Err(malformed("hub.token", "given", "hub.certificate or hub.token, not both")),
+            (None, None) => return Err(malformed("hub.certificate", "absent", "hub.certificate, or hub.token")),
+        }
         span("hub.silence_max", self.hub.silence_max, Span::seconds(1), Span::minutes(10))?;
         span("state.patrol", self.state.patrol, Span::seconds(1), Span::hours(1))?;
         span("state.settle", self.state.settle, Span::seconds(1), Span::minutes(10))?;
@@ -191,7 +202,7 @@ impl Config {
     fn resolve(&mut self, base: &Path) {
         let mut resolve = |path: &mut PathBuf| *path = base.join(&*path);
         resolve(&mut self.member.key);
-        resolve(&mut self.hub.token);
+        self.hub.certificate.iter_mut().chain(&mut self.hub.token).for_each(&mut resolve);
         self.hub.ca.iter_mut().for_each(&mut resolve);
         resolve(&mut self.state.directory);
         self.sources.iter_mut().filter_map(|source| source.file.as_mut()).for_each(&mut resolve);
@@ -326,6 +337,8 @@ directory = "state"
             ("id = \"telecom\"", "id = \"Tele Com\"", "line 3"),
             ("https://hub", "http://hub", "hub.url"),
             ("ca = \"ca.pem\"\n", "", "hub.ca"),
+            ("token = \"token\"\n", "", "hub.certificate = absent"),
+            ("token = \"token\"\n", "token = \"token\"\ncertificate = \"identity.pem\"\n", "hub.token"),
             ("name = \"by-hand\"", "name = \"edge\"", "point.name = edge"),
             ("format = \"eve\"", "format = \"evil\"", "evil"),
         ] {

@@ -10,7 +10,7 @@ use std::path::Path;
 /// First line of a key file.
 const HEAD: &str = "epimachia signing key v1";
 /// Largest secret file.
-const SECRET_BYTES_MAX: u64 = 4_096;
+pub(crate) const SECRET_BYTES_MAX: u64 = 4_096;
 
 /// Makes a new signing key from the system's random source and keeps it in a new file with mode 0600; gives the public
 /// half, for the charter.

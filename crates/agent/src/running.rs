@@ -85,6 +85,11 @@ impl Agent {
         let resume = watch::Sender::new(Resume::default());
         let (silence, bytes_max) = (config.hub.silence_max.to_std(), config.hub.event_bytes_max);
         doors.push(tokio::spawn(keep(client.clone(), silence, bytes_max, resume.subscribe(), inputs.clone())));
+        if let (Some(identity), Some(ca)) = (config.hub.certificate.clone(), config.hub.ca.clone()) {
+            let key = crate::keys::read_key(&config.member.key)?;
+            let renewal = crate::renew::Renewal { client: client.clone(), identity, ca, key };
+            doors.push(tokio::spawn(crate::renew::keep(renewal, inputs.clone())));
+        }
         for source in config.sources.clone() {
             doors.push(tokio::spawn(crate::sensors::follow(source, config.observe.clone(), inputs.clone())));
         }

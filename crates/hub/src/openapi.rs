@@ -3,7 +3,7 @@
 
 mod schemas;
 
-use crate::gate::Need;
+use crate::gate::{AGENT_SCOPES, Need};
 use crate::routes::{Answer, Request, Route, TABLE};
 use serde_json::{Map, Value, json};
 
@@ -37,6 +37,7 @@ pub fn document() -> Value {
         "components": {
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer", "bearerFormat": "epi_ and 43 characters of base64url" },
+                "certificate": { "type": "mutualTLS", "description": "An agent's certificate of the hub's authority." },
             },
             "schemas": schemas::all(),
         },
@@ -59,9 +60,12 @@ fn operation(route: &Route) -> Value {
         "responses": responses(route),
     });
     let (needs, security) = match route.need {
-        Need::Nothing => ("no token", json!([])),
+        Need::Nothing | Need::Stranger => ("no token", json!([])),
         Need::Loopback => ("no token, loopback only", json!([])),
-        Need::Token => ("any token", json!([{ "token": [] }])),
+        Need::Token => ("any token", json!([{ "token": [] }, { "certificate": [] }])),
+        Need::Scope(scope) if AGENT_SCOPES.contains(&scope) => {
+            (scope.as_str(), json!([{ "token": [scope.as_str()] }, { "certificate": [] }]))
+        }
         Need::Scope(scope) => (scope.as_str(), json!([{ "token": [scope.as_str()] }])),
     };
     operation["description"] = format!("Needs: {needs}.").into();

@@ -3,6 +3,7 @@
 
 mod charter;
 mod guard;
+mod join;
 mod journal;
 mod plain;
 mod query;

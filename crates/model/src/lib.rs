@@ -7,6 +7,7 @@ pub mod approval;
 pub mod digest;
 pub mod finding;
 pub mod ids;
+pub mod join;
 pub mod key;
 pub mod levels;
 pub mod measure;
@@ -25,7 +26,8 @@ pub use approval::{Approval, Dispute, Ground, SignedApproval, SignedDispute, Ver
 pub use digest::Digest;
 pub use finding::{Finding, FindingState, GuardHit, Sum, SumLine};
 pub use ids::{
-    DisputeId, FindingId, GroupId, KeyId, MemberId, MitigationId, PersonId, PlanId, PointName, SightingId, TokenId,
+    AgentName, CertificateId, DisputeId, FindingId, GroupId, JoinTokenId, KeyId, MemberId, MitigationId, PersonId,
+    PlanId, PointName, SightingId, TokenId,
 };
 pub use key::{PublicKey, Signature, SigningKey, Statement};
 pub use levels::Levels;

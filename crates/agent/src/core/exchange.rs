@@ -289,6 +289,8 @@ alarm_kinds! {
     KillSwitch = "kill-switch",
     /// The hub cannot be reached, or does not let us in.
     HubAway = "hub-away",
+    /// The agent's certificate could not be renewed.
+    CertificateEnding = "certificate-ending",
     /// What came over the stream cannot be read.
     StreamDamaged = "stream-damaged",
     /// A sensor cannot be read.

@@ -5,6 +5,8 @@
 mod api;
 mod crash;
 mod doors;
+mod hostile;
+mod joining;
 mod room;
 mod start;
 mod stream;
