@@ -22,6 +22,8 @@ pub enum Input {
         /// The message.
         message: Box<StreamMessage>,
     },
+    /// The hub says which version of the charter is in force: at the start of every stream.
+    CharterAnnounced(u64),
     /// The hub answered [`Output::FetchCharter`].
     Charter {
         /// The charter as it travels.
