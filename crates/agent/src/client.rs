@@ -143,7 +143,8 @@ impl Client {
     /// The answer, if it is one; a word about the certificate is passed on to who renews it.
     async fn checked(&self, answer: Response) -> Result<Response, Away> {
         let checked = checked(answer).await;
-        if let Err((_, Some(Rule::CertificateExpired | Rule::CertificateUnknown | Rule::CertificateForeign))) = &checked {
+        if let Err((_, Some(Rule::CertificateExpired | Rule::CertificateUnknown | Rule::CertificateForeign))) = &checked
+        {
             self.shared.refused.notify_one();
         }
         checked.map_err(|(away, _)| away)

@@ -179,7 +179,9 @@ impl Config {
             (Some(_), None) if self.hub.url.scheme() == "https" => {}
             (None, Some(_)) => {}
             (Some(_), None) => return Err(malformed("hub.certificate", "given", "https:// with a certificate")),
-            (Some(_), Some(_)) => return Err(malformed("hub.token", "given", "hub.certificate or hub.token, not both")),
+            (Some(_), Some(_)) => {
+                return Err(malformed("hub.token", "given", "hub.certificate or hub.token, not both"));
+            }
             (None, None) => return Err(malformed("hub.certificate", "absent", "hub.certificate, or hub.token")),
         }
         span("hub.silence_max", self.hub.silence_max, Span::seconds(1), Span::minutes(10))?;

@@ -5,7 +5,8 @@ use crate::joining::{CertificateRecord, JoinTokenRecord};
 use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
-    CertificateId, Digest, FindingId, JoinTokenId, Measure, MemberId, PersonId, Sighting, SignedApproval, SignedDispute, SignedReceipts, Span, TokenId,
+    CertificateId, Digest, FindingId, JoinTokenId, Measure, MemberId, PersonId, Sighting, SignedApproval,
+    SignedDispute, SignedReceipts, Span, TokenId,
 };
 
 /// One request to the alliance.

@@ -4,9 +4,9 @@ use crate::joining::{CertificateRecord, JoinTokenRecord};
 use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
-    Batch, Behaviour, CertificateId, Family, Finding, FindingId, Handling, JoinTokenId, KeyId, MemberId, Observable, PersonId, Plan, PlanId,
-    Refusal, Rule, Sighting, Signature, SignedApproval, SignedDispute, SignedReceipts, Statement, Timestamp, TokenId,
-    Withdrawal,
+    Batch, Behaviour, CertificateId, Family, Finding, FindingId, Handling, JoinTokenId, KeyId, MemberId, Observable,
+    PersonId, Plan, PlanId, Refusal, Rule, Sighting, Signature, SignedApproval, SignedDispute, SignedReceipts,
+    Statement, Timestamp, TokenId, Withdrawal,
 };
 use serde::{Deserialize, Serialize};
 

@@ -143,9 +143,7 @@ impl Alliance {
         }
         match now < handed.record.expires {
             true => Ok(&handed.record),
-            false => {
-                Err(Refusal::new(Rule::JoinTokenExpired, id, format!("used before {}", handed.record.expires)))
-            }
+            false => Err(Refusal::new(Rule::JoinTokenExpired, id, format!("used before {}", handed.record.expires))),
         }
     }
 

@@ -87,8 +87,7 @@ impl Alliance {
                 key(member).public()
             );
         }
-        let consent =
-            |m: &str| charter::SignedCharter::consent(&text, &m.parse().unwrap(), &key(m)).unwrap();
+        let consent = |m: &str| charter::SignedCharter::consent(&text, &m.parse().unwrap(), &key(m)).unwrap();
         self.post("/api/v1/charter", &json!({ "text": text, "consents": MEMBERS.map(consent) })).await;
         charter::Charter::digest_of(&text)
     }

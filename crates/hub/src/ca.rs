@@ -148,7 +148,10 @@ impl Authority {
         let unreadable = |error| Error::refused(format_args!("{CERTIFICATE}: {error}"), "what `hub init` wrote");
         let fits = key_of(&own).is_some_and(|public| public == key.subject_public_key_info());
         if !fits {
-            return Err(Error::refused(CERTIFICATE, format_args!("the certificate of {KEY}; restore both from one backup")));
+            return Err(Error::refused(
+                CERTIFICATE,
+                format_args!("the certificate of {KEY}; restore both from one backup"),
+            ));
         }
         let issuer = Issuer::from_ca_cert_der(&own, key).map_err(unreadable)?;
         let bundle = [&own].into_iter().chain(&old).map(|der| pem(der)).collect();
@@ -169,7 +172,8 @@ impl Authority {
 
     /// A certificate for the hub itself, with a key that is never written down.
     pub(crate) fn for_server(&self, names: &[String], now: Timestamp) -> Result<ServerCertificate, Error> {
-        let refused = |error| Error::refused(format_args!("certificate names {names:?}: {error}"), "names and addresses");
+        let refused =
+            |error| Error::refused(format_args!("certificate names {names:?}: {error}"), "names and addresses");
         let mut params = CertificateParams::new(names).map_err(refused)?;
         params.distinguished_name = name(&format!("{} hub", self.alliance));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -333,7 +337,8 @@ fn verifier<'c>(
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let text = read_small(path).map_err(|error| Error::unavailable(format_args!("reading {}", path.display()), error))?;
+    let text =
+        read_small(path).map_err(|error| Error::unavailable(format_args!("reading {}", path.display()), error))?;
     CertificateDer::pem_slice_iter(text.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Error::refused(path.display(), format!("certificates as PEM ({error})")))

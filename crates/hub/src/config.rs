@@ -5,7 +5,8 @@ mod keys;
 mod text;
 
 pub use keys::{
-    Accounting, Intake, JoinKeys, JournalKeys, Key, Limits, Listen, LogForm, Logs, MetricsKeys, Order, Stream, Tls, keys,
+    Accounting, Intake, JoinKeys, JournalKeys, Key, Limits, Listen, LogForm, Logs, MetricsKeys, Order, Stream, Tls,
+    keys,
 };
 
 use crate::error::Error;

@@ -1,7 +1,7 @@
 //! Callers that have shown nothing yet, and what they get: a nonce, and few requests a minute from one address.
 
-use crate::error::Error;
 use crate::directory::random;
+use crate::error::Error;
 use model::{Digest, Refusal, Rule, Span, Timestamp};
 use std::collections::BTreeMap;
 use std::net::IpAddr;

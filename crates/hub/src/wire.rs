@@ -3,7 +3,9 @@
 
 use alliance::joining::Issued;
 use alliance::{Proposal, Scope, TokenRecord};
-use model::{AgentName, BatchHeader, CertificateId, KeyId, MemberId, Plan, Signature, SignedApproval, Span, Statement, Timestamp};
+use model::{
+    AgentName, BatchHeader, CertificateId, KeyId, MemberId, Plan, Signature, SignedApproval, Span, Statement, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

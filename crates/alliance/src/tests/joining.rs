@@ -23,13 +23,8 @@ impl Bench {
     fn invite(&mut self, member: &str, secret: &[u8]) -> Digest {
         let hash = Digest::of(&[secret]);
         let (made, expires) = (self.0.now, self.0.now.plus(Span::hours(1)));
-        let record = JoinTokenRecord {
-            id: JoinTokenId::of(&hash),
-            hash,
-            member: member.parse().unwrap(),
-            made,
-            expires,
-        };
+        let record =
+            JoinTokenRecord { id: JoinTokenId::of(&hash), hash, member: member.parse().unwrap(), made, expires };
         self.take(Command::IssueJoinToken(record)).unwrap();
         hash
     }

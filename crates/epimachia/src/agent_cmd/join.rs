@@ -146,7 +146,10 @@ fn tell(join: &Join, token: &JoinToken, joined: &Joined, key: &SigningKey, confi
         None => out::say("Compare the digest with another member, by a way that does not go through the hub."),
     }
     if !joined.key_in_charter {
-        out::line(format_args!("The charter does not name {}'s key yet: what this agent signs does not count.", token.member));
+        out::line(format_args!(
+            "The charter does not name {}'s key yet: what this agent signs does not count.",
+            token.member
+        ));
         out::say("Hand this line to the others, for the next charter:");
         out::line(format_args!("keys = [{{ public = \"{public}\", from = \"{}\" }}]", joined.identity.from));
     }

@@ -71,7 +71,10 @@ pub(super) fn invite(wish: &Invite) -> Outcome {
         _ => {
             out::line(&invited.token);
             let ends = told(invited.expires, now());
-            out::say(format_args!("{}: one agent of {} may join with it, once; it ends {ends}.", invited.id, invited.member));
+            out::say(format_args!(
+                "{}: one agent of {} may join with it, once; it ends {ends}.",
+                invited.id, invited.member
+            ));
         }
     }
     Ok(Exit::Done)
@@ -79,7 +82,9 @@ pub(super) fn invite(wish: &Invite) -> Outcome {
 
 fn create(path: &Path) -> Result<std::fs::File, Failure> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    made.map_err(|e| Failure::failed(format_args!("{}: {e}; no token was made", path.display()), "give --file a new name"))
+    made.map_err(|e| {
+        Failure::failed(format_args!("{}: {e}; no token was made", path.display()), "give --file a new name")
+    })
 }
 
 /// Lists the join tokens that are open.
@@ -90,9 +95,7 @@ pub(super) fn list(read: &Read) -> Outcome {
         return Ok(Exit::Done);
     }
     let now = now();
-    let row = |token: &JoinTokenRecord| {
-        vec![token.id.to_string(), token.member.to_string(), told(token.expires, now)]
-    };
+    let row = |token: &JoinTokenRecord| vec![token.id.to_string(), token.member.to_string(), told(token.expires, now)];
     let rows: Vec<Vec<String>> = tokens.items.iter().map(row).collect();
     out::table(&["JOIN TOKEN", "MEMBER", "ENDS"], &rows);
     Ok(Exit::Done)

@@ -88,7 +88,8 @@ fn position_header(position: u64) -> (HeaderName, HeaderValue) {
 /// `GET /api/v1/certificates`
 pub(crate) async fn certificates(State(core): State<Arc<Core>>) -> Result<Response, Problem> {
     let now = core.clock.now();
-    let all = core.work(move |core| core.read(|state| state.certificates().map(|c| CertificateView::of(c, now)).collect()));
+    let all =
+        core.work(move |core| core.read(|state| state.certificates().map(|c| CertificateView::of(c, now)).collect()));
     Ok(answer(List::<CertificateView>::whole(all.await?)))
 }
 

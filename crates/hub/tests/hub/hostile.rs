@@ -41,7 +41,8 @@ async fn credentials(bench: &mut Bench) -> Vec<Credential> {
         (none("expired certificate", "certificate_expired"), shows(&forged(bench, &tls, -3..-1), &tls)),
         (none("certificate past the journal", "certificate_unknown"), shows(&forged(bench, &tls, -1..1), &tls)),
     ];
-    let by_certificate = by_certificate.map(|((name, refused), client)| Credential { name, client, token: None, refused });
+    let by_certificate =
+        by_certificate.map(|((name, refused), client)| Credential { name, client, token: None, refused });
     let expired = bench.token("admin", "cloud", Scope::ALL.into(), Span::millis(1)).await.unwrap();
     let gone = bench.token("admin", "cloud", Scope::ALL.into(), Span::days(1)).await.unwrap();
     let (_, tokens) = bench.get("admin", "/api/v1/tokens").await;

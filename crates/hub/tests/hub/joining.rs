@@ -1,7 +1,7 @@
 //! Joining over the wire: a token lets one agent in once, certificates are renewed, revoked, and end on time; everything
 //! else is refused by its name.
 
-use crate::support::{Bench, key, now, read, signed_report, sighting};
+use crate::support::{Bench, key, now, read, sighting, signed_report};
 use model::join::{CertificateWish, Certified, JoinRequest, JoinToken, Nonce, SignedWish, agent_uri};
 use model::{Digest, SigningKey, Span};
 use rcgen::{CertificateParams, Issuer, KeyPair, SanType};
@@ -89,7 +89,8 @@ pub fn signed_by(issuer: &Issuer<'_, KeyPair>, tls: &KeyPair, days: std::ops::Ra
     let mut params = CertificateParams::default();
     params.subject_alt_names = vec![SanType::URI("epimachia://test.alliance/cloud/agent".try_into().unwrap())];
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-    let at = |days| time::OffsetDateTime::from_unix_timestamp(now().plus(Span::days(days)).as_millis() / 1_000).unwrap();
+    let at =
+        |days| time::OffsetDateTime::from_unix_timestamp(now().plus(Span::days(days)).as_millis() / 1_000).unwrap();
     (params.not_before, params.not_after) = (at(days.start), at(days.end));
     params.signed_by(tls, issuer).unwrap().pem()
 }
