@@ -98,7 +98,8 @@ impl Identity {
         Ok((chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(wrong)?, key.map_err(|_| wrong())?))
     }
 
-    /// When the next one is to be asked for: after two thirds of its life, and up to a tenth later, by `share` (0 to 1),
+    /// When the next one is to be asked for: after two thirds of its life, and up to a tenth later, by `share` (0 to
+    /// 1),
     /// so that agents that joined together do not come together.
     pub(crate) fn renew_at(&self, share: f64) -> Timestamp {
         let life = self.until.since(self.from).as_millis() as f64;

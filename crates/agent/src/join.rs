@@ -42,7 +42,8 @@ pub struct Joined {
 /// called again with the same token, it goes on where it was.
 ///
 /// # Errors
-/// Refused: `hub_unproven`, what the hub refuses, `digest_mismatch` where the charter is not `expected` or is not of the
+/// Refused: `hub_unproven`, what the hub refuses, `digest_mismatch` where the charter is not `expected` or is not of
+/// the
 /// token's hub. Unavailable: the hub does not answer. Broken: files cannot be written.
 pub async fn join(
     token: &JoinToken,
@@ -90,7 +91,8 @@ async fn charter(client: &Client, token: &JoinToken, expected: Option<Digest>) -
     }
 }
 
-/// Asks for the next certificate through this door and keeps it: with the present one where `http` shows it, else by the
+/// Asks for the next certificate through this door and keeps it: with the present one where `http` shows it, else by
+/// the
 /// member's key alone.
 ///
 /// # Errors

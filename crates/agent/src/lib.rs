@@ -3,7 +3,8 @@
 //! [`core`] is the heart: a state machine without I/O, clock or randomness. [`Agent::start`] runs it: `store`
 //! remembers,
 //! `sensors` observe, `client` and `stream` speak with the hub, `driver` with the enforcement points, `control` with
-//! the member's own people; `join` and `renew` get and keep the certificate (`identity`) that the hub knows it by. Everything meets in one task, `running`, which writes down before it acts.
+//! the member's own people; `join` and `renew` get and keep the certificate (`identity`) that the hub knows it by.
+//! Everything meets in one task, `running`, which writes down before it acts.
 
 mod client;
 mod clock;

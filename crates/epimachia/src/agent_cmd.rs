@@ -41,7 +41,8 @@ struct Run {
 enum Verb {
     /// Join an alliance with a join token: certificate, charter, a configuration that is ready to run
     Join(join::Join),
-    /// Without joining: write a configuration that uses a token and begins with a point that only shows what would be done
+    /// Without joining: write a configuration that uses a token and begins with a point that only shows what would be
+    /// done
     Init(init::New),
     /// The agent in one screen
     Status(Look),

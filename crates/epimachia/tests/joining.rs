@@ -1,4 +1,5 @@
-//! An agent and a hub, from the join token on: joining, renewing, coming back after an outage, catching up with charters.
+//! An agent and a hub, from the join token on: joining, renewing, coming back after an outage, catching up with
+//! charters.
 
 #![expect(clippy::unwrap_used, reason = "a test says so by failing")]
 

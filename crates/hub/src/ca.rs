@@ -1,4 +1,5 @@
-//! The alliance's own certificate authority: its key never leaves the hub's directory; it makes the hub's certificate and
+//! The alliance's own certificate authority: its key never leaves the hub's directory; it makes the hub's certificate
+//! and
 //! the short-lived ones of agents.
 //!
 //! ```text

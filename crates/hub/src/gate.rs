@@ -1,4 +1,5 @@
-//! Who may come in: tokens, agents' certificates and the charter, published after each turn so that no request waits for the sequencer.
+//! Who may come in: tokens, agents' certificates and the charter, published after each turn so that no request waits
+//! for the sequencer.
 
 use crate::ca::Fault;
 use alliance::joining::Issued;

@@ -1,4 +1,5 @@
-//! Connections: TLS, HTTP/1.1 and HTTP/2, caps and time limits, and an end: in good order, when nobody asks anything any
+//! Connections: TLS, HTTP/1.1 and HTTP/2, caps and time limits, and an end: in good order, when nobody asks anything
+//! any
 //! more, and when the certificate that a connection leans on counts no longer.
 
 use crate::config::Limits;

@@ -84,7 +84,10 @@ pub(crate) fn server(
 impl Presented {
     /// Shows a new certificate after two thirds of the old one's life, for as long as the hub runs.
     pub(crate) async fn renew(self, core: Arc<crate::core::Core>) {
-        while self.own {
+        if !self.own {
+            return;
+        }
+        loop {
             tokio::time::sleep(SERVER_VALID.to_std().mul_f64(2.0 / 3.0)).await;
             match made(&core.joining.authority, &self.names, core.clock.now()) {
                 Ok(next) => {

@@ -139,7 +139,8 @@ section! {
     /// `[join]`: how agents come in.
     JoinKeys JOIN "join" {
         /// Life of an agent's certificate; it renews itself after two thirds. Too short: a hub that is away for so long
-        /// has agents prove themselves by their members' keys; too long: a stolen one counts as long, until it is revoked.
+        /// has agents prove themselves by their members' keys; too long: a stolen one counts as long, until it is
+        /// revoked.
         certificate_valid: Span = Span::hours(24), Span::seconds(5), Span::days(90);
         /// Requests a minute from one address that has shown no credential; all together may make 20 times as many. Too
         /// low: members behind one gateway wait to join; too high: strangers keep the hub busy.
@@ -252,15 +253,15 @@ const TLS: &[Key] = &[
         name: "tls.names",
         default: || "[]".to_owned(),
         allowed: || "names and addresses".to_owned(),
-        explains: " Names and addresses by which members reach the hub, beside those that `hub init` was given. One that \
-                   is missing: members refuse the hub.",
+        explains: " Names and addresses by which members reach the hub, beside those that `hub init` was given. One \
+                   that is missing: members refuse the hub.",
     },
     Key {
         name: "tls.certificate",
         default: String::new,
         allowed: || "a PEM file with the chain, together with tls.key".to_owned(),
-        explains: " The certificate members see. Without it: one of the hub's own authority, which they pin. Agents that \
-                   join pin the last certificate of the chain.",
+        explains: " The certificate members see. Without it: one of the hub's own authority, which they pin. Agents \
+                   that join pin the last certificate of the chain.",
     },
     Key {
         name: "tls.key",

@@ -1,4 +1,5 @@
-//! Joining over the wire: a token lets one agent in once, certificates are renewed, revoked, and end on time; everything
+//! Joining over the wire: a token lets one agent in once, certificates are renewed, revoked, and end on time;
+//! everything
 //! else is refused by its name.
 
 use crate::support::{Bench, key, now, read, sighting, signed_report};
