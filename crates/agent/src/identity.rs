@@ -246,8 +246,8 @@ mod tests {
         let kept = pending.keep(&path, &ca, &certified(&pending), (&alliance, &member, &agent)).unwrap();
         let read = Identity::read(&path).unwrap();
         assert_eq!(read.text(), kept.text());
-        assert_eq!((read.alliance.as_str(), read.member, read.agent), ("northern.alliance", member, agent));
         read.tls_ok();
+        assert_eq!((read.alliance.as_str(), read.member, read.agent), ("northern.alliance", member, agent));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!format!("{kept:?}").contains("PRIVATE"));
         fs::write(&path, "epimachia agent identity v1\nsecret things").unwrap();
