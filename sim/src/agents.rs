@@ -49,6 +49,9 @@ impl Run {
             Output::Send(submission) => return self.send(id, submission),
             Output::FetchCharter(which) => self.ask(id, Request::Charter(which)),
             Output::FetchConsistency { from, to } => self.ask(id, Request::Consistency { from, to }),
+            Output::FetchProof { position } => self.fetch_proof(id, position),
+            Output::Cosign(note) => self.cosigned(id, note),
+            Output::WitnessAnswer(_) => {}
             Output::FetchSequence => self.ask(id, Request::Sequence),
             Output::Reconnect { .. } => self.cut(id),
             Output::Alarm(alarm) => self.note(|| format!("alarm at {id}: {}: {}", alarm.kind, alarm.text)),
@@ -81,6 +84,10 @@ impl Run {
             Record::Charter(signed) => {
                 self.note(|| format!("{id} adopts charter {}", signed.digest()));
                 self.show(&Fact::Adopted { member: id, digest: signed.digest() })?;
+            }
+            Record::Checkpoint(seen) => {
+                let own = self.hub.is_true(seen.size, seen.root);
+                self.show(&Fact::Followed { member: id, size: seen.size, own })?;
             }
             Record::Receipt(receipt) => {
                 *self.tally.receipts.entry(receipt.state).or_default() += 1;

@@ -49,6 +49,8 @@ impl Cast {
         charter.limits.mitigation_default = Span::hours(random.between(1, 6));
         charter.corroboration.half_life_report =
             *random.pick(&[Span::days(7), Span::hours(12)]).unwrap_or(&Span::days(7));
+        // Hostile members' agents do not cosign: four honest ones are left at least.
+        charter.witness.cosignatures = *random.pick(&[0, 0, 1, 2]).unwrap_or(&0);
         let members = PAIR.iter().filter_map(|member| member.parse().ok()).collect();
         charter.groups = "pair".parse().map(|id| vec![Group { id, members }]).unwrap_or_default();
         world.guards = Guards::new(charter, &lists)?;

@@ -60,6 +60,20 @@ pub enum Fact<'a> {
         /// What, as text.
         text: &'a str,
     },
+    /// A hostile hub begins to show some members another history.
+    Fork {
+        /// From this entry on.
+        at: u64,
+    },
+    /// An honest agent wrote down that it follows a checkpoint.
+    Followed {
+        /// Whose agent.
+        member: &'a MemberId,
+        /// Entries under it.
+        size: u64,
+        /// Is it of the journal's own history?
+        own: bool,
+    },
     /// An append to the journal returned: these entries are durable.
     Durable {
         /// The position of the first.

@@ -28,6 +28,10 @@ pub enum Request {
         /// The newer size.
         to: u64,
     },
+    /// The proof of the entry at this position.
+    Proof(u64),
+    /// A checkpoint that the member's witness cosigned.
+    Cosign(String),
     /// Open the stream.
     Subscribe {
         /// After this position; none: with everything in force.
@@ -85,7 +89,9 @@ pub struct Hub {
     seed: [u8; 16],
     snapshot: Option<Vec<Shard>>,
     charters: BTreeMap<u64, SignedCharter>,
-    signer: Signer,
+    pub(crate) signer: Signer,
+    /// What its witnesses said.
+    pub(crate) book: crate::witness::Book,
     random: Random,
 }
 
@@ -105,6 +111,7 @@ impl Hub {
             snapshot: None,
             charters: BTreeMap::new(),
             signer: cast.signer()?,
+            book: crate::witness::Book::default(),
             random,
         };
         hub.start()?;

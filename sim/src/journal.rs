@@ -8,6 +8,7 @@ use model::{Digest, merkle};
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     entries: Vec<Vec<u8>>,
+    nonces: Vec<[u8; 32]>,
     leaves: Vec<Digest>,
     /// Written and not synced: the last append.
     unsynced: Vec<(Vec<u8>, [u8; 32])>,
@@ -25,6 +26,7 @@ impl Journal {
         for (entry, nonce) in std::mem::take(&mut self.unsynced) {
             self.leaves.push(leaf::hash(leaf::commitment(&nonce, &entry)));
             self.entries.push(entry);
+            self.nonces.push(nonce);
         }
         from
     }
@@ -47,6 +49,17 @@ impl Journal {
         &self.entries
     }
 
+    /// The hashes of all durable leaves.
+    pub fn leaves(&self) -> &[Digest] {
+        &self.leaves
+    }
+
+    /// A durable entry with the nonce of its leaf.
+    pub fn entry(&self, position: u64) -> Option<(&[u8], [u8; 32])> {
+        let position = usize::try_from(position).ok()?;
+        Some((self.entries.get(position)?, *self.nonces.get(position)?))
+    }
+
     /// The durable entries from a position on.
     pub fn since(&self, from: u64) -> &[Vec<u8>] {
         usize::try_from(from).ok().and_then(|from| self.entries.get(from..)).unwrap_or_default()
@@ -55,11 +68,6 @@ impl Journal {
     /// The root of the tree over the first `size` entries.
     pub fn root(&self, size: u64) -> Option<Digest> {
         Some(merkle::root(self.leaves.get(..usize::try_from(size).ok()?)?))
-    }
-
-    /// The path that proves the tree of `to` entries to continue the one of `from`.
-    pub fn consistency(&self, from: u64, to: u64) -> Option<Vec<Digest>> {
-        merkle::consistency_path(self.leaves.get(..usize::try_from(to).ok()?)?, from)
     }
 }
 
@@ -89,7 +97,7 @@ mod tests {
     fn later_trees_are_proven_to_continue_earlier_ones() {
         let mut journal = with(&["a", "b", "c"], &["d", "e"]);
         journal.sync();
-        let path = journal.consistency(3, 5).unwrap();
+        let path = merkle::consistency_path(journal.leaves(), 3).unwrap();
         let roots = (journal.root(3).unwrap(), journal.root(5).unwrap());
         assert_eq!(merkle::verify_consistency(3, roots.0, 5, roots.1, &path), Ok(()));
         assert_eq!(journal.root(6), None);

@@ -21,6 +21,7 @@ mod random;
 mod run;
 mod tally;
 mod wires;
+mod witness;
 
 pub use fact::Violation;
 pub use random::Random;

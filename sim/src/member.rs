@@ -61,6 +61,8 @@ impl Member {
             settle: Span::seconds(5),
             decision_holds: Span::hours(24),
             history_grace: Span::minutes(30),
+            witness: Some(Arc::new(cast.world.witness_key(id.as_str()))),
+            logs: Vec::new(),
             outbox_sightings_max: 1_000,
         };
         let mut member = Self {

@@ -150,8 +150,9 @@ impl Run {
             return Ok(());
         }
         self.tally.mischief += 1;
-        match self.random.below(10) {
+        match self.random.below(11) {
             0..=4 => self.hostile_part(),
+            10 => self.fork(),
             5 | 6 => self.send_again(),
             7 => self.mutated(),
             8 => self.announce_forgery(),

@@ -218,7 +218,11 @@ impl Run {
         self.pass(Span::hours(hours))?;
         self.calm()?;
         // Not on the minute: what the hub plans at its last tick has arrived by then.
-        self.pass(Span::seconds(40 * 60 + 30))?;
+        self.pass(Span::seconds(36 * 60 + 30))?;
+        self.announce_growth(true)?;
+        self.pass(Span::minutes(2))?;
+        self.compare_all()?;
+        self.pass(Span::minutes(2))?;
         let members = self.houses();
         self.show(&Fact::Settled { members: &members })?;
         (self.hub.state, self.gone) = (None, true);

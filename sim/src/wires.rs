@@ -46,7 +46,7 @@ impl Run {
     pub(crate) fn ask_again(&mut self, id: &MemberId, life: u64, ask: u64) -> Result<(), Violation> {
         let Some(member) = self.members.get_mut(id).filter(|member| member.life == life) else { return Ok(()) };
         // The core itself asks again for proofs.
-        if matches!(member.asked.get(&ask), Some(Request::Consistency { .. })) {
+        if matches!(member.asked.get(&ask), Some(Request::Consistency { .. } | Request::Proof(_))) {
             member.asked.remove(&ask);
         }
         self.post(id, life, ask);
@@ -66,7 +66,12 @@ impl Run {
             Request::Sequence => Some(Input::NextSequence(state.next_sequence(id))),
             Request::Charter(which) => self.charter_for(which),
             Request::Consistency { from, to } => {
-                self.hub.journal.consistency(from, to).map(|path| Input::Consistency { from, to, path })
+                self.hub.consistency_for(id, from, to).map(|path| Input::Consistency { from, to, path })
+            }
+            Request::Proof(position) => self.hub.proof_for(id, position).map(Input::Proof),
+            Request::Cosign(note) => {
+                self.hear_witness(id, &note)?;
+                None
             }
             Request::Subscribe { after } => return self.open_stream(id, ask, life, after),
             command => self.command(id, command)?,
@@ -134,6 +139,8 @@ impl Run {
 
     fn publish(&mut self, messages: Vec<(u64, MemberId, StreamMessage)>) -> Result<(), Violation> {
         let told = !messages.is_empty();
+        let parts = messages.iter().filter(|(_, _, message)| matches!(message, StreamMessage::Part(_)));
+        let parts: Vec<(u64, MemberId)> = parts.map(|(position, member, _)| (*position, member.clone())).collect();
         let mut by_member: std::collections::BTreeMap<MemberId, Vec<(u64, StreamMessage)>> = Default::default();
         for (position, member, message) in messages {
             by_member.entry(member).or_default().push((position, message));
@@ -142,17 +149,20 @@ impl Run {
             self.deliver(&id, messages)?;
         }
         if told && self.random.chance(300) {
-            self.announce_checkpoint(None)?;
+            let wanted = self.random.chance(500);
+            self.announce_growth(wanted)?;
         }
-        Ok(())
+        self.ask_witnesses(&parts)
     }
 
     /// A checkpoint for everybody who listens.
     pub(crate) fn announce_checkpoint(&mut self, forged: Option<model::Digest>) -> Result<(), Violation> {
-        let (Some(note), head) = (self.hub.checkpoint(forged), self.hub.journal.head()) else { return Ok(()) };
+        let head = self.hub.journal.head();
         let ids: Vec<MemberId> = self.members.keys().cloned().collect();
         for id in ids {
-            let message = StreamMessage::Checkpoint(note.clone());
+            let shown = self.hub.checkpoint_for(&id).map(|signed| signed.to_string());
+            let Some(note) = forged.and_then(|_| self.hub.checkpoint(forged)).or(shown) else { continue };
+            let message = StreamMessage::Checkpoint(note);
             self.deliver(&id, vec![(head.saturating_sub(1), message)])?;
         }
         Ok(())
@@ -170,8 +180,9 @@ impl Run {
         let Some(state) = &self.hub.state else { return Ok(()) };
         let mut given = state.in_force_for(id, after);
         self.note(|| format!("{id} listens after {after:?}"));
-        if let Some(note) = self.hub.checkpoint(None) {
-            given.push((self.hub.journal.head().saturating_sub(1), StreamMessage::Checkpoint(note)));
+        if let Some(signed) = self.hub.checkpoint_for(id) {
+            let head = self.hub.journal.head().saturating_sub(1);
+            given.push((head, StreamMessage::Checkpoint(signed.to_string())));
         }
         self.deliver(id, given)
     }

@@ -211,6 +211,11 @@ impl VerifierKey {
         self.key_id
     }
 
+    /// The 32 bytes of the key, without its name.
+    pub fn public(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
     fn has_signed(&self, text: &[u8], signature: &[u8]) -> bool {
         let signature = ed25519_dalek::Signature::from_slice(signature);
         signature.is_ok_and(|signature| self.key.verify_strict(text, &signature).is_ok())
@@ -275,7 +280,7 @@ impl fmt::Debug for Signer {
     }
 }
 
-fn check_name(name: &str) -> Result<(), ParseError> {
+pub(crate) fn check_name(name: &str) -> Result<(), ParseError> {
     let good = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
     match (1..=NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(good) {
         true => Ok(()),

@@ -1,9 +1,10 @@
-//! The hub as an agent sees it: requests with one token, over TLS to the alliance's own CA, nothing larger than
-//! allowed.
+//! The hub as an agent sees it: requests with the agent's certificate or a token, over TLS to the alliance's own
+//! authority, nothing larger than allowed.
 
 use crate::config::HubConfig;
 use crate::core::{Input, Submission, WhichCharter};
 use crate::error::{Broken, Error};
+use crate::identity::Identity;
 use charter::{Charter, SignedCharter};
 use model::{Digest, MemberId, Refusal, Rule};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
@@ -11,13 +12,17 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Largest answer, guard list files aside.
-const ANSWER_BYTES_MAX: usize = 32 << 20;
+pub(crate) const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// Largest guard list file.
 const LIST_BYTES_MAX: usize = 64 << 20;
+/// Largest problem that is read.
+const PROBLEM_BYTES_MAX: usize = 64 << 10;
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
@@ -27,8 +32,8 @@ pub(crate) enum Away {
     /// Try again, perhaps after so long.
     #[error("{0}")]
     Later(String, Option<Duration>),
-    /// The hub does not let this agent in: its token is wrong, expired, or too narrow.
-    #[error("the hub does not accept this agent's token: {0}")]
+    /// The hub does not let this agent in: its certificate or token does not count, or is too narrow.
+    #[error("the hub does not let this agent in: {0}")]
     Shut(String),
     /// A rule of the hub said no.
     #[error(transparent)]
@@ -38,33 +43,111 @@ pub(crate) enum Away {
 /// A client of one hub.
 #[derive(Clone)]
 pub(crate) struct Client {
-    http: reqwest::Client,
+    shared: Arc<Shared>,
     base: Url,
-    token: Arc<str>,
+    token: Option<Arc<str>>,
     member: MemberId,
+}
+
+struct Shared {
+    /// Replaced when the certificate is: what is asked from then on goes by a new connection.
+    http: RwLock<reqwest::Client>,
+    ca: Option<PathBuf>,
+    identity: Option<PathBuf>,
+    refused: Notify,
 }
 
 impl Client {
     /// A client for this configuration.
     ///
     /// # Errors
-    /// Broken: the CA or token file cannot be used.
+    /// Broken: the CA, identity or token file cannot be used.
     pub fn new(hub: &HubConfig, member: &MemberId) -> Result<Self, Error> {
-        let token = crate::keys::read_secret(&hub.token)?;
-        let builder =
-            reqwest::Client::builder().connect_timeout(CONNECT_MAX).redirect(reqwest::redirect::Policy::none());
-        let builder = builder.no_proxy().tcp_nodelay(true);
-        let builder = match &hub.ca {
-            Some(ca) => builder.https_only(true).use_preconfigured_tls(tls(ca)?),
-            None => builder.use_preconfigured_tls(empty_tls()?),
-        };
-        let http = builder.build().map_err(|error| Broken::Failed(format!("the hub's client: {error}")))?;
-        Ok(Self { http, base: hub.url.clone(), token: token.into(), member: member.clone() })
+        let token = hub.token.as_deref().map(crate::keys::read_secret).transpose()?;
+        Self::open(&hub.url, hub.ca.clone(), hub.certificate.clone(), token, member)
+    }
+
+    /// A client that shows the certificate of an identity file.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_identity(base: &Url, ca: &Path, identity: &Path, member: &MemberId) -> Result<Self, Error> {
+        Self::open(base, Some(ca.to_owned()), Some(identity.to_owned()), None, member)
+    }
+
+    fn open(
+        base: &Url,
+        ca: Option<PathBuf>,
+        identity: Option<PathBuf>,
+        token: Option<String>,
+        member: &MemberId,
+    ) -> Result<Self, Error> {
+        let http = RwLock::new(connect(ca.as_deref(), identity.as_deref())?);
+        let shared = Arc::new(Shared { http, ca, identity, refused: Notify::new() });
+        Ok(Self { shared, base: base.clone(), token: token.map(Into::into), member: member.clone() })
+    }
+
+    /// The identity file has changed: connections from now on show the new certificate.
+    ///
+    /// # Errors
+    /// Broken: the files cannot be used.
+    pub fn renewed(&self) -> Result<(), Error> {
+        let next = connect(self.shared.ca.as_deref(), self.shared.identity.as_deref())?;
+        *self.shared.http.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
+    }
+
+    /// The connections of now.
+    pub fn http(&self) -> reqwest::Client {
+        // The lock guards one handle: a thread cannot have failed in the middle.
+        self.shared.http.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Connections to the same hub that show no certificate.
+    ///
+    /// # Errors
+    /// As [`Client::renewed`].
+    pub fn without_identity(&self) -> Result<reqwest::Client, Error> {
+        connect(self.shared.ca.as_deref(), None)
+    }
+
+    /// Where the hub is.
+    pub const fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Waits until the hub says that the certificate counts no longer.
+    pub async fn certificate_refused(&self) {
+        self.shared.refused.notified().await;
+    }
+
+    /// A document of the hub.
+    ///
+    /// # Errors
+    /// Refused, Unavailable.
+    pub async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let request = self.request(Method::GET, path).map_err(|away| Error::Unavailable(away.to_string()))?;
+        let bytes = told(request, ANSWER_BYTES_MAX).await?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::Unavailable(format!("the hub's answer: {error}")))
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Away> {
         let url = self.base.join(path).map_err(|error| Away::Later(error.to_string(), None))?;
-        Ok(self.http.request(method, url).bearer_auth(&self.token))
+        let request = self.http().request(method, url);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    }
+
+    /// The answer, if it is one; a word about the certificate is passed on to who renews it.
+    async fn checked(&self, answer: Response) -> Result<Response, Away> {
+        let checked = checked(answer).await;
+        if let Err((_, Some(Rule::CertificateExpired | Rule::CertificateUnknown | Rule::CertificateForeign))) = &checked
+        {
+            self.shared.refused.notify_one();
+        }
+        checked.map_err(|(away, _)| away)
     }
 
     /// Opens the stream after a position.
@@ -76,7 +159,7 @@ impl Client {
         };
         let answer = tokio::time::timeout(ANSWER_MAX, request.send()).await;
         let answer = answer.map_err(|_| Away::Later("no answer to the stream's request".into(), None))?;
-        checked(answer.map_err(|error| away(&error))?).await
+        self.checked(answer.map_err(|error| away(&error))?).await
     }
 
     /// Sends one submission.
@@ -87,7 +170,7 @@ impl Client {
         };
         let request = self.request(Method::POST, path)?.header("content-type", kind).body(body).timeout(ANSWER_MAX);
         let answer = request.send().await.map_err(|error| away(&error))?;
-        let answer = checked(answer).await?;
+        let answer = self.checked(answer).await?;
         // What it says is of no use here; read, so that the connection can be used again.
         limited(answer, ANSWER_BYTES_MAX).await.map(drop)
     }
@@ -103,7 +186,7 @@ impl Client {
         let mut lists = Vec::with_capacity(named.len());
         for list in named {
             let path = format!("/api/v1/charter/lists/{}", list.sha256);
-            let answer = checked(self.send(&path).await?).await?;
+            let answer = self.checked(self.send(&path).await?).await?;
             lists.push(limited(answer, LIST_BYTES_MAX).await?);
         }
         Ok(Input::Charter { signed: Box::new(signed), lists })
@@ -117,6 +200,23 @@ impl Client {
         }
         let answer: Answer = self.get(&format!("/api/v1/log/consistency?from={from}&to={to}")).await?;
         Ok(Input::Consistency { from, to, path: answer.path })
+    }
+
+    /// Sends a checkpoint that this member's witness cosigned.
+    pub async fn cosign(&self, note: &str) -> Result<(), Away> {
+        let body = json(&serde_json::json!({ "note": note }));
+        let request =
+            self.request(Method::POST, "/api/v1/log/cosignatures")?.header("content-type", "application/json");
+        let answer = request.body(body).timeout(ANSWER_MAX).send().await.map_err(|error| away(&error))?;
+        limited(self.checked(answer).await?, ANSWER_BYTES_MAX).await.map(drop)
+    }
+
+    /// The proof of one entry.
+    pub async fn proof(&self, position: u64) -> Result<Input, Away> {
+        let answer = self.checked(self.send(&format!("/api/v1/log/proof/{position}")).await?).await?;
+        let bytes = limited(answer, ANSWER_BYTES_MAX).await?;
+        let text = String::from_utf8(bytes).map_err(|_| Away::Later("a proof that is no text".into(), None))?;
+        Ok(Input::Proof(text))
     }
 
     /// The number that the hub expects next.
@@ -134,7 +234,7 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Away> {
-        let bytes = limited(checked(self.send(path).await?).await?, ANSWER_BYTES_MAX).await?;
+        let bytes = limited(self.checked(self.send(path).await?).await?, ANSWER_BYTES_MAX).await?;
         serde_json::from_slice(&bytes).map_err(|error| Away::Later(format!("the hub's answer: {error}"), None))
     }
 }
@@ -150,35 +250,59 @@ fn away(error: &reqwest::Error) -> Away {
     Away::Later(model::parse::printable(&text), None)
 }
 
-async fn checked(answer: Response) -> Result<Response, Away> {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Problem {
-        detail: String,
-        rule: Option<Rule>,
-        value: String,
-        limit: String,
-    }
+/// What of a problem is used here.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Problem {
+    detail: String,
+    rule: Option<Rule>,
+    value: String,
+    limit: String,
+}
+
+async fn checked(answer: Response) -> Result<Response, (Away, Option<Rule>)> {
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
     }
     let retry = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = limited(answer, 64 << 10).await.unwrap_or_default();
+    let body = limited(answer, PROBLEM_BYTES_MAX).await.unwrap_or_default();
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
     let text = format!("{status}: {}", model::parse::printable(&problem.detail));
     let later =
         status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT;
-    match (status, problem.rule) {
-        (StatusCode::UNAUTHORIZED, _) | (_, Some(Rule::TokenInvalid | Rule::ScopeMissing)) => Err(Away::Shut(text)),
+    let why = match (status, problem.rule) {
+        (StatusCode::UNAUTHORIZED, _) | (_, Some(Rule::TokenInvalid | Rule::ScopeMissing)) => Away::Shut(text),
         (_, Some(rule)) if !later => {
-            Err(Away::Refused(Refusal { rule, value: model::parse::printable(&problem.value), limit: problem.limit }))
+            Away::Refused(Refusal { rule, value: model::parse::printable(&problem.value), limit: problem.limit })
         }
-        _ => Err(Away::Later(text, retry.map(|seconds: u64| Duration::from_secs(seconds.min(300))))),
-    }
+        _ => Away::Later(text, retry.map(|seconds: u64| Duration::from_secs(seconds.min(300)))),
+    };
+    Err((why, problem.rule))
 }
 
-async fn limited(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Away> {
+/// Sends a request and gives the answer's bytes, or the hub's word on why there are none.
+///
+/// # Errors
+/// Refused: a rule of the hub. Unavailable: everything else.
+pub(crate) async fn told(request: RequestBuilder, bytes_max: usize) -> Result<Vec<u8>, Error> {
+    let unavailable = |away: Away| Error::Unavailable(away.to_string());
+    let answer = request.timeout(ANSWER_MAX).send().await.map_err(|error| unavailable(away(&error)))?;
+    let status = answer.status();
+    if status.is_success() {
+        return limited(answer, bytes_max).await.map_err(unavailable);
+    }
+    let body = limited(answer, PROBLEM_BYTES_MAX).await.unwrap_or_default();
+    let Problem { detail, rule, value, limit } = serde_json::from_slice(&body).unwrap_or_default();
+    Err(match rule {
+        Some(rule) if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+            Refusal { rule, value: model::parse::printable(&value), limit: model::parse::printable(&limit) }.into()
+        }
+        _ => Error::Unavailable(format!("{status}: {}", model::parse::printable(&detail))),
+    })
+}
+
+pub(crate) async fn limited(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Away> {
     let mut bytes = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(|error| away(&error))? {
         if bytes.len() + piece.len() > bytes_max {
@@ -204,7 +328,35 @@ fn lines(batch: &model::Batch) -> Vec<u8> {
     body
 }
 
-fn tls(ca: &std::path::Path) -> Result<rustls::ClientConfig, Error> {
+/// Connections that trust the certificates of `ca` and no others, and show the certificate of `identity`.
+fn connect(ca: Option<&Path>, identity: Option<&Path>) -> Result<reqwest::Client, Error> {
+    http(tls(ca, identity)?)
+}
+
+/// TLS that trusts the certificates of `ca`, or none, and shows the certificate of `identity`.
+pub(crate) fn tls(ca: Option<&Path>, identity: Option<&Path>) -> Result<rustls::ClientConfig, Error> {
+    let roots = ca.map_or_else(|| Ok(rustls::RootCertStore::empty()), roots)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let failed = |error: rustls::Error| Error::Broken(Broken::Failed(format!("TLS: {error}")));
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(failed)?.with_root_certificates(roots);
+    match identity {
+        None => Ok(config.with_no_client_auth()),
+        Some(identity) => {
+            let (chain, key) = Identity::read(identity)?.tls()?;
+            config.with_client_auth_cert(chain, key).map_err(failed)
+        }
+    }
+}
+
+/// HTTP over this TLS: no proxy, no redirect.
+pub(crate) fn http(config: rustls::ClientConfig) -> Result<reqwest::Client, Error> {
+    let builder = reqwest::Client::builder().connect_timeout(CONNECT_MAX).redirect(reqwest::redirect::Policy::none());
+    let builder = builder.no_proxy().tcp_nodelay(true).use_preconfigured_tls(config);
+    builder.build().map_err(|error| Broken::Failed(format!("the hub's client: {error}")).into())
+}
+
+fn roots(ca: &Path) -> Result<rustls::RootCertStore, Error> {
     let broken = |what: String| Error::Broken(Broken::Failed(format!("{}: {what}", ca.display())));
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).map_err(|error| broken(error.to_string()))? {
@@ -213,19 +365,8 @@ fn tls(ca: &std::path::Path) -> Result<rustls::ClientConfig, Error> {
     }
     match roots.is_empty() {
         true => Err(broken("no certificate in it".to_owned())),
-        false => with_roots(roots),
+        false => Ok(roots),
     }
-}
-
-fn empty_tls() -> Result<rustls::ClientConfig, Error> {
-    with_roots(rustls::RootCertStore::empty())
-}
-
-fn with_roots(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| Broken::Failed(format!("TLS: {error}")))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]
@@ -233,7 +374,6 @@ mod tests {
     use super::*;
     use rustls::pki_types::PrivateKeyDer;
     use std::os::unix::fs::OpenOptionsExt;
-    use std::path::Path;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn write(path: &Path, text: &str) {

@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 
 mod point;
 mod source;
+mod witness;
 
 pub use point::{Peer, PointConfig, RpzConfig, TsigConfig};
 pub(crate) use source::Reader;
 pub use source::{Format, SourceConfig};
+pub use witness::{PeerConfig, WitnessConfig};
 
 /// Largest configuration file, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -44,6 +46,12 @@ pub struct Config {
     /// `[[point]]`: the enforcement points. Default: none, and then every mitigation is refused.
     #[serde(default, rename = "point")]
     pub points: Vec<PointConfig>,
+    /// `[witness]`: who may ask this member's witness, and how often others are compared with.
+    #[serde(default)]
+    pub witness: WitnessConfig,
+    /// `[[peer]]`: other members' witnesses, with whose checkpoints ours are compared. Default: none.
+    #[serde(default, rename = "peer")]
+    pub peers: Vec<PeerConfig>,
     /// `[state]`: what the agent remembers, and its timers.
     pub state: StateConfig,
 }
@@ -56,6 +64,10 @@ pub struct MemberConfig {
     pub id: MemberId,
     /// The agent's signing key; mode 0600. Who is hurt if it leaks: the others, who would believe whoever has it.
     pub key: PathBuf,
+    /// The key with which checkpoints are cosigned; default: `witness.key` in the state directory, made at the first
+    /// start. Who is hurt if it leaks: whoever believes that this member saw one history.
+    #[serde(default)]
+    pub witness_key: Option<PathBuf>,
 }
 
 /// `[hub]`.
@@ -68,8 +80,12 @@ pub struct HubConfig {
     /// The alliance's CA, PEM. Required for https.
     #[serde(default)]
     pub ca: Option<PathBuf>,
-    /// The access token, with scopes `report` and `receive`; mode 0600.
-    pub token: PathBuf,
+    /// The identity file that `agent join` wrote, with TLS key and certificate; mode 0600. The agent renews it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// An access token instead, with scopes `report` and `receive`; mode 0600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<PathBuf>,
     /// Digest of the charter that the member agreed to when it joined. A wrong one is another alliance's.
     pub charter: Digest,
     /// Silence on the stream after which it is opened again; 1s to 10m, default 30s.
@@ -172,6 +188,15 @@ impl Config {
                 ));
             }
         }
+        match (&self.hub.certificate, &self.hub.token) {
+            (Some(_), None) if self.hub.url.scheme() == "https" => {}
+            (None, Some(_)) => {}
+            (Some(_), None) => return Err(malformed("hub.certificate", "given", "https:// with a certificate")),
+            (Some(_), Some(_)) => {
+                return Err(malformed("hub.token", "given", "hub.certificate or hub.token, not both"));
+            }
+            (None, None) => return Err(malformed("hub.certificate", "absent", "hub.certificate, or hub.token")),
+        }
         span("hub.silence_max", self.hub.silence_max, Span::seconds(1), Span::minutes(10))?;
         span("state.patrol", self.state.patrol, Span::seconds(1), Span::hours(1))?;
         span("state.settle", self.state.settle, Span::seconds(1), Span::minutes(10))?;
@@ -182,6 +207,8 @@ impl Config {
         count("allow.list", self.allow.list.len(), 0, 100_000)?;
         count("source", self.sources.len(), 0, SOURCES_MAX)?;
         count("point", self.points.len(), 0, POINTS_MAX)?;
+        self.witness.check()?;
+        witness::check_peers(&self.peers)?;
         let mut names = BTreeSet::new();
         if let Some(twice) = self.sources.iter().find(|source| !names.insert(source.name.as_str())) {
             return Err(malformed("source.name", &twice.name, "each name once"));
@@ -197,14 +224,21 @@ impl Config {
     fn resolve(&mut self, base: &Path) {
         let mut resolve = |path: &mut PathBuf| *path = base.join(&*path);
         resolve(&mut self.member.key);
-        resolve(&mut self.hub.token);
+        self.member.witness_key.iter_mut().for_each(&mut resolve);
+        self.peers.iter_mut().filter_map(|peer| peer.ca.as_mut()).for_each(&mut resolve);
+        self.hub.certificate.iter_mut().chain(&mut self.hub.token).for_each(&mut resolve);
         self.hub.ca.iter_mut().for_each(&mut resolve);
         resolve(&mut self.state.directory);
         self.sources.iter_mut().filter_map(|source| source.file.as_mut()).for_each(&mut resolve);
         self.points.iter_mut().for_each(|point| point.paths().into_iter().for_each(&mut resolve));
     }
 
-    /// What the core is told of it.
+    /// Where the witness's key is.
+    pub fn witness_key(&self) -> PathBuf {
+        self.member.witness_key.clone().unwrap_or_else(|| self.state.directory.join("witness.key"))
+    }
+
+    /// What the core is told of it; the witness's key is read when the agent starts.
     pub fn settings(&self) -> crate::core::Settings {
         let setup = |point: &PointConfig| crate::core::PointSetup {
             name: point.name().clone(),
@@ -220,13 +254,15 @@ impl Config {
             settle: self.state.settle,
             decision_holds: self.state.decision_holds,
             history_grace: self.state.history_grace,
+            witness: None,
+            logs: self.witness.keys(),
             outbox_sightings_max: self.state.outbox_sightings_max,
         }
     }
 }
 
 /// A web address as text.
-mod address {
+pub(crate) mod address {
     use reqwest::Url;
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -332,6 +368,8 @@ directory = "state"
             ("id = \"telecom\"", "id = \"Tele Com\"", "line 3"),
             ("https://hub", "http://hub", "hub.url"),
             ("ca = \"ca.pem\"\n", "", "hub.ca"),
+            ("token = \"token\"\n", "", "hub.certificate = absent"),
+            ("token = \"token\"\n", "token = \"token\"\ncertificate = \"identity.pem\"\n", "hub.token"),
             ("name = \"by-hand\"", "name = \"edge\"", "point.name = edge"),
             ("format = \"eve\"", "format = \"evil\"", "evil"),
             ("protect = [\"192.0.2.1\"]", "protect = [\"192.0.2.1\"]\nvia = \"/run/e.sock\"", "beside via"),

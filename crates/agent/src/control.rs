@@ -44,6 +44,18 @@ pub enum Request {
     AllowList,
     /// The last checkpoint and, where there is one, the fork.
     History,
+    /// [`crate::core::views::WitnessView`].
+    Witness,
+    /// What this member's witness cosigned last of a log, as a signed note.
+    CosignedLog {
+        /// SHA-256 of the log's origin, in hexadecimal.
+        origin_hash: String,
+    },
+    /// Asks the witness to cosign (C2SP `tlog-witness`); answers `{status, type, body}`.
+    AddCheckpoint {
+        /// The request's body.
+        body: String,
+    },
     /// Adds to the allow-list; lifts at once.
     Allow {
         /// What is never to be touched.

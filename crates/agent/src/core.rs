@@ -22,6 +22,7 @@ mod reports;
 pub mod settings;
 pub mod state;
 pub mod views;
+mod witness;
 
 pub use exchange::{Alarm, AlarmKind, Input, Order, Outcome, Output, Trouble, WhichCharter};
 pub use outbox::{Outbox, Submission};
@@ -74,6 +75,7 @@ pub struct Core {
     /// Mitigations that were refused since the start, so that a resend is not refused again.
     refused: BTreeSet<MitigationId>,
     withdrawn: parts::Withdrawn,
+    witnessing: witness::Witnessing,
     sending: reports::Sending,
     now: Timestamp,
     out: Vec<Output>,
@@ -120,6 +122,7 @@ impl Core {
             findings: BTreeMap::new(),
             refused: BTreeSet::new(),
             withdrawn: parts::Withdrawn::default(),
+            witnessing: witness::Witnessing::default(),
             sending: reports::Sending::default(),
             now: state.seen.unwrap_or(Timestamp::MIN),
             out: Vec::new(),
@@ -138,6 +141,7 @@ impl Core {
         self.expire();
         self.dispatch(input);
         self.press();
+        self.press_witnesses();
         self.retry();
         self.settle();
         self.give_orders();
@@ -148,7 +152,8 @@ impl Core {
     /// When [`Input::Tick`] is due at the latest.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let expiry = self.next_expiry();
-        let times = [expiry, self.places.wakes_at(), self.patrol_at(), self.doubts_at(), self.seals_at()];
+        let times =
+            [expiry, self.places.wakes_at(), self.patrol_at(), self.doubts_at(), self.seals_at(), self.witness_at()];
         times.into_iter().flatten().min()
     }
 
@@ -173,6 +178,7 @@ impl Core {
             Input::Tick => {}
             Input::Message { position, message } => self.on_message(position, *message),
             Input::Charter { signed, lists } => self.on_charter(*signed, &lists),
+            Input::CharterAnnounced(version) => self.on_charter_announced(version),
             Input::Consistency { from, to, path } => self.on_consistency(from, to, &path),
             Input::NextSequence(next) => self.on_next_sequence(next),
             Input::Acknowledged { sequence } => self.on_acknowledged(sequence),
@@ -190,6 +196,9 @@ impl Core {
             Input::Resume => self.on_resume(),
             Input::Trouble { kind, text } => self.alarm(kind, &text),
             Input::HistoryAccepted => self.on_history_accepted(),
+            Input::Proof(text) => self.on_witnessed(&text),
+            Input::PeerCheckpoint { peer, note } => self.on_peer_checkpoint(&peer, &note),
+            Input::AddCheckpoint(body) => self.on_add_checkpoint(&body),
             Input::ClockAccepted => self.done("the clock is taken to be right".to_owned()),
         }
     }
@@ -213,6 +222,7 @@ impl Core {
 
     fn restarted(&mut self) {
         self.restart_points();
+        self.restart_witness();
         match &self.law {
             None => self.out.push(Output::FetchCharter(WhichCharter::InForce)),
             Some(law) if law.guards.is_none() => {

@@ -10,7 +10,7 @@ use std::path::Path;
 /// First line of a key file.
 const HEAD: &str = "epimachia signing key v1";
 /// Largest secret file.
-const SECRET_BYTES_MAX: u64 = 4_096;
+pub(crate) const SECRET_BYTES_MAX: u64 = 4_096;
 
 /// Makes a new signing key from the system's random source and keeps it in a new file with mode 0600; gives the public
 /// half, for the charter.
@@ -29,6 +29,17 @@ pub fn create_key(path: &Path) -> Result<PublicKey, Error> {
     };
     write().map_err(|error| failed("making the key file", path, &error))?;
     Ok(public)
+}
+
+/// Reads the key at this path; makes one if nothing is there. For the witness's key, which the agent makes itself.
+///
+/// # Errors
+/// As [`create_key`] and [`read_key`].
+pub fn read_or_create_key(path: &Path) -> Result<SigningKey, Error> {
+    if !path.exists() {
+        create_key(path)?;
+    }
+    read_key(path)
 }
 
 /// What stands in the file of the key with this seed. It is a secret.

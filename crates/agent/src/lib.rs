@@ -3,7 +3,8 @@
 //! [`core`] is the heart: a state machine without I/O, clock or randomness. [`Agent::start`] runs it: `store`
 //! remembers,
 //! `sensors` observe, `client` and `stream` speak with the hub, `driver` with the enforcement points, `control` with
-//! the member's own people. Everything meets in one task, `running`, which writes down before it acts.
+//! the member's own people; `join` and `renew` get and keep the certificate (`identity`) that the hub knows it by.
+//! Everything meets in one task, `running`, which writes down before it acts.
 
 mod client;
 mod clock;
@@ -13,13 +14,18 @@ pub mod core;
 mod driver;
 mod error;
 pub mod heartbeat;
+pub mod identity;
+pub mod join;
 pub mod keys;
+mod peers;
+mod renew;
 mod running;
 mod sensors;
 mod sse;
 mod store;
 mod stream;
 pub mod watchdog;
+mod witness;
 
 pub use config::Config;
 pub use control::{Answer, Request};

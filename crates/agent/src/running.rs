@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 
 /// Inputs that wait for the core; whoever brings more waits.
 const INPUTS_MAX: usize = 4_096;
+/// The type of a witness's signature lines.
+const TEXT: &str = "text/plain; charset=utf-8";
 /// Inputs that become durable with one write.
 const BATCH_MAX: usize = 1_024;
 
@@ -76,7 +78,9 @@ impl Agent {
         }
         let lists = kept_lists(store.directory(), &state);
         let router = Arc::new(Routes(points.clone()));
-        let core = Core::new(config.settings(), key, router, state, lists.as_deref())?;
+        let mut settings = config.settings();
+        settings.witness = Some(Arc::new(crate::keys::read_or_create_key(&config.witness_key())?));
+        let core = Core::new(settings, key, router, state, lists.as_deref())?;
         let (inputs, inbox) = mpsc::channel(INPUTS_MAX);
         let (asks, asked) = mpsc::channel(64);
         let (stop, stopped) = watch::channel(false);
@@ -86,9 +90,20 @@ impl Agent {
         let resume = watch::Sender::new(Resume::default());
         let (silence, bytes_max) = (config.hub.silence_max.to_std(), config.hub.event_bytes_max);
         doors.push(tokio::spawn(keep(client.clone(), silence, bytes_max, resume.subscribe(), inputs.clone())));
+        if let (Some(identity), Some(ca)) = (config.hub.certificate.clone(), config.hub.ca.clone()) {
+            let key = crate::keys::read_key(&config.member.key)?;
+            let renewal = crate::renew::Renewal { client: client.clone(), identity, ca, key };
+            doors.push(tokio::spawn(crate::renew::keep(renewal, inputs.clone())));
+        }
         for source in config.sources.clone() {
             let mark = core.state().sources.get(&source.name).cloned();
             doors.push(tokio::spawn(crate::sensors::follow(source, config.observe.clone(), mark, inputs.clone())));
+        }
+        if let Some(listen) = config.witness.listen {
+            doors.push(crate::witness::serve(listen, config.witness.requests_per_minute_max, requests.clone()).await?);
+        }
+        for peer in &config.peers {
+            doors.push(crate::peers::follow(peer, config.witness.compare_every, requests.clone(), inputs.clone())?);
         }
         let heart = Heart::new(store.directory());
         let main = Main { core, store: Some(store), drivers, client, inputs, resume, clock: Clock::new(), heart };
@@ -272,6 +287,12 @@ impl Main {
                 let sizes = (*from, *to);
                 self.fetch(sizes, |client, (from, to)| async move { client.consistency(from, to).await });
             }
+            Output::FetchProof { position } => {
+                self.once(*position, |client, position| async move { client.proof(position).await.map(Some) })
+            }
+            Output::Cosign(note) => {
+                self.once(note.clone(), |client, note| async move { client.cosign(&note).await.map(|()| None) });
+            }
             Output::FetchSequence => self.fetch((), |client, ()| async move { client.next_sequence().await }),
             Output::Reconnect { after } => self.resume.send_modify(|resume| {
                 (resume.after, resume.epoch) = (*after, resume.epoch + 1);
@@ -279,7 +300,7 @@ impl Main {
             Output::Alarm(alarm) => {
                 tracing::warn!(kind = alarm.kind.as_str(), kept_back = alarm.kept_back, "{}", alarm.text);
             }
-            Output::Persist(_) | Output::Done(_) | Output::Refused(_) => {}
+            Output::Persist(_) | Output::Done(_) | Output::Refused(_) | Output::WitnessAnswer(_) => {}
         }
     }
 
@@ -305,6 +326,33 @@ impl Main {
         });
     }
 
+    /// Asks or tells the hub once; what did not get through is tried again by the core, or not needed any more.
+    fn once<A, F, R>(&self, about: A, ask: F)
+    where
+        A: Send + 'static,
+        F: FnOnce(Client, A) -> R + Send + 'static,
+        R: Future<Output = Result<Option<Input>, Away>> + Send,
+    {
+        let (client, inputs) = (self.client.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let input = match ask(client, about).await {
+                Ok(input) => input,
+                Err(Away::Refused(refusal)) if refusal.rule == Rule::UnknownWitness => {
+                    let text = format!("The hub does not count this member's witness: {refusal}");
+                    Some(Input::Trouble { kind: AlarmKind::WitnessSilent, text })
+                }
+                Err(away) => {
+                    tracing::debug!(%away, "the hub did not take or give what it was asked once");
+                    None
+                }
+            };
+            if let Some(input) = input {
+                // The agent may have stopped meanwhile.
+                let _ = inputs.send(input).await;
+            }
+        });
+    }
+
     async fn answer(&mut self, Asked { request, answer }: Asked) -> Result<(), Error> {
         let given = match self.view(&request) {
             Some(view) => Answer::Ok(view),
@@ -326,6 +374,8 @@ impl Main {
             Request::Mitigations => json!(core.mitigations()),
             Request::Alarms => json!(core.alarms()),
             Request::AllowList => json!(core.allow_entries()),
+            Request::Witness => json!(core.witness_view()),
+            Request::CosignedLog { origin_hash } => json!(core.cosigned_log(origin_hash).map(|seen| &seen.note)),
             Request::History => json!({"checkpoint": core.state().checkpoint, "forked": core.state().forked}),
             _ => return None,
         })
@@ -396,6 +446,7 @@ fn input(request: Request) -> Result<Input, Refusal> {
         Request::Refuse { mitigation, reason } => Input::PersonDecided { mitigation, accept: false, reason },
         Request::Kill { reason } => Input::Kill { reason },
         Request::Resume => Input::Resume,
+        Request::AddCheckpoint { body } => Input::AddCheckpoint(body.into_bytes()),
         Request::AcceptHistory => Input::HistoryAccepted,
         Request::AcceptClock => Input::ClockAccepted,
         Request::Report { sightings } => {
@@ -409,6 +460,10 @@ fn outcome(outputs: &[Output]) -> Answer {
     let said = |output: &Output| match output {
         Output::Done(text) => Some(Answer::Ok(json!(text))),
         Output::Refused(refusal) => Some(Answer::Refused(refusal.clone())),
+        Output::WitnessAnswer(Ok(lines)) => Some(Answer::Ok(json!({"status": 200, "type": TEXT, "body": lines}))),
+        Output::WitnessAnswer(Err(reply)) => {
+            Some(Answer::Ok(json!({"status": reply.status(), "type": reply.content_type(), "body": reply.body()})))
+        }
         _ => None,
     };
     outputs.iter().find_map(said).unwrap_or(Answer::Ok(json!("done")))

@@ -101,11 +101,18 @@ async fn read(
     }
 }
 
+/// What of the hub's greeting is used: whoever was away hears of a newer charter by it.
+#[derive(serde::Deserialize)]
+struct Hello {
+    charter: u64,
+}
+
 /// What an item means; what cannot be read is passed over, and told.
 fn input(item: Item) -> Option<Input> {
     let Item::Event(event) = item else { return None };
     if event.kind == "hello" {
-        return None;
+        // A hub of another version may greet differently: what it announces later counts as well.
+        return serde_json::from_str(&event.data).ok().map(|Hello { charter }| Input::CharterAnnounced(charter));
     }
     Some(message(&event).unwrap_or_else(|text| Input::Trouble {
         kind: AlarmKind::StreamDamaged,

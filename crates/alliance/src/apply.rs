@@ -33,7 +33,7 @@ impl Alliance {
         self.ledger.next_position = position + 1;
         *self.ledger.entries.entry(entry.event.kind().to_owned()).or_default() += 1;
         match &entry.event {
-            Event::CharterAdopted(signed) => self.take_charter(signed),
+            Event::CharterAdopted(signed) => self.take_charter(position, signed),
             Event::SightingsReported(report) => self.take_report(position, report, sightings, now),
             Event::Retracted(signed) => self.take_retraction(position, signed, now),
             Event::FindingChanged(finding) => self.take_finding(finding),
@@ -51,6 +51,10 @@ impl Alliance {
                 self.ledger.tokens.insert(record.hash, record.clone());
             }
             Event::TokenRevoked { token } => self.ledger.tokens.retain(|_, t| t.id != *token),
+            Event::JoinTokenIssued(record) => self.take_join_token(record),
+            Event::JoinTokenRevoked { token } => self.take_join_token_revoked(*token),
+            Event::CertificateIssued(record) => self.take_certificate(record, now),
+            Event::CertificateRevoked { certificate, reason } => self.take_certificate_revoked(*certificate, reason),
             Event::Held { finding, refusal, .. } => self.take_held(*finding, refusal),
         }
         self.forget_ended(now);
@@ -64,8 +68,9 @@ impl Alliance {
     }
 
     /// The charter was verified before it was journalled; one that cannot be read any more changes nothing.
-    fn take_charter(&mut self, signed: &SignedCharter) {
+    fn take_charter(&mut self, position: u64, signed: &SignedCharter) {
         let Ok(charter) = Charter::parse(&signed.text) else { return };
+        self.ledger.charters.insert(charter.alliance.version, position);
         let rules = crate::rules::rules_of(&charter);
         if crate::rules::set_rules(&mut self.engine, rules).is_err() {
             return;

@@ -1,10 +1,12 @@
 //! What can be asked of the alliance. Signatures were verified before: commands carry what is already known to be true.
 
 use crate::entry::{Report, SignedRetraction};
+use crate::joining::{CertificateRecord, JoinTokenRecord};
 use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
-    FindingId, Measure, MemberId, PersonId, Sighting, SignedApproval, SignedDispute, SignedReceipts, Span, TokenId,
+    CertificateId, Digest, FindingId, JoinTokenId, Measure, MemberId, PersonId, Sighting, SignedApproval,
+    SignedDispute, SignedReceipts, Span, TokenId,
 };
 
 /// One request to the alliance.
@@ -33,6 +35,24 @@ pub enum Command {
     IssueToken(TokenRecord),
     /// Forget a token.
     RevokeToken(TokenId),
+    /// Remember a join token.
+    IssueJoinToken(JoinTokenRecord),
+    /// Forget a join token.
+    RevokeJoinToken(JoinTokenId),
+    /// An agent is given a certificate; the wish's signature, the request and the nonce were verified.
+    IssueCertificate {
+        /// The certificate.
+        record: Box<CertificateRecord>,
+        /// The digest of the join token's secret, where that is what it is issued upon.
+        token: Option<Digest>,
+    },
+    /// An agent is locked out.
+    RevokeCertificate {
+        /// One of its certificates.
+        certificate: CertificateId,
+        /// Why, in words.
+        reason: String,
+    },
     /// Time has passed: let fade what has faded, renew what still stands, close what nobody approved.
     Tick,
 }
@@ -68,6 +88,10 @@ impl Command {
             Self::Propose(_) => "propose",
             Self::IssueToken(_) => "issue-token",
             Self::RevokeToken(_) => "revoke-token",
+            Self::IssueJoinToken(_) => "issue-join-token",
+            Self::RevokeJoinToken(_) => "revoke-join-token",
+            Self::IssueCertificate { .. } => "issue-certificate",
+            Self::RevokeCertificate { .. } => "revoke-certificate",
             Self::Tick => "tick",
         }
     }

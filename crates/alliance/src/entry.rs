@@ -1,11 +1,12 @@
 //! What stands in the journal: entries, each one event with its author, time and handling.
 
+use crate::joining::{CertificateRecord, JoinTokenRecord};
 use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
-    Batch, Behaviour, Family, Finding, FindingId, Handling, KeyId, MemberId, Observable, PersonId, Plan, PlanId,
-    Refusal, Rule, Sighting, Signature, SignedApproval, SignedDispute, SignedReceipts, Statement, Timestamp, TokenId,
-    Withdrawal,
+    Batch, Behaviour, CertificateId, Family, Finding, FindingId, Handling, JoinTokenId, KeyId, MemberId, Observable,
+    PersonId, Plan, PlanId, Refusal, Rule, Sighting, Signature, SignedApproval, SignedDispute, SignedReceipts,
+    Statement, Timestamp, TokenId, Withdrawal,
 };
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +114,22 @@ pub enum Event {
         /// Which.
         token: TokenId,
     },
+    /// A join token was made.
+    JoinTokenIssued(JoinTokenRecord),
+    /// A join token no longer counts.
+    JoinTokenRevoked {
+        /// Which.
+        token: JoinTokenId,
+    },
+    /// An agent was given a certificate.
+    CertificateIssued(Box<CertificateRecord>),
+    /// An agent was locked out: none of its certificates counts any more.
+    CertificateRevoked {
+        /// One of its certificates.
+        certificate: CertificateId,
+        /// Why, in words.
+        reason: String,
+    },
     /// A rule of the alliance kept something from happening.
     Held {
         /// The finding that went no further.
@@ -142,6 +159,10 @@ impl Event {
             Self::Withdrawn { .. } => "withdrawn",
             Self::TokenIssued(_) => "token-issued",
             Self::TokenRevoked { .. } => "token-revoked",
+            Self::JoinTokenIssued(_) => "join-token-issued",
+            Self::JoinTokenRevoked { .. } => "join-token-revoked",
+            Self::CertificateIssued(_) => "certificate-issued",
+            Self::CertificateRevoked { .. } => "certificate-revoked",
             Self::Held { .. } => "held",
         }
     }

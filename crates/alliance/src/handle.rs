@@ -62,6 +62,10 @@ impl Alliance {
             }
             Command::IssueToken(record) => self.issue(record, now),
             Command::RevokeToken(id) => self.revoke(id),
+            Command::IssueJoinToken(record) => self.issue_join_token(record, now),
+            Command::RevokeJoinToken(id) => self.revoke_join_token(id),
+            Command::IssueCertificate { record, token } => self.issue_certificate(*record, token, now),
+            Command::RevokeCertificate { certificate, reason } => self.revoke_certificate(certificate, reason),
             Command::Tick => Ok(self.close_unapproved(now)),
         }
     }

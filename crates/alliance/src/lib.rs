@@ -12,6 +12,7 @@ mod command;
 mod entry;
 mod follow;
 mod handle;
+pub mod joining;
 mod judge;
 mod messages;
 mod place;
@@ -78,6 +79,11 @@ impl Alliance {
     /// The charter in force with its signatures.
     pub fn signed_charter(&self) -> Option<&charter::SignedCharter> {
         self.charter.as_ref().map(|c| &c.signed)
+    }
+
+    /// Where the charter of this version stands in the journal.
+    pub fn charter_position(&self, version: u64) -> Option<u64> {
+        self.ledger.charters.get(&version).copied()
     }
 
     /// The token with this digest.

@@ -1,6 +1,7 @@
 //! The alliance's state: what replaying the journal leaves behind.
 
 use crate::entry::Author;
+use crate::joining::Joining;
 use crate::token::TokenRecord;
 use charter::{Charter, Guards, SignedCharter};
 use corroborate::{Engine, MemberIndex};
@@ -65,6 +66,10 @@ pub struct Ledger {
     /// Tokens by the digest of their secret.
     #[serde(with = "as_pairs")]
     pub tokens: BTreeMap<Digest, TokenRecord>,
+    /// Where each charter stands, by its version.
+    pub charters: BTreeMap<u64, u64>,
+    /// Join tokens, agents and their certificates.
+    pub joining: Joining,
     /// Refusals that stand in the journal, by rule.
     pub refusals: BTreeMap<Rule, u64>,
     /// Entries by kind.

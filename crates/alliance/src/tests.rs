@@ -144,4 +144,5 @@ fn lone_newcomer_is_heard_and_not_followed() {
 
 mod bad_input;
 mod flow;
+mod joining;
 mod replay;

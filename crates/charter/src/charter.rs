@@ -1,6 +1,6 @@
 //! The charter: who belongs to the alliance, and under which rules; one TOML file.
 
-use crate::rules::{Corroboration, HandlingDefaults, Limits, Quorum, Relevance};
+use crate::rules::{Corroboration, HandlingDefaults, Limits, Quorum, Relevance, Witnessing};
 use model::{
     Capability, Digest, Domain, GroupId, KeyId, MemberId, MemberKind, PersonId, Prefix, PublicKey, Refusal, Role, Rule,
     Segment, Standing, Timestamp,
@@ -29,6 +29,9 @@ pub struct Charter {
     /// `[quorum]`.
     #[serde(default)]
     pub quorum: Quorum,
+    /// `[witness]`.
+    #[serde(default)]
+    pub witness: Witnessing,
     /// `[limits]`.
     #[serde(default)]
     pub limits: Limits,
@@ -110,6 +113,9 @@ pub struct Member {
     /// What it can do for others.
     #[serde(default)]
     pub capabilities: BTreeSet<Capability>,
+    /// The key with which its agent cosigns checkpoints; absent: it does not. Used for nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<PublicKey>,
     /// Its agent's signing keys.
     pub keys: Vec<MemberKey>,
     /// Persons who approve and dispute for it.
@@ -212,6 +218,12 @@ impl Charter {
     /// The members of a group; an unknown group has none.
     pub fn group(&self, id: &GroupId) -> Option<&Group> {
         self.groups.iter().find(|g| g.id == *id)
+    }
+
+    /// Members whose agents cosign checkpoints, each with the key for it; suspended ones are not heard.
+    pub fn witnesses(&self) -> impl Iterator<Item = (&MemberId, &PublicKey)> {
+        let heard = self.members.iter().filter(|m| m.standing != Standing::Suspended);
+        heard.filter_map(|m| Some((&m.id, m.witness.as_ref()?)))
     }
 
     /// Members who may act and vote: full ones that are not suspended.

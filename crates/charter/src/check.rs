@@ -1,6 +1,7 @@
 //! What a charter must be in itself, before anybody signs it.
 
 use crate::charter::Charter;
+use crate::rules::COSIGNATURES_MAX;
 use model::{MemberKind, Refusal, Rule, Span};
 use std::collections::BTreeSet;
 
@@ -16,6 +17,7 @@ pub fn check(charter: &Charter) -> Result<(), Refusal> {
     groups(charter)?;
     guards(charter)?;
     numbers(charter)?;
+    witnesses(charter)?;
     quorum(charter)
 }
 
@@ -56,9 +58,10 @@ fn distinct_keys(charter: &Charter) -> Result<(), Refusal> {
     let mut seen = BTreeSet::new();
     let agents = charter.members.iter().flat_map(|m| &m.keys);
     let persons = charter.members.iter().flat_map(|m| m.persons.iter().flat_map(|p| &p.keys));
-    for key in agents.chain(persons) {
-        if !seen.insert(key.public) {
-            return Err(malformed("public", key.public, "each key once, for one agent or one person"));
+    let witnesses = charter.members.iter().filter_map(|m| m.witness);
+    for key in agents.chain(persons).map(|key| key.public).chain(witnesses) {
+        if !seen.insert(key) {
+            return Err(malformed("public", key, "each key once, for one agent, one person or one witness"));
         }
     }
     Ok(())
@@ -140,6 +143,19 @@ fn numbers(charter: &Charter) -> Result<(), Refusal> {
         return Err(malformed("limits.plan_mitigations_max", l.plan_mitigations_max, format!("1 to {largest}")));
     }
     Ok(())
+}
+
+/// What no member could ever have is not asked for: each needs the cosignatures of others.
+fn witnesses(charter: &Charter) -> Result<(), Refusal> {
+    let (asked, there) = (charter.witness.cosignatures, charter.witnesses().count());
+    let most = COSIGNATURES_MAX.min(u32::try_from(there.saturating_sub(1)).unwrap_or(u32::MAX));
+    match asked <= most {
+        true => Ok(()),
+        false => {
+            let allowed = format!("at most {most}: {there} members have a witness key, and each needs others");
+            Err(malformed("witness.cosignatures", asked, allowed))
+        }
+    }
 }
 
 fn positive(key: &str, value: f64) -> Result<(), Refusal> {

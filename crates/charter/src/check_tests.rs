@@ -89,3 +89,45 @@ fn the_never_list_and_its_files_are_checked_before_anybody_signs() {
 fn more_members_than_the_limit_are_refused() {
     assert_eq!(refused("[guards]", "[limits]\nmembers_max = 4\n[guards]").rule, Rule::TooLarge);
 }
+
+const WITNESSES: [&str; 3] = [
+    "gKN5pNqAgCaqYqCT2ZRYPLKGdJLE4OqQHxlaO8I4n3k=",
+    "uMK1FRz3bWzHE6vKUsjkMZ4v8DQ1nDGRzqh1tMtyoaM=",
+    "vQGDKIYw4ssnbBTuXSOjIHUDIV1y5vqVS6KqcLdWFGM=",
+];
+
+/// The fixture with a witness key for the first so many members, asking for so many cosignatures.
+fn witnessed(keys: usize, asked: u32) -> Result<Charter, Refusal> {
+    let mut text = CHARTER.replacen("[guards]", &format!("[witness]\ncosignatures = {asked}\n[guards]"), 1);
+    for (key, member) in WITNESSES.iter().zip(["telecom", "cloud", "bank"]).take(keys) {
+        let line = format!("id = \"{member}\"\n");
+        text = text.replacen(&line, &format!("{line}witness = \"{key}\"\n"), 1);
+    }
+    Charter::parse(&text)
+}
+
+#[test]
+fn no_more_cosignatures_are_asked_for_than_every_witness_can_have_of_others() {
+    assert_eq!(witnessed(3, 2).unwrap().witness.cosignatures, 2);
+    assert_eq!(witnessed(0, 0).unwrap().witnesses().count(), 0);
+    for (keys, asked) in [(3, 3), (1, 1), (0, 1), (3, 17)] {
+        let refusal = witnessed(keys, asked).unwrap_err();
+        assert!(refusal.value.starts_with("witness.cosignatures"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_witness_key_is_used_for_nothing_else() {
+    let taken = "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=";
+    let refusal = refused("id = \"cloud\"\n", &format!("id = \"cloud\"\nwitness = \"{taken}\"\n"));
+    assert!(refusal.limit.contains("once"), "{refusal}");
+}
+
+#[test]
+fn a_suspended_members_witness_is_not_heard() {
+    let text = CHARTER.replacen("id = \"cloud\"\n", &format!("id = \"cloud\"\nwitness = \"{}\"\n", WITNESSES[1]), 1);
+    let mut charter = Charter::parse(&text).unwrap();
+    assert_eq!(charter.witnesses().count(), 1);
+    charter.members[1].standing = model::Standing::Suspended;
+    assert_eq!(charter.witnesses().count(), 0);
+}

@@ -149,6 +149,18 @@ impl Default for Quorum {
     }
 }
 
+/// `[witness]`: how the hub is held to one history.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Witnessing {
+    /// How many *other* members must have cosigned a checkpoint that holds a plan before an agent acts on it; 0 to 16.
+    /// 0 asks for none: forks are then found after the fact.
+    pub cosignatures: u32,
+}
+
+/// Most cosignatures that a charter can ask for.
+pub const COSIGNATURES_MAX: u32 = 16;
+
 /// `[limits]`: bounds on everything that comes from outside and on everything that is asked of members.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -2,6 +2,7 @@
 
 mod init;
 mod watchdog;
+mod join;
 
 use crate::ask::confirm;
 use crate::client::settings::Beside;
@@ -20,8 +21,7 @@ pub const CONFIG: &str = "/etc/epimachia/agent.toml";
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:
-  epimachia agent init /var/lib/epimachia/agent --member telecom --key telecom.key --hub https://hub.example.org:8443 \\
-      --ca tls.pem --token-file agent.token --charter DIGEST
+  epimachia agent join telecom.join --dir /var/lib/epimachia/agent --key telecom.key --charter DIGEST
   epimachia agent --config /etc/epimachia/agent.toml
 Next: epimachia agent status")]
 pub struct Command {
@@ -40,7 +40,10 @@ struct Run {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Write a configuration that begins with a point that only shows what would be done
+    /// Join an alliance with a join token: certificate, charter, a configuration that is ready to run
+    Join(join::Join),
+    /// Without joining: write a configuration that uses a token and begins with a point that only shows what would be
+    /// done
     Init(init::New),
     /// The agent in one screen
     Status(Look),
@@ -105,6 +108,7 @@ enum Clock {
 pub fn run(command: Command) -> Outcome {
     match command.verb {
         None => serve(&command.run.config),
+        Some(Verb::Join(wish)) => join::run(&wish),
         Some(Verb::Init(new)) => init::run(&new),
         Some(Verb::Status(look)) => status(&look),
         Some(Verb::Alarms(look)) => alarms(&look),

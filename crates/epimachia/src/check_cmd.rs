@@ -118,10 +118,11 @@ fn agent_configuration(file: &Path) -> Vec<Looked> {
         Ok(key) => Looked::good("key", format_args!("{} of {}", key.public().id(), config.member.id)),
         Err(failure) => Looked::failed("key", &failure),
     });
-    looked.push(match agent::keys::read_secret(&config.hub.token) {
+    looked.extend(config.hub.token.iter().map(|token| match agent::keys::read_secret(token) {
         Ok(_) => Looked::good("token", "is there and private"),
         Err(error) => Looked::failed("token", &crate::agent_cmd::at(file, error)),
-    });
+    }));
+    looked.extend(config.hub.certificate.iter().map(|identity| certificate(file, identity)));
     looked.extend(config.hub.ca.iter().map(|ca| readable(ca)));
     looked.extend(config.sources.iter().filter_map(|source| source.file.as_ref()).map(|path| readable(path)));
     looked.push(match config.points.len() {
@@ -148,6 +149,20 @@ fn watchdog(config: &agent::Config) -> Option<Looked> {
             "systemctl enable --now epimachia-watchdog, or epimachia agent watchdog --config FILE",
         ),
     })
+}
+
+fn certificate(file: &Path, identity: &Path) -> Looked {
+    match agent::identity::Identity::read(identity) {
+        Ok(identity) if identity.until <= now() => {
+            let told = format!("ended {}; the agent asks for the next one by the member's key", identity.until);
+            Looked::good("certificate", told)
+        }
+        Ok(identity) => {
+            let (agent, member, until) = (&identity.agent, &identity.member, identity.until);
+            Looked::good("certificate", format_args!("{agent} of {member}, until {until}, is private"))
+        }
+        Err(error) => Looked::failed("certificate", &crate::agent_cmd::at(file, error)),
+    }
 }
 
 fn hub_configuration(file: &Path, text: &str) -> Vec<Looked> {

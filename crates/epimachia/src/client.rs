@@ -217,8 +217,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 
 /// TLS that trusts the certificates of one file and no others.
 fn tls(ca: &Path) -> Result<rustls::ClientConfig, Failure> {
-    let failed =
-        |what: String| Failure::failed(format_args!("{}: {what}", ca.display()), "give --ca the hub's tls.pem");
+    let failed = |what: String| Failure::failed(format_args!("{}: {what}", ca.display()), "give --ca the hub's ca.pem");
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).map_err(|e| failed(e.to_string()))? {
         let added = certificate.map_err(|e| e.to_string()).and_then(|c| roots.add(c).map_err(|e| e.to_string()));

@@ -37,6 +37,21 @@ enum Verb {
     /// Make a data directory: keys, certificate, first token; prints the charter's hub_key line
     Init(New),
     Resume(crate::backup_cmd::Resume),
+    /// The alliance's certificate authority
+    #[command(subcommand)]
+    Ca(Ca),
+}
+
+#[derive(Subcommand, Debug)]
+enum Ca {
+    /// Make the next authority; the one before signs it and stays trusted. The hub must not run
+    Rotate {
+        /// The hub's data directory
+        dir: PathBuf,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -65,6 +80,7 @@ pub fn run(command: Command) -> Outcome {
     match command.verb {
         Some(Verb::Init(new)) => init(&new),
         Some(Verb::Resume(resume)) => crate::backup_cmd::resume(&resume),
+        Some(Verb::Ca(Ca::Rotate { dir, yes })) => rotate(&dir, yes),
         None => serve(&command.run.config),
     }
 }
@@ -77,7 +93,7 @@ fn init(new: &New) -> Outcome {
     let identity = directory.identity();
     let verifier =
         VerifierKey::new(&identity.alliance, identity.checkpoint_key.as_bytes()).map_err(|e| Failure::failed(e, ""))?;
-    let certificate = directory.path("tls.pem");
+    let certificate = directory.path("ca.pem");
     if new.json {
         out::json(&serde_json::json!({
             "alliance": identity.alliance, "hub_key": identity.checkpoint_key, "journal_key": verifier.to_string(),
@@ -88,10 +104,21 @@ fn init(new: &New) -> Outcome {
     out::line(format_args!("hub_key = \"{}\"", identity.checkpoint_key));
     out::say(format_args!("The line above goes into the charter. {} is made:", new.dir.display()));
     out::say(format_args!("  {}  configuration", config.display()));
-    out::say(format_args!("  {}  certificate, which members pin with --ca", certificate.display()));
+    out::say(format_args!("  {}  the authority's certificate, which members pin with --ca", certificate.display()));
     out::say(format_args!("  {}  first token, for one week or until there is another of scope admin", token.display()));
     out::say(format_args!("  {verifier}  for journal verify --key"));
     out::say(format_args!("Next: epimachia hub --config {}", config.display()));
+    Ok(Exit::Done)
+}
+
+fn rotate(dir: &Path, yes: bool) -> Outcome {
+    let directory = Directory::open(dir).map_err(failure)?;
+    crate::ask::confirm("The hub gets a new certificate authority, and must not run meanwhile.", yes)?;
+    hub::rotate_authority(&directory).map_err(failure)?;
+    out::line(format_args!("{} holds the new authority.", directory.path("ca.pem").display()));
+    out::say("Agents are given it when they renew; whoever pinned the old one is served as before.");
+    out::say("When all have renewed, delete ca-old.pem and ca-cross.pem: then only the new one is trusted.");
+    out::say("Next: start the hub again");
     Ok(Exit::Done)
 }
 

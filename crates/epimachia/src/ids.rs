@@ -2,7 +2,7 @@
 
 use crate::client::{Client, ITEMS_MAX, answers::List};
 use crate::exit::Failure;
-use model::{FindingId, MitigationId, ParseError, PlanId, TokenId};
+use model::{CertificateId, FindingId, JoinTokenId, MitigationId, ParseError, PlanId, TokenId};
 use serde::Deserialize;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -43,6 +43,8 @@ listed!(FindingId, "finding", "/api/v1/findings", true);
 listed!(PlanId, "plan", "/api/v1/plans", false);
 listed!(MitigationId, "mitigation", "/api/v1/mitigations", true);
 listed!(TokenId, "token", "/api/v1/tokens", false);
+listed!(JoinTokenId, "join token", "/api/v1/join-tokens", false);
+listed!(CertificateId, "certificate", "/api/v1/certificates", false);
 
 /// The identifier that a text means: the hub is asked only where the text is a beginning.
 ///
@@ -93,7 +95,7 @@ fn candidates<I: Listed>(client: &Client, prefix: &str) -> Result<Vec<String>, F
     let (mut found, mut seen) = (Vec::new(), 0);
     loop {
         let mut query = Vec::new();
-        if I::NOUN != "token" {
+        if !["token", "join token", "certificate"].contains(&I::NOUN) {
             query.push(("limit", "1000".to_owned()));
         }
         query.extend(after.map(|after| ("after", after)));

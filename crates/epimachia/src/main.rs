@@ -4,6 +4,7 @@ mod agent_cmd;
 mod allow_cmd;
 mod ask;
 mod backup_cmd;
+mod certificate_cmd;
 mod charter_cmd;
 mod check_cmd;
 mod client;
@@ -91,6 +92,9 @@ enum Noun {
     /// Who belongs to the alliance
     #[command(subcommand)]
     Member(member_cmd::Command),
+    /// The agents that have joined; lock one out
+    #[command(subcommand)]
+    Certificate(certificate_cmd::Command),
     /// Make, list, revoke access tokens
     #[command(subcommand)]
     Token(token_cmd::Command),
@@ -152,6 +156,7 @@ fn run(noun: Noun) -> Outcome {
         Noun::Allow(command) => allow_cmd::run(command),
         Noun::Point(command) => point_cmd::run(command),
         Noun::Member(command) => member_cmd::run(command),
+        Noun::Certificate(command) => certificate_cmd::run(command),
         Noun::Token(command) => token_cmd::run(command),
         Noun::Charter(command) => charter_cmd::run(command),
         Noun::Key(command) => keys::run(command),

@@ -1,6 +1,8 @@
 //! `epimachia member`: who belongs, in what standing, last heard when.
 
-use crate::ask::{Read, connect};
+mod invite;
+
+use crate::ask::{Change, Read, connect};
 use crate::client::answers::MemberView;
 use crate::clock::{length, now, short, told};
 use crate::exit::{Exit, Failure, Outcome};
@@ -24,6 +26,23 @@ pub enum Command {
         #[command(flatten)]
         read: Read,
     },
+    /// Make a join token, with which one agent of a member joins
+    Invite(invite::Invite),
+    /// List the join tokens that are open, without their secrets
+    Invites {
+        #[command(flatten)]
+        read: Read,
+    },
+    /// Revoke a join token that nobody has used
+    Uninvite {
+        /// The join token's identifier, or a beginning of it
+        id: String,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        change: Change,
+    },
 }
 
 /// Runs the command.
@@ -31,6 +50,9 @@ pub fn run(command: Command) -> Outcome {
     match command {
         Command::List { read } => list(&read),
         Command::Show { member, read } => show(&member, &read),
+        Command::Invite(wish) => invite::invite(&wish),
+        Command::Invites { read } => invite::list(&read),
+        Command::Uninvite { id, yes, change } => invite::revoke(&id, yes, &change),
     }
 }
 

@@ -32,6 +32,12 @@ pub fn what(event: &Event) -> String {
         Event::Withdrawn { withdrawals } => format!("{} mitigations", withdrawals.len()),
         Event::TokenIssued(token) => format!("{} for {}", token.id, token.member),
         Event::TokenRevoked { token } => token.to_string(),
+        Event::JoinTokenIssued(record) => format!("{}, an agent of {} may join", record.id, record.member),
+        Event::JoinTokenRevoked { token } => format!("{token}"),
+        Event::CertificateIssued(record) => {
+            format!("{} for {} of {}, until {}", record.id, record.agent, record.member, record.until)
+        }
+        Event::CertificateRevoked { certificate, reason } => format!("{certificate}: {reason}"),
         Event::Held { finding, refusal, .. } => format!("{finding}: {}: {}", refusal.rule, refusal.value),
     }
 }

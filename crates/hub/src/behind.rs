@@ -6,10 +6,12 @@ use crate::figures::{SNAPSHOT, SNAPSHOT_SECONDS, seconds};
 use crate::sequencer::Done;
 use crate::snapshots::Snapshots;
 use alliance::Alliance;
-use model::StreamMessage;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
+
+/// How often it is looked whether a round of cosignatures has ended.
+const ROUND_LOOK: Duration = Duration::from_millis(2);
 
 /// The thread that follows the sequencer, until that one ends.
 pub(crate) struct Behind {
@@ -24,21 +26,24 @@ impl Behind {
         let accounting = &self.core.config.account;
         let (every, again) =
             (accounting.checkpoint_every.to_std(), accounting.checkpoint_age_max.to_std().div_f64(2.0));
-        let (mut signed_at, mut dirty, mut entries) = (Instant::now(), false, 0_u64);
+        let (mut signed_at, mut dirty, mut wanted, mut entries) = (Instant::now(), false, false, 0_u64);
         loop {
-            let due = signed_at + if dirty { every } else { again };
+            let in_turn = signed_at + if dirty { every } else { again };
+            // A plan that waits for cosignatures does not wait for the next checkpoint in turn.
+            let due = if wanted { in_turn.min(self.next_round()) } else { in_turn };
             match self.done.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(done) => {
                     entries += done.commitments.len() as u64;
                     dirty = true;
-                    self.take(done);
+                    wanted |= self.take(done);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if Instant::now() >= due {
-                self.sign(dirty);
-                (signed_at, dirty) = (Instant::now(), false);
+            let asks = wanted && self.core.witnesses.is_free();
+            if asks || Instant::now() >= in_turn {
+                self.sign(asks);
+                (signed_at, dirty, wanted) = (Instant::now(), false, wanted && !asks);
             }
             if entries >= self.core.config.journal.snapshot_every {
                 // One that is still being made is enough; the next turn asks again.
@@ -50,24 +55,37 @@ impl Behind {
             }
         }
         if dirty {
-            self.sign(true);
+            self.sign(false);
         }
+        self.core.witnesses.keep(&self.core);
     }
 
-    fn take(&self, done: Done) {
+    /// When the next checkpoint may ask for cosignatures: at once, or shortly while a round is open.
+    fn next_round(&self) -> Instant {
+        let wait = if self.core.witnesses.is_free() { Duration::ZERO } else { ROUND_LOOK };
+        Instant::now() + wait
+    }
+
+    /// Publishes and grows; does a plan wait for cosignatures now?
+    fn take(&self, done: Done) -> bool {
+        let pass = self.core.gate.pass();
+        let waits = self.core.witnesses.expect(pass.charter.as_deref(), &done.messages);
         self.core.streams.publish(done.messages);
         self.core.log.extend(&done.commitments);
+        waits
     }
 
-    fn sign(&self, grown: bool) {
+    fn sign(&self, wanted: bool) {
         if matches!(&*self.core.condition.borrow(), Condition::Broken(_)) {
             return;
         }
-        match self.core.log.sign(self.core.clock.now()) {
-            Ok(newest) if grown => {
-                self.core.streams.announce(&StreamMessage::Checkpoint(newest.signed.to_string()));
+        let now = self.core.clock.now();
+        match self.core.log.sign(now) {
+            Ok(newest) => {
+                let told = self.core.witnesses.announcement(&self.core, &newest, wanted, now);
+                told.iter().for_each(|message| self.core.streams.announce(message));
+                self.core.witnesses.keep(&self.core);
             }
-            Ok(_) => {}
             Err(error) => tracing::error!(%error, "no checkpoint was signed"),
         }
     }

@@ -5,7 +5,8 @@ mod keys;
 mod text;
 
 pub use keys::{
-    Accounting, Intake, JournalKeys, Key, Limits, Listen, LogForm, Logs, MetricsKeys, Order, Stream, Tls, keys,
+    Accounting, Intake, JoinKeys, JournalKeys, Key, Limits, Listen, LogForm, Logs, MetricsKeys, Order, Stream, Tls,
+    keys,
 };
 
 use crate::error::Error;
@@ -30,6 +31,9 @@ pub struct Config {
     /// `[limits]`: what one connection, request and member may take.
     #[serde(default)]
     pub limits: Limits,
+    /// `[join]`: how agents come in.
+    #[serde(default)]
+    pub join: JoinKeys,
     /// `[intake]`: what is done to a request before it is ordered.
     #[serde(default)]
     pub intake: Intake,
@@ -61,6 +65,7 @@ impl Config {
             listen: Listen::default(),
             tls: Tls::default(),
             limits: Limits::default(),
+            join: JoinKeys::default(),
             intake: Intake::default(),
             order: Order::default(),
             journal: JournalKeys::default(),
@@ -102,6 +107,7 @@ impl Config {
     /// The first key that is not.
     fn check(&self) -> Result<(), keys::Wrong> {
         self.limits.check()?;
+        self.join.check()?;
         self.intake.check()?;
         self.order.check()?;
         self.journal.check()?;

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::figures::{Figures, QUEUE_FULL};
 use crate::gate::Gate;
+use crate::joining::Joining;
 use crate::problem::Problem;
 use crate::quota::Quotas;
 use crate::sequencer::{Job, Outcome};
@@ -38,11 +39,13 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) figures: Arc<Figures>,
     pub(crate) gate: Gate,
+    pub(crate) joining: Joining,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) reports: Reports,
     pub(crate) log: Log,
+    pub(crate) witnesses: crate::witness::Witnesses,
     /// Changed by the sequencer, but for guard lists that are added; locked from the first decision of a turn until it
     /// is durable.
     pub(crate) state: RwLock<Alliance>,

@@ -3,9 +3,9 @@
 //! ```text
 //! hub.toml.sample   every key of the configuration with its default
 //! identity.toml     format, alliance, public checkpoint key
-//! tls.pem           the certificate that members pin
+//! ca.pem            the certificate of the alliance's authority, which members pin
 //! admin.token       the first token, until the operator deletes it (0600)
-//! keys/             checkpoint.key, engine.seed, tls.key (0700, files 0600)
+//! keys/             checkpoint.key, engine.seed, ca.key (0700, files 0600)
 //! journal/          the journal and the newest checkpoint
 //! tiles/            the tree's tiles, derived from the journal
 //! lists/            guard lists by their digests
@@ -32,7 +32,8 @@ const IDENTITY: &str = "identity.toml";
 pub struct Init {
     /// The alliance's name: 1 to 64 of a-z 0-9 - and dots. It is the log's origin, for ever.
     pub alliance: String,
-    /// Names and addresses that the self-signed certificate is for; `localhost` and the loopback addresses always are.
+    /// Names and addresses by which members reach the hub, for its certificate; `localhost` and the loopback addresses
+    /// are always among them.
     pub names: Vec<String>,
 }
 
@@ -55,6 +56,9 @@ pub struct Identity {
     pub alliance: String,
     /// The key with which checkpoints are signed; it stands in the charter as `hub_key`.
     pub checkpoint_key: PublicKey,
+    /// Names and addresses by which members reach the hub; `tls.names` of the configuration adds more.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// The hub's secrets, as long as it runs.
@@ -70,6 +74,7 @@ impl Directory {
     /// Refused: it exists and is not empty, or the alliance's name is not one. Unavailable: it cannot be written.
     pub fn init(root: &Path, init: &Init) -> Result<Self, Error> {
         check_name(&init.alliance)?;
+        check_names(&init.names)?;
         check_empty(root)?;
         make_private(root)?;
         for folder in ["keys", "journal", "tiles", "lists", "snapshots"] {
@@ -79,15 +84,14 @@ impl Directory {
         let engine: [u8; 16] = random()?;
         write_new(&root.join("keys/checkpoint.key"), hex(&checkpoint).as_bytes(), 0o600)?;
         write_new(&root.join("keys/engine.seed"), hex(&engine).as_bytes(), 0o600)?;
-        let made = crate::tls::self_signed(&init.names)?;
-        write_new(&root.join("keys/tls.key"), made.key_pem.as_bytes(), 0o600)?;
-        write_new(&root.join("tls.pem"), made.certificate_pem.as_bytes(), 0o644)?;
+        crate::ca::make(root, &init.alliance)?;
         write_new(&root.join("hub.toml.sample"), crate::Config::sample(root).as_bytes(), 0o644)?;
         let identity = Identity {
             format: DIRECTORY_FORMAT,
             made_by: env!("CARGO_PKG_VERSION").to_owned(),
             alliance: init.alliance.clone(),
             checkpoint_key: SigningKey::from_seed(&checkpoint).public(),
+            names: init.names.clone(),
         };
         // Plain texts: toml cannot fail on them. Written last: a directory without it was never finished.
         let text = toml::to_string(&identity).map_err(|error| Error::Broken(error.to_string()))?;
@@ -203,6 +207,12 @@ fn check_name(name: &str) -> Result<(), Error> {
     }
 }
 
+/// Names that a certificate can hold: found out now, not when the hub starts.
+fn check_names(names: &[String]) -> Result<(), Error> {
+    let fits = rcgen::CertificateParams::new(names).map(drop);
+    fits.map_err(|error| Error::refused(format_args!("certificate names {names:?}: {error}"), "names and addresses"))
+}
+
 fn check_empty(root: &Path) -> Result<(), Error> {
     match fs::read_dir(root) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -224,7 +234,7 @@ fn sync(path: &Path) -> Result<(), Error> {
     synced.map_err(|error| Error::unavailable(format_args!("syncing {}", path.display()), error))
 }
 
-fn read_small(path: &Path) -> std::io::Result<String> {
+pub(crate) fn read_small(path: &Path) -> std::io::Result<String> {
     let length = fs::metadata(path)?.len();
     match length > FILE_BYTES_MAX {
         true => Err(std::io::Error::other(format!("{length} bytes, at most {FILE_BYTES_MAX}"))),
@@ -255,7 +265,7 @@ mod tests {
     fn secrets_are_readable_by_their_owner_only_and_refused_otherwise() {
         let dir = tempfile::tempdir().unwrap();
         let made = Directory::init(&dir.path().join("hub"), &init()).unwrap();
-        for name in ["keys/checkpoint.key", "keys/engine.seed", "keys/tls.key"] {
+        for name in ["keys/checkpoint.key", "keys/engine.seed", "keys/ca.key"] {
             assert_eq!(fs::metadata(made.path(name)).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
         }
         assert_eq!(fs::metadata(made.path("keys")).unwrap().permissions().mode() & 0o777, 0o700);

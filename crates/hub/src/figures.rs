@@ -70,6 +70,9 @@ metrics! {
     JOURNAL_SIZE = "epimachia_journal_size" Gauge "": "Entries in the journal.",
     CHECKPOINT = "epimachia_journal_checkpoint_timestamp_seconds" Gauge "": "When the newest checkpoint was signed.",
     CHECKPOINT_SIZE = "epimachia_journal_checkpoint_size" Gauge "": "Entries under the newest checkpoint.",
+    COSIGNATURES = "epimachia_cosignatures_total" Counter "standing":
+        "Cosignatures of checkpoints taken; standing is new, again or older.",
+    COSIGNED_SIZE = "epimachia_journal_cosigned_size" Gauge "": "Entries under the best cosigned checkpoint.",
     SNAPSHOT = "epimachia_snapshot_timestamp_seconds" Gauge "": "When the newest snapshot was made.",
     SNAPSHOT_SECONDS = "epimachia_snapshot_seconds" Histogram "":
         "Time for which readers could read and the sequencer had to wait while a snapshot was taken, in seconds.",

@@ -1,20 +1,30 @@
-//! Who may come in: tokens and the charter, published after each turn so that no request waits for the sequencer.
+//! Who may come in: tokens, agents' certificates and the charter, published after each turn so that no request waits
+//! for the sequencer.
 
-use alliance::{Alliance, Author, Scope, TokenRecord};
+use crate::ca::Fault;
+use alliance::joining::Issued;
+use alliance::{Alliance, Author, Event, Scope, TokenRecord};
 use charter::Charter;
-use model::{Digest, Handling, KeyId, MemberId, PersonId, PublicKey, Refusal, Rule, Timestamp};
+use model::{Digest, Handling, KeyId, MemberId, PersonId, PublicKey, Refusal, Rule, Span, Standing, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::watch;
 
 /// How every token begins.
 pub const TOKEN_PREFIX: &str = "epi_";
 /// Characters of a token: the prefix and 32 bytes in base64url.
 pub const TOKEN_CHARS: usize = TOKEN_PREFIX.len() + 43;
 
+/// What an agent may do with its certificate.
+pub const AGENT_SCOPES: [Scope; 2] = [Scope::Report, Scope::Receive];
+/// How long a connection trusts a clock that may be set: what it leans on is looked at again after so long.
+const LOOK_AGAIN: Span = Span::minutes(1);
+
 /// The gate as of the last durable turn.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     now: RwLock<Arc<Pass>>,
+    changed: watch::Sender<()>,
 }
 
 /// One version of the gate.
@@ -26,6 +36,17 @@ pub(crate) struct Pass {
     pub(crate) tokens: BTreeMap<Digest, TokenRecord>,
     /// The operator's first token, made beside the journal since the first charter cannot come otherwise.
     pub(crate) first: Option<TokenRecord>,
+    /// Agents' certificates by their digests.
+    pub(crate) certificates: BTreeMap<Digest, Arc<Issued>>,
+}
+
+/// A certificate that a client has shown, and whose key it has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Shown {
+    /// SHA-256 of it (DER).
+    pub(crate) digest: Digest,
+    /// Did it lead up to the hub's authority when it was shown?
+    pub(crate) leads: Result<(), Fault>,
 }
 
 /// What a route asks for.
@@ -33,21 +54,42 @@ pub(crate) struct Pass {
 pub enum Need {
     /// Anybody may ask.
     Nothing,
+    /// Anybody may ask, and few times a minute.
+    Stranger,
     /// Only from loopback, unless the configuration opens it.
     Loopback,
-    /// Any token that counts.
+    /// Any token or agent's certificate that counts.
     Token,
-    /// A token with this scope.
+    /// A token with this scope; an agent's certificate has those of [`AGENT_SCOPES`].
     Scope(Scope),
 }
 
 /// Who asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Caller {
-    /// Whose token it is.
+    /// Whose token or certificate it is.
     pub(crate) member: MemberId,
-    /// The token.
-    pub(crate) token: TokenRecord,
+    /// What it was let in by.
+    pub(crate) credential: Credential,
+}
+
+/// What lets a caller in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Credential {
+    /// A token.
+    Token(TokenRecord),
+    /// An agent's certificate.
+    Certificate(Arc<Issued>),
+}
+
+impl Credential {
+    /// When it ends by itself.
+    pub(crate) fn expires(&self) -> Timestamp {
+        match self {
+            Self::Token(token) => token.expires,
+            Self::Certificate(issued) => issued.record.until,
+        }
+    }
 }
 
 impl Gate {
@@ -58,6 +100,26 @@ impl Gate {
 
     pub(crate) fn publish(&self, pass: Pass) {
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pass);
+        self.changed.send_replace(());
+    }
+
+    /// Waits until `counts` says no: looked at when the gate changes, when `expires` has come, and now and then.
+    pub(crate) async fn ended(
+        &self,
+        clock: &crate::clock::Clock,
+        expires: Timestamp,
+        counts: impl Fn(&Pass, Timestamp) -> bool,
+    ) {
+        let mut changed = self.changed.subscribe();
+        loop {
+            let now = clock.now();
+            if !counts(&self.pass(), now) {
+                return;
+            }
+            let wait = expires.since(now).clamp(Span::millis(10), LOOK_AGAIN);
+            // The gate outlives everything that waits at it; if it did not, time would still end the wait.
+            let _ = tokio::time::timeout(wait.to_std(), changed.changed()).await;
+        }
     }
 }
 
@@ -71,16 +133,88 @@ impl Pass {
             (Some(known), Some(now)) if known.alliance.version == now.alliance.version => Some(Arc::clone(known)),
             (_, now) => now.map(|charter| Arc::new(charter.clone())),
         };
-        Self { charter, tokens, first: self.first.clone().filter(|_| !admins) }
+        let certificates = state.certificates().map(|issued| (issued.record.digest, Arc::clone(issued))).collect();
+        Self { charter, tokens, first: self.first.clone().filter(|_| !admins), certificates }
+    }
+
+    /// Who comes with this `Authorization` header or certificate, if that allows what is needed. A token that is shown
+    /// is what counts.
+    ///
+    /// # Errors
+    /// `token_invalid`, `scope_missing`, `certificate_…`, `unknown_member`, `member_suspended`. None repeats the token.
+    pub(crate) fn admit(
+        &self,
+        header: Option<&str>,
+        shown: Option<&Shown>,
+        need: Need,
+        now: Timestamp,
+    ) -> Result<Caller, Refusal> {
+        match (header, shown) {
+            (None, Some(shown)) => self.by_certificate(shown, need, now),
+            _ => self.by_token(header, need, now),
+        }
+    }
+
+    fn by_certificate(&self, shown: &Shown, need: Need, now: Timestamp) -> Result<Caller, Refusal> {
+        let issued = self.counting(shown, now)?;
+        match need {
+            Need::Scope(scope) if !AGENT_SCOPES.contains(&scope) => {
+                let limit = format!("a token with scope {}", scope.as_str());
+                Err(Refusal::new(Rule::ScopeMissing, issued.record.id, limit))
+            }
+            _ => {
+                let (member, credential) = (issued.record.member.clone(), Credential::Certificate(Arc::clone(issued)));
+                Ok(Caller { member, credential })
+            }
+        }
+    }
+
+    /// What was issued as this certificate, if it counts now.
+    ///
+    /// # Errors
+    /// `certificate_unknown`, `certificate_foreign`, `certificate_expired`, `certificate_revoked`, `unknown_member`,
+    /// `member_suspended`.
+    pub(crate) fn counting(&self, shown: &Shown, now: Timestamp) -> Result<&Arc<Issued>, Refusal> {
+        let Some(issued) = self.certificates.get(&shown.digest) else {
+            let (rule, limit) = match shown.leads {
+                Ok(()) => (Rule::CertificateUnknown, "one that the journal names"),
+                Err(Fault::Foreign) => (Rule::CertificateForeign, "one of this hub's authority"),
+                Err(Fault::Expired) => (Rule::CertificateExpired, "one that has not expired"),
+            };
+            return Err(Refusal::new(rule, model::CertificateId::of(&shown.digest), limit));
+        };
+        issued.require_live(now)?;
+        self.require_standing(&issued.record.member)?;
+        Ok(issued)
+    }
+
+    /// A member that left, or is suspended, loses access at once.
+    fn require_standing(&self, member: &MemberId) -> Result<(), Refusal> {
+        match self.charter()?.member(member)?.standing {
+            Standing::Suspended => Err(Refusal::new(Rule::MemberSuspended, member, "a member in good standing")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Does what a caller was let in by still count?
+    pub(crate) fn still_counts(&self, caller: &Caller, now: Timestamp) -> bool {
+        let known = match &caller.credential {
+            Credential::Token(token) => {
+                let first = self.first.as_ref() == Some(token);
+                now < token.expires && (first || self.tokens.get(&token.hash) == Some(token))
+            }
+            Credential::Certificate(issued) => {
+                let known = self.certificates.get(&issued.record.digest);
+                known.is_some_and(|issued| issued.require_live(now).is_ok())
+            }
+        };
+        known && self.require_standing(&caller.member).is_ok()
     }
 
     /// Who presents this `Authorization` header, if the token allows what is needed.
-    ///
-    /// # Errors
-    /// `token_invalid`, `scope_missing`, `unknown_member`. None repeats the token.
-    pub(crate) fn admit(&self, header: Option<&str>, need: Need, now: Timestamp) -> Result<Caller, Refusal> {
+    fn by_token(&self, header: Option<&str>, need: Need, now: Timestamp) -> Result<Caller, Refusal> {
         let secret = header.and_then(bearer).ok_or_else(|| {
-            let limit = format!("Authorization: Bearer {TOKEN_PREFIX} and 43 characters");
+            let limit = format!("Authorization: Bearer {TOKEN_PREFIX} and 43 characters, or an agent's certificate");
             Refusal::new(Rule::TokenInvalid, "no token", limit)
         })?;
         let unknown = || Refusal::new(Rule::TokenInvalid, "unknown token", "a token of this alliance, not revoked");
@@ -95,9 +229,9 @@ impl Pass {
         token.allows(scope, now)?;
         // The first charter is adopted by somebody who stands in none yet. Everybody else loses access with membership.
         if first.is_none() {
-            self.charter()?.member(&token.member)?;
+            self.require_standing(&token.member)?;
         }
-        Ok(Caller { member: token.member.clone(), token: token.clone() })
+        Ok(Caller { member: token.member.clone(), credential: Credential::Token(token.clone()) })
     }
 
     /// The charter in force.
@@ -111,6 +245,15 @@ impl Pass {
 
     pub(crate) fn member_key(&self, member: &MemberId, key: &KeyId, at: Timestamp) -> Result<PublicKey, Refusal> {
         self.charter()?.member_key(member, key, at)
+    }
+
+    /// A key that the charter lists as ended proves nothing any more; one that it does not list yet may be waiting.
+    ///
+    /// # Errors
+    /// `unknown_key`.
+    pub(crate) fn require_not_ended(&self, member: &MemberId, key: &PublicKey, at: Timestamp) -> Result<(), Refusal> {
+        let listed = self.charter()?.member(member)?.keys.iter().any(|listed| listed.public == *key);
+        if listed { self.member_key(member, &key.id(), at).map(drop) } else { Ok(()) }
     }
 
     pub(crate) fn person_key(&self, person: &PersonId, key: &KeyId, at: Timestamp) -> Result<PublicKey, Refusal> {
@@ -131,6 +274,18 @@ impl Pass {
         };
         own || (audience && charter.member(viewer).is_ok())
     }
+}
+
+/// Does this change who may come in?
+pub(crate) const fn concerns(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::CharterAdopted(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked { .. }
+            | Event::CertificateIssued(_)
+            | Event::CertificateRevoked { .. }
+    )
 }
 
 /// The token of `Bearer <token>`, if it has the form of one; the scheme's case does not matter (RFC 9110 §11.1).

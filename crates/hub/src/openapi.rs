@@ -3,7 +3,7 @@
 
 mod schemas;
 
-use crate::gate::Need;
+use crate::gate::{AGENT_SCOPES, Need};
 use crate::routes::{Answer, Request, Route, TABLE};
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 const ABOUT: &str = "JSON over HTTPS. Unknown fields are refused. Times are RFC 3339 in UTC. Errors are RFC 9457 \
                      problems with kind, rule, value, limit and next. What is answered is durable.";
 /// What it says of streams.
-const EVENTS: &str = "First `hello` with Hello, then `part`, `withdraw`, `finding`, `checkpoint`, `charter` with \
+const EVENTS: &str = "First `hello` with Hello, then `part`, `withdraw`, `finding`, `checkpoint`, `grown`, \
+                      `witnessed`, `charter` with \
                       StreamMessage; a comment as a sign of life.";
 
 /// The document.
@@ -37,6 +38,7 @@ pub fn document() -> Value {
         "components": {
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer", "bearerFormat": "epi_ and 43 characters of base64url" },
+                "certificate": { "type": "mutualTLS", "description": "An agent's certificate of the hub's authority." },
             },
             "schemas": schemas::all(),
         },
@@ -59,9 +61,12 @@ fn operation(route: &Route) -> Value {
         "responses": responses(route),
     });
     let (needs, security) = match route.need {
-        Need::Nothing => ("no token", json!([])),
+        Need::Nothing | Need::Stranger => ("no token", json!([])),
         Need::Loopback => ("no token, loopback only", json!([])),
-        Need::Token => ("any token", json!([{ "token": [] }])),
+        Need::Token => ("any token", json!([{ "token": [] }, { "certificate": [] }])),
+        Need::Scope(scope) if AGENT_SCOPES.contains(&scope) => {
+            (scope.as_str(), json!([{ "token": [scope.as_str()] }, { "certificate": [] }]))
+        }
         Need::Scope(scope) => (scope.as_str(), json!([{ "token": [scope.as_str()] }])),
     };
     operation["description"] = format!("Needs: {needs}.").into();

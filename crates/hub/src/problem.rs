@@ -174,7 +174,15 @@ const fn status_of(rule: Rule) -> StatusCode {
     match rule {
         Rule::Malformed => StatusCode::BAD_REQUEST,
         Rule::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Rule::TokenInvalid => StatusCode::UNAUTHORIZED,
+        Rule::TokenInvalid
+        | Rule::CertificateForeign
+        | Rule::CertificateUnknown
+        | Rule::CertificateExpired
+        | Rule::CertificateRevoked
+        | Rule::JoinTokenUnknown
+        | Rule::JoinTokenExpired
+        | Rule::JoinTokenUsed
+        | Rule::NonceInvalid => StatusCode::UNAUTHORIZED,
         Rule::ScopeMissing | Rule::RoleMissing | Rule::MemberSuspended | Rule::UnknownMember => StatusCode::FORBIDDEN,
         Rule::UnknownFinding | Rule::UnknownPlan => StatusCode::NOT_FOUND,
         Rule::OutOfSequence | Rule::CharterOld => StatusCode::CONFLICT,
@@ -190,6 +198,14 @@ const fn next_of(rule: Rule) -> &'static str {
         Rule::TooLarge => "send less at a time",
         Rule::TokenInvalid => "ask an admin of the alliance for a token",
         Rule::ScopeMissing => "ask an admin of the alliance for a token with this scope",
+        Rule::JoinTokenAltered | Rule::JoinTokenUnknown | Rule::JoinTokenExpired | Rule::JoinTokenUsed => {
+            "ask an admin of the alliance for a join token: epimachia member invite MEMBER"
+        }
+        Rule::CertificateForeign | Rule::CertificateUnknown | Rule::CertificateRevoked | Rule::AgentUnknown => {
+            "join again with a new join token: epimachia agent join TOKEN"
+        }
+        Rule::CertificateExpired => "renew it by the member's key: the agent does so by itself",
+        Rule::NonceInvalid => "ask for a new nonce: GET /api/v1/nonce",
         Rule::OutOfSequence => "go on with the number in `limit`",
         Rule::QuotaExceeded => "wait for the seconds in Retry-After, then send the same again",
         Rule::ReadOnly => "ask the hub's operator to make room on its disk; reads are served",

@@ -3,6 +3,7 @@
 
 mod charter;
 mod guard;
+mod join;
 mod journal;
 mod plain;
 mod query;
@@ -11,6 +12,7 @@ mod stream;
 mod submit;
 mod table;
 mod tokens;
+mod witness;
 
 pub use table::{Answer, Param, Request, Route, TABLE};
 

@@ -273,8 +273,7 @@ impl Sequencer {
         turn.bytes += packed.packed().body.len() as u64;
         turn.packed.push(packed);
         turn.commitments.push(leaf::commitment(&nonce, &bytes));
-        turn.gate_changed |=
-            matches!(entry.event, Event::CharterAdopted(_) | Event::TokenIssued(_) | Event::TokenRevoked { .. });
+        turn.gate_changed |= crate::gate::concerns(&entry.event);
         state.apply_typed(position, &entry, sightings.as_deref());
         let messages = state.messages(&entry).into_iter();
         turn.messages.extend(messages.map(|(member, message)| Addressed { position, member, message }));

@@ -1,7 +1,11 @@
-//! Connections: TLS, HTTP/1.1 and HTTP/2, caps and time limits, and an orderly end.
+//! Connections: TLS, HTTP/1.1 and HTTP/2, caps and time limits, and an end: in good order, when nobody asks anything
+//! any
+//! more, and when the certificate that a connection leans on counts no longer.
 
 use crate::config::Limits;
+use crate::core::Core;
 use crate::figures::{CONNECTIONS, CONNECTIONS_REFUSED, Figures};
+use crate::gate::Shown;
 use axum::Router;
 use axum::body::Body;
 use hyper::Request;
@@ -11,7 +15,9 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
@@ -26,6 +32,8 @@ const H2_STREAMS_MAX: u32 = 64;
 const H2_PING: Duration = Duration::from_secs(20);
 /// Pause after an accept that failed: out of files, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time for streams to say that they end, before their connection does.
+const LAST_WORD: Duration = Duration::from_millis(250);
 /// How long open requests may take when the hub stops.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
@@ -36,6 +44,8 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     /// Ends the connection at once.
     pub(crate) cut: Arc<Notify>,
+    /// The certificate that was shown, if one was.
+    pub(crate) certificate: Option<Arc<Shown>>,
 }
 
 /// What connections need.
@@ -43,8 +53,7 @@ pub(crate) struct Server {
     pub(crate) listener: TcpListener,
     pub(crate) tls: TlsAcceptor,
     pub(crate) app: Router,
-    pub(crate) limits: Limits,
-    pub(crate) figures: Arc<Figures>,
+    pub(crate) core: Arc<Core>,
 }
 
 impl Server {
@@ -65,9 +74,9 @@ impl Server {
                     continue;
                 }
             };
-            match Open::enter(&open, peer.ip(), &self.limits, &self.figures) {
+            match Open::enter(&open, peer.ip(), &self.core.config.limits, &self.core.figures) {
                 Ok(seat) => self.serve(stream, peer, seat, &graceful),
-                Err(reason) => self.figures.counter(&CONNECTIONS_REFUSED, &[("reason", reason)]).increment(1),
+                Err(reason) => self.core.figures.counter(&CONNECTIONS_REFUSED, &[("reason", reason)]).increment(1),
             }
         }
         drop(self.listener);
@@ -77,31 +86,120 @@ impl Server {
     }
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr, seat: Seat, graceful: &GracefulShutdown) {
-        let (tls, app, figures) = (self.tls.clone(), self.app.clone(), Arc::clone(&self.figures));
-        let (limits, watcher) = (self.limits.clone(), graceful.watcher());
+        let (tls, app, core) = (self.tls.clone(), self.app.clone(), Arc::clone(&self.core));
+        let watcher = graceful.watcher();
         tokio::spawn(async move {
             let _seat = seat;
             let _ = stream.set_nodelay(true);
+            let limits = &core.config.limits;
             let shaken = tokio::time::timeout(limits.handshake_time_max.to_std(), tls.accept(stream)).await;
             let Ok(Ok(stream)) = shaken else {
-                figures.counter(&CONNECTIONS_REFUSED, &[("reason", "handshake")]).increment(1);
+                core.figures.counter(&CONNECTIONS_REFUSED, &[("reason", "handshake")]).increment(1);
                 return;
             };
-            let connection = Connection { peer, cut: Arc::new(Notify::new()) };
-            let cut = Arc::clone(&connection.cut);
+            let (_, session) = stream.get_ref();
+            let certificate = session.peer_certificates().and_then(|chain| chain.first());
+            let certificate = certificate.map(|certificate| crate::joining::shown(&core, certificate));
+            let http2 = session.alpn_protocol() == Some(b"h2");
+            let connection = Connection { peer, cut: Arc::new(Notify::new()), certificate: certificate.clone() };
+            let (cut, busy) = (Arc::clone(&connection.cut), Busy::default());
+            let counted = busy.clone();
             let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(connection.clone());
-                app.clone().oneshot(request.map(Body::new))
+                let (held, answer) = (counted.begin(), app.clone().oneshot(request.map(Body::new)));
+                async move { answer.await.map(|response| response.map(|body| Held { body, _held: held })) }
             });
-            let builder = builder(&limits);
+            let builder = builder(limits);
+            let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
             let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
             tokio::select! {
                 ended = served => if let Err(error) = ended {
                     tracing::debug!(%peer, %error, "a connection ended");
                 },
                 () = cut.notified() => tracing::info!(%peer, "a connection was cut: its reader fell behind"),
+                () = busy.idle(limits) => tracing::debug!(%peer, "a connection was closed: nothing was asked"),
+                () = certificate_ended(&core, certificate.as_deref()) => {
+                    tracing::info!(%peer, "a connection was closed: its certificate counts no longer");
+                }
             }
         });
+    }
+}
+
+/// Waits until a certificate that counts does so no longer, and lets streams say their last word.
+async fn certificate_ended(core: &Core, shown: Option<&Shown>) {
+    let pass = core.gate.pass();
+    let counting = shown.and_then(|shown| Some((shown, pass.counting(shown, core.clock.now()).ok()?)));
+    let Some((shown, issued)) = counting else { return std::future::pending().await };
+    let counts = |pass: &crate::gate::Pass, now| pass.counting(shown, now).is_ok();
+    core.gate.ended(&core.clock, issued.record.until, counts).await;
+    tokio::time::sleep(LAST_WORD).await;
+}
+
+/// How many requests of a connection are being answered.
+#[derive(Clone)]
+struct Busy(watch::Sender<usize>);
+
+/// One request that is being answered, until the last byte of its body.
+struct Answering(watch::Sender<usize>);
+
+impl Default for Busy {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Busy {
+    fn begin(&self) -> Answering {
+        self.0.send_modify(|count| *count += 1);
+        Answering(self.0.clone())
+    }
+
+    /// Waits until nothing is asked for too long; the first request has the time of a header.
+    async fn idle(&self, limits: &Limits) {
+        let mut count = self.0.subscribe();
+        let mut time_max = limits.header_time_max.to_std();
+        loop {
+            // The sender is ours: it is not gone.
+            let asked = tokio::time::timeout(time_max, count.wait_for(|count| *count > 0)).await.is_ok();
+            if !asked {
+                return;
+            }
+            let _ = count.wait_for(|count| *count == 0).await;
+            time_max = limits.idle_time_max.to_std();
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// A body that counts as being answered as long as it is there.
+struct Held {
+    body: Body,
+    _held: Answering,
+}
+
+impl hyper::body::Body for Held {
+    type Data = axum::body::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::archive::Reports;
 use crate::behind::{Behind, make_snapshot, make_snapshots};
+use crate::ca::Authority;
 use crate::clock::Clock;
 use crate::config::{Config, JournalKeys};
 use crate::core::{Condition, Core};
@@ -9,11 +10,14 @@ use crate::directory::Directory;
 use crate::error::Error;
 use crate::figures::Figures;
 use crate::gate::{Gate, Pass};
+use crate::joining::Joining;
 use crate::sequencer::{Job, Sequencer};
 use crate::serve::Server;
 use crate::snapshots::{Snapshots, replay};
 use crate::space::free_bytes;
+use crate::strangers::{Nonces, Strangers};
 use crate::streams::Streams;
+use crate::tls::Presented;
 use crate::tree::Log;
 use account::{Checkpoint, SignedCheckpoint, Signer};
 use alliance::{Alliance, Setup};
@@ -44,6 +48,7 @@ pub struct Running {
     certificate_pem: String,
     stop: watch::Sender<bool>,
     server: Option<tokio::task::JoinHandle<()>>,
+    renewal: tokio::task::AbortHandle,
     threads: Vec<JoinHandle<()>>,
     snapshots: Arc<Snapshots>,
 }
@@ -69,26 +74,26 @@ impl Hub {
         config: Config,
         between: impl FnOnce(Arc<dyn Journal>) -> Arc<dyn Journal> + Send + 'static,
     ) -> Result<Running, Error> {
-        let presented = crate::tls::server(&Directory::open(&config.data)?, &config.tls)?;
         let address = config.listen.address;
         let listener = tokio::net::TcpListener::bind(address).await;
         let listener = listener.map_err(|error| Error::unavailable(format_args!("listening on {address}"), error))?;
         let address = listener.local_addr().map_err(|error| Error::unavailable("the listener's address", error))?;
         let opened = tokio::task::spawn_blocking(move || Opened::open(config, between)).await;
-        let Opened { core, queue, snapshots } = opened.map_err(|error| Error::Broken(error.to_string()))??;
+        let Opened { core, queue, snapshots, presented } =
+            opened.map_err(|error| Error::Broken(error.to_string()))??;
         let threads = start_threads(&core, queue, &snapshots)?;
         let (stop, stopped) = watch::channel(false);
         let server = Server {
             listener,
-            tls: TlsAcceptor::from(presented.config),
+            tls: TlsAcceptor::from(Arc::clone(&presented.config)),
             app: crate::routes::router(&core),
-            limits: core.config.limits.clone(),
-            figures: Arc::clone(&core.figures),
+            core: Arc::clone(&core),
         };
+        let certificate_pem = presented.anchors.pem.clone();
+        let renewal = tokio::spawn(presented.renew(Arc::clone(&core))).abort_handle();
         let server = Some(tokio::spawn(server.run(stopped)));
         tracing::info!(%address, alliance = core.directory.identity().alliance, "the hub is listening");
-        let certificate_pem = presented.certificate_pem;
-        Ok(Running { core, address, certificate_pem, stop, server, threads, snapshots })
+        Ok(Running { core, address, certificate_pem, stop, server, renewal, threads, snapshots })
     }
 }
 
@@ -103,7 +108,7 @@ impl Running {
         format!("https://{}", self.address)
     }
 
-    /// The certificate that clients pin, as PEM.
+    /// The certificates that the hub's own leads to, as PEM: what clients pin.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
     }
@@ -195,6 +200,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop_accepting();
+        self.renewal.abort();
         // Not waited for: a full queue means the sequencer is busy, and it ends with its process.
         let _ = self.core.queue.try_send(Job::Stop);
     }
@@ -205,6 +211,7 @@ struct Opened {
     core: Arc<Core>,
     queue: Receiver<Job>,
     snapshots: Arc<Snapshots>,
+    presented: Presented,
 }
 
 impl Opened {
@@ -226,22 +233,34 @@ impl Opened {
         let log = Log::open(tiles, Arc::clone(&journal), writable.then_some(file), signer, signed.as_ref())?;
         let clock = Clock::from(state.time().unwrap_or(Timestamp::MIN));
         log.sign(clock.now())?;
+        let authority = Authority::open(&directory)?;
+        let presented = crate::tls::server(&directory, &config.tls, &authority, clock.now())?;
+        let joining = Joining {
+            authority,
+            anchors: presented.anchors.clone(),
+            nonces: Nonces::new()?,
+            strangers: Strangers::default(),
+        };
         let figures = Arc::new(Figures::new());
         let gate = Gate::default();
         let first = Pass { first: crate::admin::first_record(&directory)?, ..Pass::default() };
         gate.publish(first.next(&state));
         let (sender, queue) = sync_channel(config.order.queue_max as usize);
         let streams = Streams::new(config.stream.queue_max, config.stream.per_member_max, Arc::clone(&figures));
+        let cosigned = directory.path("journal/cosigned");
+        let witnesses = crate::witness::Witnesses::open(cosigned, log.can_write(), log.verifier(), &clock);
         let core = Core {
             reports: Reports::new(Arc::clone(&journal), config.journal.batches_cached_max as usize),
             workers: Arc::new(Semaphore::new(workers(config.intake.workers))),
             clock,
             gate,
+            joining,
             figures,
             quotas: Arc::default(),
             streams: Arc::new(streams),
             journal,
             log,
+            witnesses,
             state: RwLock::new(state),
             queueing: crate::core::Queueing::default(),
             saving: std::sync::Mutex::default(),
@@ -253,7 +272,7 @@ impl Opened {
             config,
             directory,
         };
-        Ok(Self { core: Arc::new(core), queue, snapshots })
+        Ok(Self { core: Arc::new(core), queue, snapshots, presented })
     }
 }
 

@@ -185,6 +185,8 @@ pub(crate) const fn kind(message: &StreamMessage) -> &'static str {
         StreamMessage::Withdraw(_) => "withdraw",
         StreamMessage::Finding(_) => "finding",
         StreamMessage::Checkpoint(_) => "checkpoint",
+        StreamMessage::Grown(_) => "grown",
+        StreamMessage::Witnessed(_) => "witnessed",
         StreamMessage::Charter { .. } => "charter",
     }
 }

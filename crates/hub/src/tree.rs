@@ -101,6 +101,11 @@ impl Log {
         Ok(newest)
     }
 
+    /// The log's public key.
+    pub(crate) const fn verifier(&self) -> &account::VerifierKey {
+        self.signer.verifier()
+    }
+
     /// Was the journal opened for appending?
     pub(crate) const fn can_write(&self) -> bool {
         self.kept.is_some()

@@ -1,8 +1,11 @@
 //! Bodies and answers that belong to the hub's API alone; everything else on the wire is a word of `model`, `charter`
 //! or `alliance`.
 
+use alliance::joining::Issued;
 use alliance::{Proposal, Scope, TokenRecord};
-use model::{BatchHeader, KeyId, MemberId, Plan, Signature, SignedApproval, Span, Statement};
+use model::{
+    AgentName, BatchHeader, CertificateId, KeyId, MemberId, Plan, Signature, SignedApproval, Span, Statement, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -62,6 +65,52 @@ pub struct TokenShown {
     pub token: String,
     /// What the hub remembers of it.
     pub record: TokenRecord,
+}
+
+/// Why something is done, in words.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// 1 to 500 characters.
+    pub reason: String,
+}
+
+/// An agent's certificate as admins see it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateView {
+    /// Its identifier.
+    pub id: CertificateId,
+    /// Its serial number, hexadecimal.
+    pub serial: String,
+    /// Whose agent it names.
+    pub member: MemberId,
+    /// Which agent.
+    pub agent: AgentName,
+    /// From when it counts.
+    pub from: Timestamp,
+    /// Until when it counts.
+    pub until: Timestamp,
+    /// It counts now.
+    pub live: bool,
+    /// Why it counts no longer, where it was ended before its time.
+    pub ended: Option<String>,
+}
+
+impl CertificateView {
+    pub(crate) fn of(issued: &Issued, now: Timestamp) -> Self {
+        let record = &issued.record;
+        Self {
+            id: record.id,
+            serial: record.serial.clone(),
+            member: record.member.clone(),
+            agent: record.agent.clone(),
+            from: record.from,
+            until: record.until,
+            live: issued.require_live(now).is_ok(),
+            ended: issued.ended.clone(),
+        }
+    }
 }
 
 /// What became of a statement: it is durable.
@@ -155,6 +204,28 @@ pub struct ConsistencyPath {
     pub schema: u32,
     /// The hashes, from the leaves upwards.
     pub path: Vec<model::Digest>,
+}
+
+/// A witness's word on a checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cosignature {
+    /// The checkpoint as the hub signed it, with the witness's line (C2SP signed note, tlog-cosignature).
+    pub note: String,
+}
+
+/// What became of a cosignature.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosignatureTaken {
+    /// Version of this form, 1.
+    pub schema: u32,
+    /// Entries under the checkpoint.
+    pub size: u64,
+    /// `new`, `again` for a newer line over the same checkpoint, or `older` for one that is not kept.
+    pub standing: String,
+    /// How many witnesses have cosigned this checkpoint now; 0 for one that is not asked about any more.
+    pub cosigned: u64,
 }
 
 /// The first event of a stream.

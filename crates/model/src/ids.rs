@@ -101,6 +101,14 @@ digest_id!(
     /// An access token, by the digest of its secret; safe to show.
     TokenId, "tok-"
 );
+digest_id!(
+    /// A join token, by the digest of its secret; safe to show.
+    JoinTokenId, "join-"
+);
+digest_id!(
+    /// An agent's certificate, by the digest of its DER.
+    CertificateId, "crt-"
+);
 
 fn suffix(digest: &Digest) -> [u8; SUFFIX_CHARS] {
     let mut bits = [0u8; 8];
@@ -174,6 +182,10 @@ slug_id!(
 slug_id!(
     /// An enforcement point of one member (`rpz`, `nft-edge-1`).
     PointName, "1 to 32 of a-z 0-9 -, beginning with a letter", is_slug
+);
+slug_id!(
+    /// An agent of a member, as its certificate names it (`agent`, `edge-1`).
+    AgentName, "1 to 32 of a-z 0-9 -, beginning with a letter", is_slug
 );
 slug_id!(
     /// A person who approves for a member: `name@member`.

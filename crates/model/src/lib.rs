@@ -7,6 +7,7 @@ pub mod approval;
 pub mod digest;
 pub mod finding;
 pub mod ids;
+pub mod join;
 pub mod key;
 pub mod levels;
 pub mod measure;
@@ -25,7 +26,8 @@ pub use approval::{Approval, Dispute, Ground, SignedApproval, SignedDispute, Ver
 pub use digest::Digest;
 pub use finding::{Finding, FindingState, GuardHit, Sum, SumLine};
 pub use ids::{
-    DisputeId, FindingId, GroupId, KeyId, MemberId, MitigationId, PersonId, PlanId, PointName, SightingId, TokenId,
+    AgentName, CertificateId, DisputeId, FindingId, GroupId, JoinTokenId, KeyId, MemberId, MitigationId, PersonId,
+    PlanId, PointName, SightingId, TokenId,
 };
 pub use key::{PublicKey, Signature, SigningKey, Statement};
 pub use levels::Levels;
@@ -36,6 +38,6 @@ pub use plan::{BlastRadius, Inverse, Mitigation, PartItem, Plan, PlanHeader, Pla
 pub use receipt::{MitigationState, Receipt, Receipts, SignedReceipts};
 pub use refusal::{Refusal, Rule};
 pub use sighting::{Batch, BatchHeader, Evidence, Opening, Salt, Sighting, finding_id};
-pub use stream::StreamMessage;
+pub use stream::{Growth, StreamMessage};
 pub use time::{Span, Timestamp};
 pub use words::{Behaviour, Capability, Family, Grade, Handling, MemberKind, Role, Segment, Sensor, Standing, Tlp};

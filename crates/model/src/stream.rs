@@ -1,5 +1,6 @@
 //! What the hub pushes to agents over the event stream.
 
+use crate::digest::Digest;
 use crate::finding::Finding;
 use crate::plan::{PlanPart, Withdrawal};
 use serde::{Deserialize, Serialize};
@@ -16,9 +17,27 @@ pub enum StreamMessage {
     Finding(Box<Finding>),
     /// A new checkpoint of the journal (C2SP signed note).
     Checkpoint(String),
+    /// A new checkpoint with the path from the last one that was announced.
+    Grown(Box<Growth>),
+    /// The proof that a plan in force stands under a checkpoint with its cosignatures (C2SP `tlog-proof`).
+    Witnessed(String),
     /// A new charter is in force: fetch it.
     Charter {
         /// Its version.
         version: u64,
     },
+}
+
+/// A checkpoint that continues an earlier one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Growth {
+    /// The checkpoint (C2SP signed note).
+    pub note: String,
+    /// Entries of the earlier one.
+    pub from: u64,
+    /// The path between them (RFC 9162 §2.1.4).
+    pub path: Vec<Digest>,
+    /// Are cosignatures asked for now? A plan may wait for them.
+    pub wanted: bool,
 }

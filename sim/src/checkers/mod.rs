@@ -3,6 +3,7 @@
 
 mod acknowledged_is_durable;
 mod agents_converge;
+mod fork_is_found;
 mod hub_cannot_make_an_agent_act;
 mod journal_only_grows;
 mod never_block_holds;
@@ -49,6 +50,7 @@ impl Checkers {
             Box::new(journal_only_grows::JournalOnlyGrows::default()),
             Box::new(hub_cannot_make_an_agent_act::HubCannotMakeAnAgentAct::default()),
             Box::new(owner_has_the_last_word::OwnerHasTheLastWord::default()),
+            Box::new(fork_is_found::ForkIsFound::new(hostile_hub)),
             Box::new(agents_converge::AgentsConverge::new(hostile_hub)),
         ];
         if !hostile_hub {

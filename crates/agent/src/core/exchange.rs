@@ -22,6 +22,8 @@ pub enum Input {
         /// The message.
         message: Box<StreamMessage>,
     },
+    /// The hub says which version of the charter is in force: at the start of every stream.
+    CharterAnnounced(u64),
     /// The hub answered [`Output::FetchCharter`].
     Charter {
         /// The charter as it travels.
@@ -38,6 +40,18 @@ pub enum Input {
         /// The path between them.
         path: Vec<Digest>,
     },
+    /// The hub answered [`Output::FetchProof`] with a proof (C2SP `tlog-proof`).
+    Proof(String),
+    /// Another member's witness shows what it cosigned last.
+    PeerCheckpoint {
+        /// Whose witness.
+        peer: model::MemberId,
+        /// The signed note.
+        note: String,
+    },
+    /// Somebody asks this member's witness to cosign (C2SP `tlog-witness`, `add-checkpoint`); answered with
+    /// [`Output::WitnessAnswer`].
+    AddCheckpoint(Vec<u8>),
     /// The hub's answer to [`Output::FetchSequence`]: the number it expects next.
     NextSequence(u64),
     /// The hub has a submission durably.
@@ -162,6 +176,15 @@ pub enum Output {
         /// Size of the newer tree.
         to: u64,
     },
+    /// Ask the hub once for the proof of the entry at this position.
+    FetchProof {
+        /// The position.
+        position: u64,
+    },
+    /// Send the hub a checkpoint that this member's witness cosigned; if that fails, the next one will do.
+    Cosign(String),
+    /// What the witness answers: signature lines, or why not.
+    WitnessAnswer(Result<String, account::Reply>),
     /// Ask the hub which number it expects next from this member.
     FetchSequence,
     /// Close the stream and open it again after this position; without one, with everything in force.
@@ -283,6 +306,12 @@ alarm_kinds! {
     HistoryForked = "history-forked",
     /// A checkpoint could not be believed, or no proof came yet.
     CheckpointDoubtful = "checkpoint-doubtful",
+    /// Too few other members have cosigned a plan's checkpoint: it is not carried out.
+    CosignaturesMissing = "cosignatures-missing",
+    /// This member's witness does not cosign any more, or is not counted.
+    WitnessSilent = "witness-silent",
+    /// The hub shows a statement in this member's name that this agent did not make.
+    StatementNotOurs = "statement-not-ours",
     /// The hub offered a charter that does not follow from ours.
     CharterRefused = "charter-refused",
     /// An enforcement point does not do what it is told.
@@ -305,6 +334,8 @@ alarm_kinds! {
     KillSwitch = "kill-switch",
     /// The hub cannot be reached, or does not let us in.
     HubAway = "hub-away",
+    /// The agent's certificate could not be renewed.
+    CertificateEnding = "certificate-ending",
     /// What came over the stream cannot be read.
     StreamDamaged = "stream-damaged",
     /// A sensor cannot be read.

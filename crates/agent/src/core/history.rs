@@ -7,17 +7,17 @@
 
 use super::state::{Forked, Seen};
 use super::{AlarmKind, Core, Law, Output, Record, WhichCharter};
-use account::{SignedCheckpoint, VerifierKey};
+use account::SignedCheckpoint;
 use charter::{Charter, SignedCharter};
-use model::{Digest, Refusal, Rule, StreamMessage, Timestamp, merkle};
-use std::collections::VecDeque;
+use model::{Digest, MemberId, Refusal, Rule, StreamMessage, Timestamp, merkle};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Most messages that wait for a charter; beyond it the stream is opened again later.
 const DEFERRED_MAX: usize = 256;
 /// How long messages wait for an announced charter before they are judged by the one in force.
 const CHARTER_WAIT: model::Span = model::Span::seconds(30);
 /// How often an unanswered question to the hub is asked again.
-const ASK_AGAIN: model::Span = model::Span::seconds(10);
+pub(super) const ASK_AGAIN: model::Span = model::Span::seconds(10);
 /// Most versions that are walked back to the pinned charter.
 const WALK_MAX: usize = 1_000;
 
@@ -31,13 +31,16 @@ pub(super) struct Doubts {
     walked: Vec<(SignedCharter, Vec<Vec<u8>>)>,
     /// A checkpoint waits for its proof.
     unproven: Option<Unproven>,
+    /// Checkpoints that other members were shown wait for theirs.
+    pub(super) peers: BTreeMap<MemberId, Unproven>,
 }
 
-#[derive(Debug)]
-struct Unproven {
-    shown: Seen,
-    since: Timestamp,
-    again: Timestamp,
+/// A checkpoint for which the hub still owes a proof.
+#[derive(Clone, Debug)]
+pub(super) struct Unproven {
+    pub(super) shown: Seen,
+    pub(super) since: Timestamp,
+    pub(super) again: Timestamp,
 }
 
 impl Core {
@@ -74,7 +77,8 @@ impl Core {
 
     pub(super) fn doubts_at(&self) -> Option<Timestamp> {
         let awaited = self.doubts.awaited.map(|(_, until)| until);
-        awaited.into_iter().chain(self.doubts.unproven.as_ref().map(|unproven| unproven.again)).min()
+        let unproven = self.doubts.unproven.iter().chain(self.doubts.peers.values()).map(|unproven| unproven.again);
+        awaited.into_iter().chain(unproven).min()
     }
 
     /// Asks again for what did not come, and stops waiting when it is too long.
@@ -86,18 +90,26 @@ impl Core {
             );
             self.release();
         }
-        let Some(unproven) = self.doubts.unproven.as_mut().filter(|unproven| unproven.again <= self.now) else {
-            return;
-        };
-        unproven.again = self.now.plus(ASK_AGAIN);
-        let shown = unproven.shown.clone();
-        match self.now.since(unproven.since) >= self.settings.history_grace {
-            true => {
-                let fault = format!("no proof came within {}", self.settings.history_grace);
-                self.fork(shown, fault);
-            }
-            false => self.ask_consistency(&shown),
+        let owed = self.doubts.unproven.iter().map(|unproven| (None, unproven));
+        let of_peers = self.doubts.peers.iter().map(|(peer, unproven)| (Some(peer.clone()), unproven));
+        let due = owed.chain(of_peers).filter(|(_, unproven)| unproven.again <= self.now);
+        let due: Vec<(Option<MemberId>, Unproven)> = due.map(|(by, unproven)| (by, unproven.clone())).collect();
+        due.into_iter().for_each(|(by, unproven)| self.press_for(by, unproven));
+    }
+
+    /// A proof has not come: it is asked for again, or it is too late.
+    fn press_for(&mut self, by: Option<MemberId>, unproven: Unproven) {
+        if self.now.since(unproven.since) >= self.settings.history_grace {
+            let fault = format!("no proof came within {}", self.settings.history_grace);
+            return self.fork(unproven.shown, fault, by.as_ref());
         }
+        let again = self.now.plus(ASK_AGAIN);
+        let owed = match &by {
+            None => self.doubts.unproven.as_mut(),
+            Some(peer) => self.doubts.peers.get_mut(peer),
+        };
+        owed.into_iter().for_each(|owed| owed.again = again);
+        self.ask_consistency(&unproven.shown);
     }
 
     pub(super) fn on_charter_announced(&mut self, version: u64) {
@@ -181,23 +193,20 @@ impl Core {
                 return self.alarm(AlarmKind::CheckpointDoubtful, &format!("A checkpoint cannot be believed: {text}"));
             }
         };
-        match &self.state.checkpoint {
-            None => self.persist(Record::Checkpoint(shown)),
-            Some(held) if held.size == shown.size && held.root == shown.root => {}
-            Some(held) if held.size == shown.size => {
-                self.fork(shown, "two roots for one size".to_owned());
-            }
-            Some(_) => self.doubt(shown),
+        let same = self.root_at(shown.size).map(|root| root == shown.root);
+        match (&self.state.checkpoint, same) {
+            (None, _) => self.adopt_checkpoint(shown),
+            (Some(held), Some(true)) if held.size == shown.size => self.adopt_checkpoint(held.clone()),
+            (Some(_), Some(true)) => {}
+            (Some(_), Some(false)) => self.fork(shown, "two roots for one size".to_owned(), None),
+            (Some(_), None) => self.doubt(shown),
         }
     }
 
     /// A checkpoint that the hub's key signed, for this alliance's journal.
-    fn believed(&self, note: &str) -> Result<Seen, String> {
-        let charter = self.charter().ok_or("no charter yet")?;
-        let key = VerifierKey::new(&charter.alliance.name, charter.alliance.hub_key.as_bytes());
+    pub(super) fn believed(&self, note: &str) -> Result<Seen, String> {
         let signed = SignedCheckpoint::parse(note.as_bytes()).map_err(|error| error.to_string())?;
-        let key = key.map_err(|error| error.to_string())?;
-        let checkpoint = signed.verify(&key).map_err(|error| error.to_string())?;
+        let checkpoint = signed.verify(&self.hub_key()?).map_err(|error| error.to_string())?;
         Ok(Seen { size: checkpoint.size, root: checkpoint.root, note: note.to_owned() })
     }
 
@@ -215,44 +224,87 @@ impl Core {
         }
     }
 
-    fn ask_consistency(&mut self, shown: &Seen) {
+    pub(super) fn ask_consistency(&mut self, shown: &Seen) {
         let Some(held) = &self.state.checkpoint else { return };
         let (from, to) = (held.size.min(shown.size), held.size.max(shown.size));
         self.out.push(Output::FetchConsistency { from, to });
     }
 
     pub(super) fn on_consistency(&mut self, from: u64, to: u64, path: &[Digest]) {
-        let Some(held) = self.state.checkpoint.clone() else { return };
-        let Some(unproven) = &self.doubts.unproven else { return };
-        let shown = unproven.shown.clone();
-        let (older, newer) = if held.size <= shown.size { (&held, &shown) } else { (&shown, &held) };
-        if (older.size, newer.size) != (from, to) {
-            // A newer one came meanwhile: the answer is about another pair.
-            return self.ask_consistency(&shown);
-        }
-        match merkle::verify_consistency(older.size, older.root, newer.size, newer.root, path) {
-            Ok(()) => {
-                self.doubts.unproven = None;
-                self.persist(Record::Checkpoint(newer.clone()));
+        let mut answered = false;
+        if let Some(unproven) = self.doubts.unproven.clone() {
+            match self.continues(&unproven.shown, from, to, path) {
+                None => self.ask_anew_about(&unproven.shown, from, to),
+                Some(Ok(newer)) => {
+                    answered = true;
+                    self.doubts.unproven = None;
+                    self.remember_checkpoint(&unproven.shown);
+                    self.adopt_checkpoint(newer);
+                }
+                Some(Err(fault)) => return self.fork(unproven.shown, fault, None),
             }
-            Err(fault) => self.fork(shown, fault.to_string()),
+        }
+        for (peer, unproven) in self.doubts.peers.clone() {
+            match self.continues(&unproven.shown, from, to, path) {
+                None if answered => {}
+                None => self.ask_anew_about(&unproven.shown, from, to),
+                Some(Ok(newer)) => {
+                    self.doubts.peers.remove(&peer);
+                    self.remember_checkpoint(&unproven.shown);
+                    self.adopt_checkpoint(newer);
+                }
+                Some(Err(fault)) => return self.fork(unproven.shown, fault, Some(&peer)),
+            }
         }
     }
 
-    fn fork(&mut self, shown: Seen, fault: String) {
+    /// Does the path show that this checkpoint and ours continue each other? `None` if it is between other sizes; else
+    /// the newer of the two. Ours is the last one, or any that is not smaller than the one shown: that one is then a
+    /// beginning of our history.
+    fn continues(&self, shown: &Seen, from: u64, to: u64, path: &[Digest]) -> Option<Result<Seen, String>> {
+        let held = self.state.checkpoint.as_ref()?;
+        let ours = if shown.size == from { to } else { from };
+        let fits = (shown.size == from || shown.size == to) && (ours == held.size || ours >= shown.size);
+        let root = self.root_at(ours).filter(|_| fits)?;
+        let verified = match shown.size == from {
+            true => merkle::verify_consistency(from, shown.root, to, root, path),
+            false => merkle::verify_consistency(from, root, to, shown.root, path),
+        };
+        let newer = if shown.size > held.size { shown } else { held };
+        Some(verified.map(|()| newer.clone()).map_err(|fault| fault.to_string()))
+    }
+
+    /// A newer one came meanwhile: the answer is about another pair, and the right one is asked for at its time.
+    fn ask_anew_about(&mut self, shown: &Seen, from: u64, to: u64) {
+        let stale = self.state.checkpoint.as_ref().is_some_and(|held| {
+            let asked = (held.size.min(shown.size), held.size.max(shown.size));
+            asked != (from, to)
+        });
+        if stale {
+            self.ask_consistency(shown);
+        }
+    }
+
+    pub(super) fn fork(&mut self, shown: Seen, fault: String, by: Option<&MemberId>) {
         self.doubts.unproven = None;
+        if let Some(peer) = by {
+            self.doubts.peers.remove(peer);
+        }
         let Some(held) = self.state.checkpoint.clone() else { return };
         if self.state.forked.is_some() {
             return;
         }
         let text = format!(
-            "The hub shows a journal of {} entries that does not continue the {} seen before ({fault}). What is in \
+            "The hub shows {}a journal of {} entries that does not continue the {} seen before ({fault}). What is in \
              force stays until it expires; nothing new is accepted. Show both checkpoints to other members, then: \
              epimachia agent history show",
-            shown.size, held.size
+            by.map(|peer| format!("{peer} ")).unwrap_or_default(),
+            shown.size,
+            held.size
         );
         self.counts.refusal(Rule::HistoryForked);
-        self.persist(Record::Forked(Some(Forked { since: self.now, held, shown, fault })));
+        let by = by.cloned();
+        self.persist(Record::Forked(Some(Forked { since: self.now, held, shown, fault, by })));
         self.alarm(AlarmKind::HistoryForked, &text);
     }
 
@@ -261,6 +313,8 @@ impl Core {
             return self.done("the history is not in doubt".to_owned());
         };
         let (size, root) = (forked.shown.size, forked.shown.root);
+        self.fall_silent();
+        self.doubts.peers.clear();
         self.persist(Record::Checkpoint(forked.shown));
         self.persist(Record::Forked(None));
         self.ask_anew();

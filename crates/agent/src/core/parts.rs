@@ -39,19 +39,36 @@ impl Core {
     pub(super) fn take_in(&mut self, position: u64, message: StreamMessage) {
         let before = position.checked_sub(1).filter(|before| self.state.position.is_none_or(|p| p < *before));
         match message {
-            StreamMessage::Part(part) => self.on_part(&part),
+            StreamMessage::Part(part) => self.on_part_at(position, *part),
             StreamMessage::Withdraw(withdrawals) => self.on_withdrawals(&withdrawals),
             StreamMessage::Finding(finding) => self.remember(*finding),
             StreamMessage::Checkpoint(note) => self.on_checkpoint(&note),
+            StreamMessage::Grown(growth) => self.on_growth(&growth),
+            StreamMessage::Witnessed(proof) => self.on_witnessed(&proof),
             StreamMessage::Charter { version } => self.on_charter_announced(version),
         }
         // What waits for a charter is not dealt with: were it lost with the process, it would have to be sent again.
-        if before.is_some() && !self.is_deferring() {
+        if before.is_some() && !self.is_deferring() && !self.is_waiting() {
             self.persist(Record::Reached(before));
         }
     }
 
-    fn on_part(&mut self, part: &PlanPart) {
+    /// Is anything in this part new and sound? The rest can be refused at once.
+    pub(super) fn is_hopeful(&self, part: &PlanPart) -> bool {
+        let new = |item: &&model::PartItem| {
+            item.mitigation.member == self.settings.member && !self.is_known(&item.mitigation)
+        };
+        if !part.items.iter().any(|item| new(&item)) {
+            return false;
+        }
+        let verdicts = self.verdicts(part);
+        let judged = part.items.iter().zip(verdicts).filter(|(item, _)| new(item));
+        judged
+            .into_iter()
+            .any(|(item, verdict)| !matches!(self.own_rules(&item.mitigation, verdict), Answer::Refuse(_)))
+    }
+
+    pub(super) fn on_part(&mut self, part: &PlanPart) {
         let (new, others): (Vec<usize>, Vec<usize>) = (0..part.items.len())
             .partition(|i| part.items.get(*i).is_some_and(|item| item.mitigation.member == self.settings.member));
         if !others.is_empty() {
@@ -214,11 +231,11 @@ impl Core {
 
     fn report_due(&mut self, id: &MitigationId, reason: &str) {
         let evidence = super::short(&format!("waits for a person: {reason}"));
-        let receipt = Receipt { evidence, ..receipt(*id, MitigationState::Due, self.now) };
+        let receipt = due(*id, self.now, evidence);
         self.persist(Record::Receipt(Box::new(receipt)));
     }
 
-    fn refuse_mitigation(&mut self, mitigation: &Mitigation, refusal: Refusal) {
+    pub(super) fn refuse_mitigation(&mut self, mitigation: &Mitigation, refusal: Refusal) {
         let id = mitigation.id();
         if self.refused.len() >= REFUSED_MAX {
             self.refused.clear();
@@ -253,6 +270,7 @@ impl Core {
         let mut ended = 0;
         let ours = |withdrawal: &&Withdrawal| withdrawal.member == self.settings.member;
         let ours: Vec<&Withdrawal> = withdrawals.iter().filter(ours).collect();
+        self.withdraw_waiting(&ours);
         for withdrawal in ours {
             let ids: Vec<MitigationId> =
                 self.by_finding.get(&withdrawal.finding).into_iter().flatten().copied().collect();
@@ -344,6 +362,11 @@ impl Core {
 fn receipt(mitigation: MitigationId, state: MitigationState, at: Timestamp) -> Receipt {
     let (evidence, refusal) = (String::new(), None);
     Receipt { mitigation, state, point: None, at, evidence, packets: None, bytes: None, refusal }
+}
+
+/// A receipt that says why nothing was done yet.
+pub(super) fn due(mitigation: MitigationId, at: Timestamp, evidence: String) -> Receipt {
+    Receipt { evidence, ..receipt(mitigation, MitigationState::Due, at) }
 }
 
 fn not_judged() -> Refusal {

@@ -63,6 +63,7 @@ impl Core {
         }
         match refused {
             Some(refusal) => self.out.push(Output::Refused(refusal)),
+            None if accepted == 1 => self.done("1 sighting waits for the hub".to_owned()),
             None => self.done(format!("{accepted} sightings wait for the hub")),
         }
     }

@@ -1,8 +1,10 @@
 //! What the core is told by its configuration.
 
+use account::VerifierKey;
 use decide::StandingOrders;
-use model::{Digest, Measure, MemberId, Observable, PointName, Span};
+use model::{Digest, Measure, MemberId, Observable, PointName, SigningKey, Span};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The configuration of a core.
 #[derive(Clone, Debug)]
@@ -25,6 +27,10 @@ pub struct Settings {
     pub decision_holds: Span,
     /// How long the hub may take to prove that a checkpoint follows from the last one.
     pub history_grace: Span,
+    /// The key with which this member's witness cosigns; none: it does not.
+    pub witness: Option<Arc<SigningKey>>,
+    /// Other logs that this member's witness cosigns when it is asked.
+    pub logs: Vec<VerifierKey>,
     /// Most sightings that wait for the hub.
     pub outbox_sightings_max: usize,
 }

@@ -3,8 +3,8 @@
 use super::outbox::{Outbox, Sealed};
 use charter::SignedCharter;
 use model::{
-    Digest, FindingId, Measure, Mitigation, MitigationId, MitigationState, Observable, Opening, PlanId, PointName,
-    Receipt, Timestamp,
+    Digest, FindingId, Measure, MemberId, Mitigation, MitigationId, MitigationState, Observable, Opening, PlanId,
+    PointName, PublicKey, Receipt, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,8 @@ pub struct State {
     pub checkpoint: Option<Seen>,
     /// Set when the hub showed a second history; only a person clears it.
     pub forked: Option<Forked>,
+    /// What this member's witness has said.
+    pub witness: Witness,
     /// Mitigations that are due, in force, or ending.
     pub held: BTreeMap<MitigationId, Held>,
     /// What was accepted last of each finding, and what persons said of it.
@@ -69,6 +71,8 @@ pub enum Record {
     Checkpoint(Seen),
     /// A second history was seen, or a person has looked at it.
     Forked(Option<Forked>),
+    /// The witness said something, or says nothing more.
+    Witness(WitnessRecord),
     /// A mitigation is held, or changed.
     Held(Box<Held>),
     /// A mitigation has ended.
@@ -215,6 +219,40 @@ pub struct Seen {
     pub note: String,
 }
 
+/// What a witness must never contradict: the last checkpoint that it cosigned of each log.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Witness {
+    /// The key that said it.
+    pub key: Option<PublicKey>,
+    /// By the log's origin; the note bears our own line.
+    pub cosigned: BTreeMap<String, Seen>,
+    /// A person accepted a history that contradicts it: this key says nothing more.
+    pub silent: bool,
+}
+
+/// One change of [`Witness`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum WitnessRecord {
+    /// The witness has another key, and begins anew.
+    Key(Option<PublicKey>),
+    /// A checkpoint of this log was cosigned.
+    Cosigned(String, Seen),
+    /// This key says nothing more.
+    Silent,
+}
+
+impl Witness {
+    fn apply(&mut self, record: WitnessRecord) {
+        match record {
+            WitnessRecord::Key(key) => *self = Self { key, ..Self::default() },
+            WitnessRecord::Cosigned(origin, seen) => drop(self.cosigned.insert(origin, seen)),
+            WitnessRecord::Silent => self.silent = true,
+        }
+    }
+}
+
 /// Two notes of one log that contradict each other.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -227,6 +265,9 @@ pub struct Forked {
     pub shown: Seen,
     /// What did not fit, in words.
     pub fault: String,
+    /// Which other member was shown the second one; none: it was shown to us.
+    #[serde(default)]
+    pub by: Option<MemberId>,
 }
 
 impl State {
@@ -239,6 +280,7 @@ impl State {
             Record::Charter(signed) => self.charter = Some(*signed),
             Record::Checkpoint(seen) => self.checkpoint = Some(seen),
             Record::Forked(forked) => self.forked = forked,
+            Record::Witness(record) => self.witness.apply(record),
             Record::Held(held) => drop(self.held.insert(held.id(), *held)),
             Record::Gone(id) => drop(self.held.remove(&id)),
             Record::Lineage(finding, lineage) => put(&mut self.lineages, finding, lineage),

@@ -5,8 +5,8 @@ use super::state::{Allowed, Decision, Held, Killed};
 use super::{Alarm, AlarmKind, Core};
 use decide::AllowList;
 use model::{
-    Finding, FindingId, Measure, MemberId, MitigationId, MitigationState, Observable, PlanId, PointName, Rule,
-    Timestamp,
+    Finding, FindingId, Measure, MemberId, MitigationId, MitigationState, Observable, PlanId, PointName, PublicKey,
+    Rule, Timestamp,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -22,6 +22,10 @@ pub struct Counts {
     pub sightings_acknowledged: u64,
     /// Receipts that the hub has.
     pub receipts_acknowledged: u64,
+    /// Checkpoints that this member's witness cosigned.
+    pub cosigned: u64,
+    /// Requests that this member's witness answered otherwise, by HTTP status.
+    pub witness_refused: BTreeMap<u16, u64>,
     /// Refusals by rule.
     pub refusals: BTreeMap<Rule, u64>,
     /// How often a mitigation came into each state.
@@ -31,6 +35,10 @@ pub struct Counts {
 impl Counts {
     pub(super) fn refusal(&mut self, rule: Rule) {
         *self.refusals.entry(rule).or_default() += 1;
+    }
+
+    pub(super) fn witness_refused(&mut self, status: u16) {
+        *self.witness_refused.entry(status).or_default() += 1;
     }
 
     pub(super) fn state(&mut self, state: MitigationState) {
@@ -65,6 +73,8 @@ pub struct Status {
     pub position: Option<u64>,
     /// Entries of the journal at the last checkpoint.
     pub checkpoint: Option<u64>,
+    /// The member's witness.
+    pub witness: WitnessView,
     /// Why nothing new is accepted, where a second history was seen.
     pub history_forked: Option<String>,
     /// Set while the kill switch is on.
@@ -83,6 +93,25 @@ pub struct Status {
     pub counts: Counts,
     /// Alarms by kind since the start.
     pub alarms: BTreeMap<AlarmKind, u64>,
+}
+
+/// The member's witness, and what the charter asks of others.
+#[derive(Clone, Debug, Serialize)]
+pub struct WitnessView {
+    /// The public half of the key, as it stands in the charter; none: this agent does not cosign.
+    pub public: Option<PublicKey>,
+    /// The same as a C2SP verifier key; none before the first charter.
+    pub vkey: Option<String>,
+    /// Does the charter in force name this key?
+    pub named_by_charter: bool,
+    /// Did it fall silent, since a person accepted a history that contradicts it?
+    pub silent: bool,
+    /// Entries under the last checkpoint of the alliance's log that it cosigned.
+    pub cosigned: Option<u64>,
+    /// How many other members must have cosigned a plan's checkpoint before this agent acts.
+    pub cosignatures_wanted: usize,
+    /// Plans that wait for them.
+    pub plans_waiting: usize,
 }
 
 /// One mitigation, as it is listed.
@@ -158,6 +187,7 @@ impl Core {
             now: self.now,
             position: self.state.position,
             checkpoint: self.state.checkpoint.as_ref().map(|seen| seen.size),
+            witness: self.witness_view(),
             history_forked: self.state.forked.as_ref().map(|forked| forked.fault.clone()),
             kill_switch: self.state.killed.clone(),
             mitigations,

@@ -73,6 +73,8 @@ pub fn settings(pin: model::Digest) -> Settings {
         settle: Span::seconds(5),
         decision_holds: Span::hours(24),
         history_grace: Span::minutes(1),
+        witness: Some(Arc::new(World::new().witness_key(ME))),
+        logs: Vec::new(),
         outbox_sightings_max: 1_000,
     }
 }

@@ -37,9 +37,26 @@ impl Rig {
         rig
     }
 
+    #[allow(dead_code, reason = "each test file uses a part of it")]
+    /// The same in an alliance that asks for so many members' cosignatures.
+    pub fn asking(cosignatures: u32) -> Self {
+        let mut world = World::with(|charter| charter.witness.cosignatures = cosignatures);
+        world.charter.guards.list.clear();
+        let charter = crate::common::signed(&world, &world.charter, &["telecom", "cloud"]);
+        let mut rig = Self::fresh_in(world, charter);
+        let signed = Box::new(rig.charter.clone());
+        rig.give(Input::Charter { signed, lists: Vec::new() });
+        rig.give(Input::NextSequence(1));
+        rig
+    }
+
     /// An agent that knows nothing but its configuration.
     pub fn fresh() -> Self {
         let (world, charter) = alliance();
+        Self::fresh_in(world, charter)
+    }
+
+    fn fresh_in(world: World, charter: SignedCharter) -> Self {
         let core = core(&world, &charter, State::default());
         let mut rig = Self {
             now: world.now,
@@ -175,7 +192,7 @@ impl Rig {
     }
 }
 
-fn core(world: &World, charter: &SignedCharter, state: State) -> Core {
+pub fn core(world: &World, charter: &SignedCharter, state: State) -> Core {
     let lists = state.charter.is_some().then(Vec::new);
     Core::new(settings(charter.digest()), world.agent_key(ME), Arc::new(Everywhere), state, lists.as_deref()).unwrap()
 }

@@ -14,7 +14,7 @@ use crate::orders::StandingOrders;
 use crate::plan::{Candidate, Input, Planned, plan};
 use charter::{
     Alliance, Assets, Charter, Corroboration, GuardFile, GuardRules, Guards, HandlingDefaults, Limits, Member,
-    MemberKey, Person, Quorum, Relevance,
+    MemberKey, Person, Quorum, Relevance, Witnessing,
 };
 use model::{
     Approval, Batch, Behaviour, Capability, Digest, Evidence, Finding, FindingId, FindingState, Grade, Handling,
@@ -58,6 +58,11 @@ impl World {
     /// The key of a member's agent.
     pub fn agent_key(&self, member: &str) -> SigningKey {
         seed("agent", member)
+    }
+
+    /// The key with which a member's agent cosigns checkpoints.
+    pub fn witness_key(&self, member: &str) -> SigningKey {
+        seed("witness", member)
     }
 
     /// A person's key.
@@ -233,6 +238,7 @@ fn charter(lists: &[Vec<u8>]) -> Charter {
             list: ["nets.csv", "names.csv"].into_iter().zip(lists).map(file).collect(),
         },
         quorum: Quorum::default(),
+        witness: Witnessing::default(),
         limits: Limits::default(),
         handling: HandlingDefaults::default(),
         groups: Vec::new(),
@@ -262,6 +268,7 @@ fn member(number: u8, name: &str) -> Member {
         segments: BTreeSet::from([Segment::Infrastructure]),
         roles: roles.into_iter().collect(),
         capabilities: Capability::ALL.iter().copied().collect(),
+        witness: (kind != MemberKind::Observer).then(|| seed("witness", name).public()),
         keys: live(&seed("agent", name)),
         persons: vec![person("ada"), person("bob")],
         assets: Assets {

@@ -24,7 +24,7 @@ pub struct New {
     /// Where the hub is
     #[arg(long, value_name = "URL")]
     hub: String,
-    /// The hub's certificate (the hub's tls.pem); no other is trusted
+    /// The hub's certificate (the hub's ca.pem); no other is trusted
     #[arg(long, value_name = "FILE")]
     ca: PathBuf,
     /// File with the agent's token, of scopes report and receive

@@ -153,8 +153,8 @@ pub fn resume(of: &Resume) -> Outcome {
         return Ok(Exit::Done);
     };
     if of.lost {
-        let question = "Entries that members have seen may be lost. Every agent will see a second history, accept \
-                        nothing new, and wait for its people: epimachia agent history accept.";
+        let question = "Entries that members have seen may be lost. Every agent will see a second history, accept nothing \
+                        new, and wait for its people: epimachia agent history accept.";
         ask::confirm(question, of.yes)?;
     } else {
         let notes = of.checkpoints.iter().map(|file| note(file)).collect::<Result<Vec<_>, _>>()?;

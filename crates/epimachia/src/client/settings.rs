@@ -19,7 +19,7 @@ pub struct Connect {
     /// The hub, such as https://hub.example.org:8443
     #[arg(long, env = "EPIMACHIA_HUB", value_name = "URL")]
     pub hub: Option<String>,
-    /// PEM file with the hub's certificate (the hub's tls.pem); no other is trusted
+    /// PEM file with the hub's certificate (the hub's ca.pem); no other is trusted
     #[arg(long, env = "EPIMACHIA_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// File with the access token, readable by its owner only

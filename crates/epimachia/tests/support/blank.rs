@@ -116,7 +116,7 @@ fn what_differs_is_blanked_and_the_rest_is_kept() {
         ("https://127.0.0.1:40001/x 10.0.0.1", "https://127.0.0.1:40001/x 10.0.0.1"),
         ("https://127.0.0.1:40001", "https://127.0.0.1:{port}"),
         ("adopted, entry 12. The 14 entries of 3", "adopted, entry {n}. The {n} entries of 3"),
-        ("/tmp/x/hub/tls.pem", "./hub/tls.pem"),
+        ("/tmp/x/hub/ca.pem", "./hub/ca.pem"),
     ] {
         assert_eq!(line(given, "/tmp/x"), blanked);
     }

@@ -90,10 +90,12 @@ impl Default for Listen {
     }
 }
 
-/// `[tls]`: certificate and key, where they are not the hub's own self-signed ones.
+/// `[tls]`: names in the hub's certificate; certificate and key, where they are not of the hub's own authority.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
+    /// Names and addresses by which members reach the hub, beside those that `hub init` was given.
+    pub names: Vec<String>,
     /// PEM file with the certificate chain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
@@ -115,6 +117,9 @@ section! {
         header_time_max: Span = Span::seconds(10), Span::millis(100), Span::minutes(1);
         /// Time for a request's body. Too short hurts members on thin lines; too long, everybody.
         body_time_max: Span = Span::seconds(60), Span::millis(100), Span::minutes(10);
+        /// Time for which a connection may be open without a request. Too long: idle strangers hold connections; too
+        /// short: members shake hands more often.
+        idle_time_max: Span = Span::minutes(5), Span::millis(100), Span::hours(1);
         /// Time for the answer, once the body is here. Too short: work is done whose answer nobody hears.
         answer_time_max: Span = Span::seconds(30), Span::seconds(1), Span::minutes(10);
         /// Bytes of a request's body, before and after decompression. Lists have a limit of their own.
@@ -127,6 +132,19 @@ section! {
         requests_per_minute_max: u32 = 6_000, 1, 1_000_000;
         /// Requests of one member that are worked on at a time: one member cannot fill the queue.
         requests_at_once_max: u32 = 64, 1, 4_096;
+    }
+}
+
+section! {
+    /// `[join]`: how agents come in.
+    JoinKeys JOIN "join" {
+        /// Life of an agent's certificate; it renews itself after two thirds. Too short: a hub that is away for so long
+        /// has agents prove themselves by their members' keys; too long: a stolen one counts as long, until it is
+        /// revoked.
+        certificate_valid: Span = Span::hours(24), Span::seconds(5), Span::days(90);
+        /// Requests a minute from one address that has shown no credential; all together may make 20 times as many. Too
+        /// low: members behind one gateway wait to join; too high: strangers keep the hub busy.
+        strangers_per_minute_max: u32 = 60, 1, 100_000;
     }
 }
 
@@ -232,10 +250,18 @@ const LISTEN: &[Key] = &[Key {
 
 const TLS: &[Key] = &[
     Key {
+        name: "tls.names",
+        default: || "[]".to_owned(),
+        allowed: || "names and addresses".to_owned(),
+        explains: " Names and addresses by which members reach the hub, beside those that `hub init` was given. One \
+                   that is missing: members refuse the hub.",
+    },
+    Key {
         name: "tls.certificate",
         default: String::new,
         allowed: || "a PEM file with the chain, together with tls.key".to_owned(),
-        explains: " The certificate members see. Without it: the data directory's self-signed one, which they pin.",
+        explains: " The certificate members see. Without it: one of the hub's own authority, which they pin. Agents \
+                   that join pin the last certificate of the chain.",
     },
     Key {
         name: "tls.key",
@@ -267,7 +293,7 @@ const LOGS: &[Key] = &[
     },
 ];
 
-const SECTIONS: [&[Key]; 10] = [LISTEN, TLS, LIMITS, INTAKE, ORDER, JOURNAL, ACCOUNT, STREAM, METRICS, LOGS];
+const SECTIONS: [&[Key]; 11] = [LISTEN, TLS, LIMITS, JOIN, INTAKE, ORDER, JOURNAL, ACCOUNT, STREAM, METRICS, LOGS];
 
 /// Every key but `data`, by section in the order of the flow.
 pub fn keys() -> impl Iterator<Item = &'static Key> {

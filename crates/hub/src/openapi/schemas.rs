@@ -28,6 +28,10 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("PlanId", "A plan.", "^plan-[0-9a-z]{12}$"),
     ("MitigationId", "A mitigation.", "^mit-[0-9a-z]{12}$"),
     ("KeyId", "A key.", "^key-[0-9a-z]{12}$"),
+    ("AgentName", "An agent of a member.", "^[a-z][a-z0-9-]{0,31}$"),
+    ("JoinTokenId", "A join token; safe to show.", "^join-[0-9a-z]{12}$"),
+    ("CertificateId", "An agent's certificate.", "^crt-[0-9a-z]{12}$"),
+    ("JoinSecret", "The secret of a join token.", "^[A-Za-z0-9_-]{43}$"),
     ("TokenId", "A token; safe to show.", "^tok-[0-9a-z]{12}$"),
     ("Observable", "An IP address, prefix, domain, web address or file hash, in canonical form.", "^.{1,2048}$"),
 ];
@@ -68,12 +72,83 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("limit", "text", "What would have been allowed; for out_of_sequence the next number."),
         ("next", "text", "What to do next."),
     ]),
+    ("Cosignature", "A witness's word on a checkpoint.", &[
+        ("note", "text", "The checkpoint as the hub signed it, with the witness's line."),
+    ]),
+    ("CosignatureTaken", "What became of a cosignature.", &[
+        ("schema", "integer", "1."),
+        ("size", "integer", "Entries under the checkpoint."),
+        ("standing", "text", "new, again or older."),
+        ("cosigned", "integer", "Witnesses that have cosigned it; 0 for one that is not asked about any more."),
+    ]),
     ("Written", "A statement that is durable.", &[
         ("schema", "integer", "1."),
         ("position", "integer", "Where it stands in the journal."),
         ("accepted", "integer", "How many sightings, receipts or statements were accepted."),
         ("sequence", "integer|null", "The author's number of this submission."),
         ("duplicate", "boolean", "It was accepted before: nothing has changed."),
+    ]),
+    ("Nonce", "A nonce of the hub.", &[
+        ("nonce", "Digest", "What goes into a wish."),
+        ("expires", "Timestamp", "Until when it is taken."),
+    ]),
+    ("CertificateWish", "What an agent signs with its member's key (epimachia/certificate-wish/v1).", &[
+        ("alliance", "text", "The alliance."),
+        ("member", "MemberId", "The member."),
+        ("agent", "AgentName", "The agent."),
+        ("nonce", "Digest", "A nonce of the hub."),
+        ("request", "Digest", "SHA-256 of the certificate signing request."),
+    ]),
+    ("SignedWish", "A wish for a certificate.", &[
+        ("wish", "CertificateWish", "What is signed."),
+        ("key", "PublicKey", "The member's key."),
+        ("signature", "Signature", "By that key."),
+        ("request", "text", "The certificate signing request (PKCS #10, DER) as base64, at most 4,096 bytes; its only \
+         name is the URI epimachia://ALLIANCE/MEMBER/AGENT."),
+    ]),
+    ("JoinRequest", "An agent joins.", &[
+        ("secret", "JoinSecret", "The join token's secret."),
+        ("signed", "SignedWish", "What it wants."),
+    ]),
+    ("Certified", "A certificate for its agent.", &[
+        ("schema", "integer", "1."),
+        ("id", "CertificateId", "Its identifier."),
+        ("certificate", "text", "The certificate as PEM."),
+        ("ca", "text", "The certificates that the hub's own may lead to, as PEM."),
+        ("from", "Timestamp", "From when it counts."),
+        ("until", "Timestamp", "Until when it counts."),
+        ("key_in_charter", "boolean", "The charter lists the key that signed the wish."),
+    ]),
+    ("Invitation", "A wish for a join token.", &[
+        ("member", "MemberId", "Whose agent may join."),
+        ("valid", "Span", "For how long, at most 30d."),
+        ("hub", "text", "The hub's address as the member reaches it, https://…"),
+    ]),
+    ("Invited", "A join token, shown this once.", &[
+        ("token", "text", "The token, one line."),
+        ("id", "JoinTokenId", "What the hub remembers it by."),
+        ("member", "MemberId", "Whose agent may join."),
+        ("expires", "Timestamp", "When it ends."),
+    ]),
+    ("JoinTokenRecord", "A join token, without its secret.", &[
+        ("id", "JoinTokenId", "Its identifier."),
+        ("hash", "Digest", "The digest of its secret."),
+        ("member", "MemberId", "Whose agent may join."),
+        ("made", "Timestamp", "When it was made."),
+        ("expires", "Timestamp", "When it ends."),
+    ]),
+    ("CertificateView", "An agent's certificate.", &[
+        ("id", "CertificateId", "Its identifier."),
+        ("serial", "text", "Its serial number, hexadecimal."),
+        ("member", "MemberId", "Whose agent it names."),
+        ("agent", "AgentName", "Which agent."),
+        ("from", "Timestamp", "From when it counts."),
+        ("until", "Timestamp", "Until when it counts."),
+        ("live", "boolean", "It counts now."),
+        ("ended", "text|null", "Why it counts no longer, where it was ended before its time."),
+    ]),
+    ("Reason", "Why something is done.", &[
+        ("reason", "text", "1 to 500 characters."),
     ]),
     ("Handling", "Who may see a statement.", &[
         ("tlp", "Tlp", "The marking."),
@@ -340,8 +415,9 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("charter", "integer", "The charter's version; 0 before the first."),
     ]),
     ("StreamMessage", "One message of a stream.", &[
-        ("type", "text", "part, withdraw, finding, checkpoint or charter."),
-        ("body", "any", "PlanPart, a list of Withdrawal, Finding, a signed note, or {version}."),
+        ("type", "text", "part, withdraw, finding, checkpoint, grown, witnessed or charter."),
+        ("body", "any", "PlanPart, a list of Withdrawal, Finding, a signed note, {note, from, path, wanted}, a proof, or \
+            {version}."),
     ]),
     ("MitigationView", "One mitigation in force or lately ended.", &[
         ("id", "MitigationId", "Which."),

@@ -1,28 +1,58 @@
 //! The charter in force, the guard lists it names, and how the next ones come in.
 
-use super::query::{answer, body, typed, written};
+use super::query::{answer, body, query, typed, written};
 use super::submit::JSON;
 use crate::core::{Accepted, Core};
 use crate::directory::write_whole;
 use crate::intake::{self, Bounds};
 use crate::problem::Problem;
 use crate::wire::{ListTaken, SCHEMA, Written};
-use alliance::Command;
-use axum::extract::{Path, Request, State};
+use alliance::{Command, Entry, Event};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use charter::{Charter, SignedCharter};
 use model::{Digest, Refusal, Rule};
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// Guard lists that may be kept: those of the charter in force and of some that are prepared.
 const LISTS_MAX: usize = 256;
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CharterQuery {
+    version: Option<u64>,
+}
+
 /// `GET /api/v1/charter`
-pub(crate) async fn current(State(core): State<Arc<Core>>) -> Result<Response, Problem> {
-    let signed = core.work(|core| core.read(|state| state.signed_charter().cloned())).await?;
+pub(crate) async fn shown(
+    State(core): State<Arc<Core>>,
+    asked: Result<Query<CharterQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let version = query(asked)?.version;
+    let signed = core.work(move |core| version.map_or_else(|| current(core), |version| past(core, version))).await?;
+    Ok(answer(signed))
+}
+
+fn current(core: &Core) -> Result<SignedCharter, Problem> {
     let none = || Refusal::new(Rule::CharterUnsigned, "none", "a charter, adopted before anything else");
-    Ok(answer(signed.ok_or_else(none)?))
+    Ok(core.read(|state| state.signed_charter().cloned())?.ok_or_else(none)?)
+}
+
+/// The charter of a version, from its place in the journal: whoever missed several catches up step by step.
+fn past(core: &Core, version: u64) -> Result<SignedCharter, Problem> {
+    let position = core.read(|state| state.charter_position(version))?;
+    let none = || {
+        let value = format!("charter version {version}");
+        Problem::request(axum::http::StatusCode::NOT_FOUND, value, "a version that was in force")
+    };
+    let record = core.journal.read(position.ok_or_else(none)?, 1)?.into_iter().next().ok_or_else(none)?;
+    match Entry::from_bytes(&record.entry).map(|entry| entry.event) {
+        Ok(Event::CharterAdopted(signed)) => Ok(*signed),
+        _ => Err(Problem::broken("an entry cannot be read")),
+    }
 }
 
 /// `POST /api/v1/charter`

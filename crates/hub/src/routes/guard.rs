@@ -49,6 +49,12 @@ pub(crate) async fn guard(
 fn admit(core: &Arc<Core>, route: &Route, request: &mut Request) -> Result<Option<crate::quota::InHand>, Problem> {
     match route.need {
         Need::Nothing => Ok(None),
+        Need::Stranger => {
+            let peer = request.extensions().get::<Connection>().map(|connection| connection.peer.ip());
+            let peer = peer.ok_or_else(|| Problem::unavailable("the caller's address is not known"))?;
+            core.joining.strangers.take(peer, core.config.join.strangers_per_minute_max, core.clock.now())?;
+            Ok(None)
+        }
         Need::Loopback => {
             let local =
                 request.extensions().get::<Connection>().is_some_and(|c| c.peer.ip().to_canonical().is_loopback());
@@ -62,7 +68,8 @@ fn admit(core: &Arc<Core>, route: &Route, request: &mut Request) -> Result<Optio
         need @ (Need::Token | Need::Scope(_)) => {
             let now = core.clock.now();
             let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-            let caller = core.gate.pass().admit(header, need, now)?;
+            let shown = request.extensions().get::<Connection>().and_then(|connection| connection.certificate.clone());
+            let caller = core.gate.pass().admit(header, shown.as_deref(), need, now)?;
             let limits = &core.config.limits;
             let (per_minute, at_once) = (limits.requests_per_minute_max, limits.requests_at_once_max);
             let in_hand = core.quotas.request(&caller.member, per_minute, at_once, now)?;

@@ -82,7 +82,8 @@ fn item(record: Record) -> Result<JournalItem, Problem> {
 
 /// `GET /log/checkpoint`
 pub(crate) async fn checkpoint(State(core): State<Arc<Core>>) -> Result<Response, Problem> {
-    Ok(text(newest(&core)?.signed.to_string()))
+    let newest = newest(&core)?;
+    Ok(text(core.witnesses.shown(&newest).to_string()))
 }
 
 /// `GET /log/tile/{path}`
@@ -145,7 +146,10 @@ fn make_proof(core: &Core, caller: &Caller, position: u64) -> Result<EntryProof,
     let record = core.journal.read(position, 1)?.pop().ok_or_else(|| Problem::broken("an entry is missing"))?;
     let seen = may_see(&core.gate.pass(), caller, &record)?;
     let opening = seen.then_some(Opening { nonce: record.nonce, entry: record.entry });
-    EntryProof::make(&core.log.tiles(&newest), newest.signed.clone(), position, opening).map_err(proof_problem)
+    // The cosigned one proves more, where the entry is under it already.
+    let cosigned = Some(core.witnesses.shown(&newest)).filter(|shown| position < shown.unverified().size);
+    let checkpoint = cosigned.unwrap_or_else(|| newest.signed.clone());
+    EntryProof::make(&core.log.tiles(&newest), checkpoint, position, opening).map_err(proof_problem)
 }
 
 fn newest(core: &Core) -> Result<Arc<Newest>, Problem> {

@@ -47,8 +47,17 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
 /// A body of this media type, within the limits of requests.
 pub(crate) async fn body(core: &Core, media_type: &str, request: Request) -> Result<Packed, Problem> {
-    let limits = &core.config.limits;
-    let bounds = Bounds { bytes_max: limits.body_bytes_max, time_max: limits.body_time_max.to_std() };
+    body_within(core, media_type, core.config.limits.body_bytes_max, request).await
+}
+
+/// As [`body`], with another limit of bytes.
+pub(crate) async fn body_within(
+    core: &Core,
+    media_type: &str,
+    bytes_max: u64,
+    request: Request,
+) -> Result<Packed, Problem> {
+    let bounds = Bounds { bytes_max, time_max: core.config.limits.body_time_max.to_std() };
     require_type(request.headers(), media_type)?;
     let (parts, body) = request.into_parts();
     intake::read(&parts.headers, body, bounds).await

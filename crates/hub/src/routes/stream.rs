@@ -2,7 +2,7 @@
 
 use super::query::query;
 use crate::core::Core;
-use crate::gate::Caller;
+use crate::gate::{Caller, Pass};
 use crate::problem::Problem;
 use crate::serve::Connection;
 use crate::streams::{Event, Subscription, Writer, events};
@@ -13,7 +13,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use model::StreamMessage;
 use serde::Deserialize;
 use std::collections::VecDeque;
@@ -36,10 +36,17 @@ pub(crate) async fn stream(
 ) -> Result<Response, Problem> {
     let after = query(asked)?.after;
     let heartbeat = core.config.stream.heartbeat.to_std();
-    let reader = core.work(move |core| Reader::begin(core, &caller, connection, after, heartbeat)).await?;
-    let body = Body::from_stream(stream::unfold(reader, |mut reader| async {
+    let of = caller.clone();
+    let reader = core.work(move |core| Reader::begin(core, &of, connection, after, heartbeat)).await?;
+    let events = stream::unfold(reader, |mut reader| async {
         reader.next().await.map(|bytes| (Ok::<_, Infallible>(bytes), reader))
-    }));
+    });
+    // Whoever was let in by what counts no longer hears nothing more.
+    let ended = async move {
+        let counts = |pass: &Pass, now| pass.still_counts(&caller, now);
+        core.gate.ended(&core.clock, caller.credential.expires(), counts).await;
+    };
+    let body = Body::from_stream(events.take_until(Box::pin(ended)));
     let event_stream = HeaderValue::from_static("text/event-stream");
     Ok(([(header::CONTENT_TYPE, event_stream)], body).into_response())
 }

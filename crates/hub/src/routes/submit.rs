@@ -2,7 +2,7 @@
 
 use super::query::{body, typed, written};
 use crate::core::{Accepted, Core};
-use crate::gate::{Caller, Pass};
+use crate::gate::{Caller, Credential, Pass};
 use crate::intake::{self, Packed};
 use crate::problem::Problem;
 use crate::wire::{ProposalStatement, ReportHead, SCHEMA, SignedProposal, Written};
@@ -186,7 +186,11 @@ fn attested_report(caller: &Caller, lines: &[&str]) -> Result<Prepared, Problem>
     let sightings: Vec<Sighting> = (lines.iter().enumerate())
         .map(|(index, line)| Sighting::parse(line).map_err(|refusal| at(index, refusal)))
         .collect::<Result<_, _>>()?;
-    let (member, token) = (caller.member.clone(), caller.token.id);
+    let Credential::Token(token) = &caller.credential else {
+        let limit = "sightings that the agent has signed: a ReportHead first";
+        return Err(Refusal::new(Rule::EvidenceUnsigned, "sightings without a head", limit).into());
+    };
+    let (member, token) = (caller.member.clone(), token.id);
     let report = Report::Attested { member, token, sightings: sightings.clone() };
     Ok(Prepared { accepted: sightings.len(), sequence: None, command: Command::Report { report, sightings } })
 }

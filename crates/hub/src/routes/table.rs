@@ -1,6 +1,6 @@
 //! The table of routes, in the order of the flow.
 
-use super::{charter, journal, plain, read, stream, submit, tokens};
+use super::{charter, join, journal, plain, read, stream, submit, tokens, witness};
 use crate::core::Core;
 use crate::gate::Need;
 use alliance::Scope;
@@ -94,7 +94,7 @@ macro_rules! route {
 }
 
 use Answer::{Bytes, Events, Json, List, Text, Written};
-use Need::{Loopback, Nothing, Token};
+use Need::{Loopback, Nothing, Stranger, Token};
 
 const REPORT: Need = Need::Scope(Scope::Report);
 const RECEIVE: Need = Need::Scope(Scope::Receive);
@@ -108,6 +108,13 @@ const NONE: Request = Request::Nothing;
 // Long because: one row a route.
 #[rustfmt::skip]
 pub static TABLE: &[Route] = &[
+    route!("GET" "/api/v1/nonce" Stranger, NONE => Json("Nonce"), get(join::nonce),
+        "A nonce for a wish; it is taken once, within a minute."),
+    route!("POST" "/api/v1/join" Stranger, Request::Json("JoinRequest") => Written("Certified"), post(join::join),
+        "An agent joins with a join token: a certificate for its TLS key."),
+    route!("POST" "/api/v1/certificate" Stranger, Request::Json("SignedWish") => Written("Certified"),
+        post(join::renew), "An agent's next certificate: asked for with the present one or, after an outage, by the \
+         member's key alone."),
     route!("POST" "/api/v1/sightings" REPORT, Request::Report => Written("Written"), post(submit::sightings),
         "Report sightings, whole or refused whole. The first line is a ReportHead and one Opening a line follows; \
          without a head it is one Sighting a line, for which the hub vouches and on which no machine acts."),
@@ -146,8 +153,9 @@ pub static TABLE: &[Route] = &[
     route!("GET" "/api/v1/why" READ, NONE => Json("Why"), get(read::why),
         "Why is this blocked, or not: by whom, since when, until when.",
         [param("value", "text", true, "An address, prefix, domain, web address, file hash, or a finding's id.")]),
-    route!("GET" "/api/v1/charter" Token, NONE => Json("SignedCharter"), get(charter::current),
-        "The charter in force with its signatures."),
+    route!("GET" "/api/v1/charter" Token, NONE => Json("SignedCharter"), get(charter::shown),
+        "The charter in force with its signatures, or an earlier one.",
+        [param("version", "integer", false, "The charter of this version.")]),
     route!("POST" "/api/v1/charter" ADMIN, Request::Json("SignedCharter") => Written("Written"), post(charter::adopt),
         "Put a charter in force that a quorum has signed."),
     route!("PUT" "/api/v1/charter/lists" ADMIN, Request::Bytes => Json("ListTaken"), put(charter::put_list),
@@ -160,6 +168,16 @@ pub static TABLE: &[Route] = &[
         "Make a token. Its secret is shown this once."),
     route!("GET" "/api/v1/tokens/{id}" ADMIN, NONE => Json("TokenRecord"), get(tokens::one), "One token."),
     route!("DELETE" "/api/v1/tokens/{id}" ADMIN, NONE => Written("Written"), delete(tokens::revoke), "Revoke a token."),
+    route!("GET" "/api/v1/join-tokens" ADMIN, NONE => List("JoinTokenRecord"), get(join::join_tokens),
+        "Join tokens that are open, without their secrets."),
+    route!("POST" "/api/v1/join-tokens" ADMIN, Request::Json("Invitation") => Written("Invited"),
+        post(join::invite), "Invite an agent of a member. The join token is shown this once."),
+    route!("DELETE" "/api/v1/join-tokens/{id}" ADMIN, NONE => Written("Written"), delete(join::revoke_join_token),
+        "Revoke a join token."),
+    route!("GET" "/api/v1/certificates" ADMIN, NONE => List("CertificateView"), get(join::certificates),
+        "Agents' certificates, also those that ended lately."),
+    route!("POST" "/api/v1/certificates/{id}/revocation" ADMIN, Request::Json("Reason") => Written("Written"),
+        post(join::revoke_certificate), "Lock an agent out, by one of its certificates."),
     route!("GET" "/api/v1/journal" AUDIT, NONE => List("JournalItem"), get(journal::entries),
         "Entries that the caller may see. `next` is the last position looked at.",
         [param("after", "integer", false, "Entries after this position."),
@@ -168,10 +186,14 @@ pub static TABLE: &[Route] = &[
         "Hashes that prove the log of `to` entries to begin with that of `from` (RFC 9162 §2.1.4).",
         [param("from", "integer", true, "Entries of the older log."),
          param("to", "integer", true, "Entries of the newer log, at most the newest checkpoint's.")]),
+    route!("POST" "/api/v1/log/cosignatures" RECEIVE, Request::Json("Cosignature") => Json("CosignatureTaken"),
+        post(witness::cosignatures), "Say with the member's witness key that a checkpoint continues what its agent saw \
+         (C2SP tlog-cosignature)."),
     route!("GET" "/api/v1/log/proof/{position}" Token, NONE => Text, get(journal::proof),
-        "The proof of one entry (C2SP tlog-proof); it shows the entry only to those who may see it."),
+        "The proof of one entry (C2SP tlog-proof) with the cosignatures there are; it shows the entry only to those who may see it."),
     route!("GET" "/log/checkpoint" Token, NONE => Text, get(journal::checkpoint),
-        "The newest checkpoint (C2SP tlog-checkpoint)."),
+        "The newest checkpoint that members cosigned, with their cosignatures; where nobody did, the newest \
+         (C2SP tlog-checkpoint, tlog-cosignature)."),
     route!("GET" "/log/tile/{*path}" Token, NONE => Bytes, get(journal::tile),
         "A tile or a bundle of leaves (C2SP tlog-tiles). Leaves are salted commitments and show nothing."),
     route!("GET" "/metrics" Loopback, NONE => Text, get(plain::metrics),

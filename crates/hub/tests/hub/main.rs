@@ -5,9 +5,12 @@
 mod api;
 mod crash;
 mod doors;
+mod hostile;
+mod joining;
 mod room;
 mod start;
 mod stream;
 mod submit;
 mod support;
 mod tokens;
+mod witness;

@@ -113,9 +113,10 @@ async fn a_stream_begins_with_hello_and_pushes_parts_findings_and_checkpoints() 
     assert_eq!(part_of(&part), ["80.3.3.3"]);
     let value: serde_json::Value = serde_json::from_str(&part.data).unwrap();
     crate::api::check("PlanPart", &value["body"]).unwrap();
-    let StreamMessage::Checkpoint(note) = serde_json::from_str(&reader.of("checkpoint").await.data).unwrap() else {
+    let StreamMessage::Grown(growth) = serde_json::from_str(&reader.of("grown").await.data).unwrap() else {
         panic!("no checkpoint")
     };
+    let note = growth.note;
     let key = bench.running.directory().identity().checkpoint_key;
     let key = account::VerifierKey::new("test.alliance", key.as_bytes()).unwrap();
     account::SignedCheckpoint::parse(note.as_bytes()).unwrap().verify(&key).unwrap();

@@ -31,6 +31,12 @@ pub fn key(member: &str, person: bool) -> SigningKey {
     SigningKey::from_seed(&[if person { 100 + n } else { 1 + n }; 32])
 }
 
+/// The key with which a member's witness cosigns.
+pub fn witness_key(member: &str) -> SigningKey {
+    let n = u8::try_from(MEMBERS.iter().position(|m| *m == member).unwrap()).unwrap();
+    SigningKey::from_seed(&[200 + n; 32])
+}
+
 pub fn charter(directory: &Directory, version: u64, previous: Option<&str>) -> String {
     let mut text = format!(
         "[alliance]\nname = \"{}\"\nversion = {version}\nmade = \"2026-01-01T00:00:00Z\"\nhub_key = \"{}\"\n",
@@ -43,10 +49,12 @@ pub fn charter(directory: &Directory, version: u64, previous: Option<&str>) -> S
     text += "[guards]\nnever = [\"9.9.9.9\"]\n[[group]]\nid = \"pair\"\nmembers = [\"telecom\", \"cloud\"]\n";
     for (n, member) in MEMBERS.iter().enumerate() {
         let (agent, person) = (key(member, false).public(), key(member, true).public());
+        let witness = witness_key(member).public();
         text += &format!(
             "[[member]]\nid = \"{member}\"\nname = \"{member}\"\nkind = \"full\"\nstanding = \"vetted\"\n\
              segments = [\"infrastructure\"]\nroles = [\"reporter\", \"approver\", \"operator\"]\n\
              capabilities = [\"packet-filter\", \"dns-filter\"]\n\
+             witness = \"{witness}\"\n\
              keys = [{{ public = \"{agent}\", from = \"2026-01-01T00:00:00Z\" }}]\n\
              [member.assets]\nprefixes = [\"45.{n}.0.0/16\"]\n\
              [[member.person]]\nid = \"ada@{member}\"\n\

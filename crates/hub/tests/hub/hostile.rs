@@ -1,0 +1,148 @@
+//! The hostile client: every route with every credential that must not count; and clients that want to hold the hub.
+
+use crate::joining::{Applicant, client, forged, joined, signed_by};
+use crate::support::{Bench, read};
+use alliance::Scope;
+use hub::routes::{Request, Route, TABLE};
+use hub::{AGENT_SCOPES, Need};
+use model::Span;
+use rcgen::{CertificateParams, Issuer, KeyPair};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A way to come, and by which rule it is turned away; none if its owner may do what an agent may.
+struct Credential {
+    name: &'static str,
+    client: Client,
+    token: Option<String>,
+    refused: Option<&'static str>,
+}
+
+async fn credentials(bench: &mut Bench) -> Vec<Credential> {
+    let none = |name, refused| (name, Some(refused));
+    let agent = Applicant::new("cloud");
+    let (_, right) = joined(bench, &agent).await;
+    let mut lost = Applicant::new("cloud");
+    lost.agent = "lost".to_owned();
+    let (certificate, revoked) = joined(bench, &lost).await;
+    let path = format!("/api/v1/certificates/{}/revocation", certificate.id);
+    assert_eq!(bench.post("admin", &path, &json!({ "reason": "lost" })).await.0, 200);
+    let shows = |certificate: &str, tls: &KeyPair| client(bench, tls, certificate);
+    let tls = KeyPair::generate().unwrap();
+    let mut other = CertificateParams::default();
+    other.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let other = Issuer::new(other, KeyPair::generate().unwrap());
+    let by_certificate = [
+        (("right certificate", None), right),
+        (none("revoked certificate", "certificate_revoked"), revoked),
+        (none("certificate of another authority", "certificate_foreign"), shows(&signed_by(&other, &tls, -1..1), &tls)),
+        (none("expired certificate", "certificate_expired"), shows(&forged(bench, &tls, -3..-1), &tls)),
+        (none("certificate past the journal", "certificate_unknown"), shows(&forged(bench, &tls, -1..1), &tls)),
+    ];
+    let by_certificate =
+        by_certificate.map(|((name, refused), client)| Credential { name, client, token: None, refused });
+    let expired = bench.token("admin", "cloud", Scope::ALL.into(), Span::millis(1)).await.unwrap();
+    let gone = bench.token("admin", "cloud", Scope::ALL.into(), Span::days(1)).await.unwrap();
+    let (_, tokens) = bench.get("admin", "/api/v1/tokens").await;
+    let newest = tokens["items"].as_array().unwrap().iter().max_by_key(|t| t["made"].as_str().unwrap().to_owned());
+    let path = format!("/api/v1/tokens/{}", newest.unwrap()["id"].as_str().unwrap());
+    assert_eq!(bench.request("admin", Method::DELETE, &path).send().await.unwrap().status(), 200);
+    let token = |name, token| Credential {
+        name,
+        client: bench.client.clone(),
+        token: Some(token),
+        refused: Some("token_invalid"),
+    };
+    let nothing =
+        Credential { name: "nothing", client: bench.client.clone(), token: None, refused: Some("token_invalid") };
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let by_token = [token("expired token", expired), token("revoked token", gone)];
+    by_certificate.into_iter().chain(by_token).chain([nothing]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_refuses_every_wrong_credential_by_its_name() {
+    let mut bench = Bench::start_with(|config| config.join.strangers_per_minute_max = 1_000).await;
+    let credentials = credentials(&mut bench).await;
+    let mut asked = 0;
+    for route in TABLE {
+        for credential in &credentials {
+            let (status, problem) = ask(&bench, credential, route).await;
+            let rule = problem["rule"].as_str();
+            let expected = match (route.need, credential.refused) {
+                (Need::Nothing | Need::Stranger | Need::Loopback, _) => None,
+                (_, Some(refused)) => Some((401, refused)),
+                (Need::Scope(scope), None) if !AGENT_SCOPES.contains(&scope) => Some((403, "scope_missing")),
+                (_, None) => None,
+            };
+            let at = format!("{} {} with {}: {status} {problem}", route.method, route.path, credential.name);
+            match expected {
+                Some((expected, name)) => {
+                    assert_eq!((status, rule), (expected, Some(name)), "{at}");
+                    assert!(!problem["next"].as_str().unwrap().is_empty(), "{at}");
+                }
+                None => {
+                    let kept_out = ["token_invalid", "scope_missing"].iter().any(|name| rule == Some(name))
+                        || rule.is_some_and(|rule| rule.starts_with("certificate_"));
+                    assert!(!kept_out, "{at}");
+                }
+            }
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, TABLE.len() * 8);
+    let (_, figures) = bench.get("", "/metrics").await;
+    for name in ["certificate_foreign", "certificate_expired", "certificate_revoked", "certificate_unknown"] {
+        let line = format!("epimachia_refusals_total{{rule=\"{name}\"}}");
+        assert!(figures.as_str().unwrap().contains(&line), "{name} is not counted");
+    }
+}
+
+/// Asks for something that no handler would do, so that the guard's answer, or something harmless, comes back.
+async fn ask(bench: &Bench, credential: &Credential, route: &Route) -> (u16, Value) {
+    let path = route.path.replace("{member}", "cloud").replace("{*path}", "0/000").replace("{sha256}", "x");
+    let path = path.replace("{id}", "x").replace("{position}", "x");
+    let method = Method::from_bytes(route.method.as_bytes()).unwrap();
+    let mut request = credential.client.request(method, format!("{}{path}", bench.running.url()));
+    if let Some(token) = &credential.token {
+        request = request.bearer_auth(token);
+    }
+    if route.request != Request::Nothing {
+        request = request.header("content-type", "text/nonsense").body("x");
+    }
+    let response = request.send().await.unwrap();
+    match response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream") {
+        true => (response.status().as_u16(), Value::Null),
+        false => read(response).await,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_one_member_says_nothing_for_another() {
+    let bench = Bench::start().await;
+    let (_, cloud) = joined(&bench, &Applicant::new("cloud")).await;
+    let url = bench.running.url();
+    let response = cloud.get(format!("{url}/api/v1/members/telecom/sequence")).send().await.unwrap();
+    assert_eq!(read(response).await.0, 403);
+    let report = crate::support::signed_report("telecom", 1, &[crate::support::sighting("80.1.1.1")]);
+    let request = cloud.post(format!("{url}/api/v1/sightings")).header("content-type", "application/x-ndjson");
+    let (status, problem) = read(request.body(report).send().await.unwrap()).await;
+    assert_eq!((status, problem["rule"].as_str()), (403, Some("scope_missing")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_counted_by_address_and_told_when_to_come_back() {
+    let bench = Bench::start_with(|config| config.join.strangers_per_minute_max = 5).await;
+    let mut answers = BTreeMap::<u16, u32>::new();
+    // Two minutes' worth, wherever the minute ends.
+    for _ in 0..16 {
+        let response = bench.request("", Method::GET, "/api/v1/nonce").send().await.unwrap();
+        let status = response.status().as_u16();
+        assert!(status == 200 || response.headers().contains_key("retry-after"));
+        *answers.entry(status).or_default() += 1;
+    }
+    assert!(answers[&200] >= 5 && answers[&200] <= 10 && answers[&429] >= 6, "{answers:?}");
+    assert_eq!(bench.get("cloud", "/api/v1/charter").await.0, 200, "members are not strangers");
+}
