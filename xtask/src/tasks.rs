@@ -96,6 +96,13 @@ pub const BENCHES: &[Task] = &[
         variables: &[],
         file: "crates/act/examples/nft_bench.rs",
     },
+    Task {
+        name: "share",
+        what: "STIX split, read, into sightings: MB/s and objects/s; patterns/s. Words: bundles to read too",
+        words: &["run", "--release", "-p", "share", "--example", "share_bench"],
+        variables: &[],
+        file: "crates/share/examples/share_bench.rs",
+    },
 ];
 
 /// What runs long.

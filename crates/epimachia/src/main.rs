@@ -15,15 +15,19 @@ mod docs_cmd;
 mod enforcer_cmd;
 mod evaluate_cmd;
 mod exit;
+mod export_cmd;
 mod finding_cmd;
+mod foreign;
 mod here_view;
 mod hub_cmd;
 mod ids;
+mod import_cmd;
 mod journal_cmd;
 mod keys;
 mod member_cmd;
 mod member_side;
 mod mitigation_cmd;
+mod object_cmd;
 mod out;
 mod plan_cmd;
 mod point_cmd;
@@ -74,6 +78,11 @@ enum Noun {
     /// Report what attacks you, read what was reported, take a report back
     #[command(subcommand)]
     Sighting(sighting_cmd::Command),
+    Import(import_cmd::Import),
+    Export(export_cmd::Export),
+    /// Look into STIX: what a file holds, what a pattern means
+    #[command(subcommand)]
+    Object(object_cmd::Command),
     /// What the alliance holds of an observable, with the sum behind it
     #[command(subcommand)]
     Finding(finding_cmd::Command),
@@ -150,6 +159,9 @@ fn run(noun: Noun) -> Outcome {
         Noun::Check(check) => check_cmd::run(&check),
         Noun::Why(question) => why_cmd::run(&question),
         Noun::Sighting(command) => sighting_cmd::run(command),
+        Noun::Import(import) => import_cmd::run(&import),
+        Noun::Export(export) => export_cmd::run(&export),
+        Noun::Object(command) => object_cmd::run(command),
         Noun::Finding(command) => finding_cmd::run(command),
         Noun::Plan(command) => plan_cmd::run(command),
         Noun::Mitigation(command) => mitigation_cmd::run(command),

@@ -53,6 +53,11 @@ fn keys_stay_private() {
 }
 
 #[test]
+fn files_of_other_tools_are_read_and_patterns_explained() {
+    conversation("share.txt");
+}
+
+#[test]
 fn a_whole_conversation_with_a_hub() {
     conversation("hub.txt");
 }

@@ -11,6 +11,8 @@ pub enum Viewer<'a> {
     Public,
     /// Another alliance, with which this one exchanges.
     Partner,
+    /// Every member of this alliance alike: a file that goes to all of them.
+    EveryMember,
     /// A member of this alliance.
     Member(&'a MemberId),
 }
@@ -53,7 +55,7 @@ fn reaches(viewer: Viewer<'_>, tlp: Tlp) -> bool {
     match viewer {
         Viewer::Public => tlp == Tlp::Clear,
         Viewer::Partner => matches!(tlp, Tlp::Clear | Tlp::Green),
-        Viewer::Member(_) => tlp != Tlp::Red,
+        Viewer::EveryMember | Viewer::Member(_) => tlp != Tlp::Red,
     }
 }
 
@@ -133,41 +135,41 @@ mod tests {
         name.parse().unwrap()
     }
 
-    /// Each row: marking, group; then public, partner, a member, a member of the group, the sender.
+    /// Each row: marking, group; then public, partner, every member, a member, a member of the group, the sender.
     const TABLE: [(Tlp, Option<&str>, &str); 16] = [
-        (Tlp::Clear, None, "yyyyy"),
-        (Tlp::Green, None, "-yyyy"),
-        (Tlp::Amber, None, "--yyy"),
-        (Tlp::AmberStrict, None, "--yyy"),
-        (Tlp::Red, None, "-----"),
-        (Tlp::Clear, Some("banks"), "---yy"),
-        (Tlp::Green, Some("banks"), "---yy"),
-        (Tlp::Amber, Some("banks"), "---yy"),
-        (Tlp::AmberStrict, Some("banks"), "---yy"),
-        (Tlp::Red, Some("banks"), "-----"),
-        (Tlp::Clear, Some("empty"), "----y"),
-        (Tlp::Green, Some("empty"), "----y"),
-        (Tlp::Amber, Some("empty"), "----y"),
-        (Tlp::AmberStrict, Some("empty"), "----y"),
-        (Tlp::Green, Some("unknown"), "----y"),
-        (Tlp::Red, Some("unknown"), "-----"),
+        (Tlp::Clear, None, "yyyyyy"),
+        (Tlp::Green, None, "-yyyyy"),
+        (Tlp::Amber, None, "--yyyy"),
+        (Tlp::AmberStrict, None, "--yyyy"),
+        (Tlp::Red, None, "------"),
+        (Tlp::Clear, Some("banks"), "----yy"),
+        (Tlp::Green, Some("banks"), "----yy"),
+        (Tlp::Amber, Some("banks"), "----yy"),
+        (Tlp::AmberStrict, Some("banks"), "----yy"),
+        (Tlp::Red, Some("banks"), "------"),
+        (Tlp::Clear, Some("empty"), "-----y"),
+        (Tlp::Green, Some("empty"), "-----y"),
+        (Tlp::Amber, Some("empty"), "-----y"),
+        (Tlp::AmberStrict, Some("empty"), "-----y"),
+        (Tlp::Green, Some("unknown"), "-----y"),
+        (Tlp::Red, Some("unknown"), "------"),
     ];
 
     #[test]
     fn who_may_see_what_is_this_table() {
         let (other, bank, author) = (member("other"), member("bank"), member("author"));
-        let viewers =
-            [Viewer::Public, Viewer::Partner, Viewer::Member(&other), Viewer::Member(&bank), Viewer::Member(&author)];
+        let members = [&other, &bank, &author].map(Viewer::Member);
+        let viewers = [Viewer::Public, Viewer::Partner, Viewer::EveryMember].into_iter().chain(members);
         let (banks, empty) = (BTreeSet::from([bank.clone()]), BTreeSet::new());
         for (tlp, group, wanted) in TABLE {
             let handling = Handling { tlp, group: group.map(|name| name.parse().unwrap()) };
-            let members = match group {
+            let in_group = match group {
                 Some("banks") => Some(&banks),
                 Some("empty") => Some(&empty),
                 _ => None,
             };
-            let terms = Terms { handling: &handling, group: members, author: Some(&author), unnamed: false };
-            let found: String = viewers.iter().map(|v| if may_see(*v, &terms) { 'y' } else { '-' }).collect();
+            let terms = Terms { handling: &handling, group: in_group, author: Some(&author), unnamed: false };
+            let found: String = viewers.clone().map(|v| if may_see(v, &terms) { 'y' } else { '-' }).collect();
             assert_eq!(found, wanted, "{handling}");
         }
     }

@@ -18,6 +18,7 @@ pub mod pattern;
 pub mod reading;
 pub mod stix;
 pub mod table;
+pub mod taxii;
 
 pub use handling::{PermittedActions, Terms, Viewer, may_act, may_see, shown_author};
 pub use limits::Limits;

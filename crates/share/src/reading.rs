@@ -67,6 +67,8 @@ pub enum Skip {
     Unresolved,
     /// A sighting of it says more.
     Sighted,
+    /// A newer version of it is here.
+    Superseded,
     /// A finding of an alliance: nobody counts it as evidence again.
     Finding,
     /// The sender says that it is not for detection, or only simulated.
@@ -91,6 +93,7 @@ impl Skip {
             Self::Ambiguous => "ambiguous",
             Self::Unresolved => "unresolved",
             Self::Sighted => "sighted",
+            Self::Superseded => "superseded",
             Self::Finding => "finding",
             Self::NotForDetection => "not_for_detection",
             Self::Disputed => "disputed",

@@ -56,7 +56,8 @@ struct Places {
     count: Option<usize>,
 }
 
-/// Reads a table whose first line that is no comment is its header. Rows without times were seen at `fetched`, and none
+/// Reads a table whose first line that is no comment is its header, or else the last comment before it. Rows without
+/// times were seen at `fetched`, and none
 /// after it. Places are rows, from 0.
 ///
 /// # Errors
@@ -77,13 +78,26 @@ pub fn read(
         .trim(csv::Trim::All)
         .has_headers(false)
         .from_reader(text.as_bytes());
-    let mut rows = reader.records().filter(|row| !row.as_ref().is_ok_and(is_comment));
-    let header = match rows.next() {
-        Some(Ok(header)) => header,
-        _ => return Err(ParseError::new("header", "nothing", "a first line with the columns' names")),
+    let mut rows = reader.records();
+    let (mut comment, mut first) = (None, None);
+    for row in rows.by_ref() {
+        match row {
+            Ok(row) if is_comment(&row) => comment = Some(row),
+            row => {
+                first = row.ok();
+                break;
+            }
+        }
+    }
+    let first = first.ok_or_else(|| ParseError::new("header", "nothing", "a first line with the columns' names"))?;
+    let in_comment = comment.map(|comment| uncommented(&comment)).filter(|header| header.len() == first.len());
+    let (places, data) = match (Places::of(&first, columns), in_comment.map(|header| Places::of(&header, columns))) {
+        (Ok(places), _) => (places, None),
+        (Err(_), Some(Ok(places))) => (places, Some(Ok(first))),
+        (Err(error), _) => return Err(error),
     };
-    let places = Places::of(&header, columns)?;
     let mut reading = Reading::default();
+    let rows = data.into_iter().chain(rows.filter(|row| !row.as_ref().is_ok_and(is_comment)));
     for (place, row) in rows.enumerate() {
         limits.count("rows", place + 1)?;
         let row = row.map_err(|error| Silent::from(ParseError::new("row", &error.to_string(), "RFC 4180")));
@@ -93,8 +107,11 @@ pub fn read(
     Ok(reading)
 }
 
-/// Tables of abuse.ch and others begin with comments, the last of which is often the header: that one needs the names
-/// given; without them a comment is a comment.
+/// Some tables have their header in the last comment before the data.
+fn uncommented(row: &StringRecord) -> StringRecord {
+    row.iter().map(|column| column.trim_start_matches(['#', ' ', '"']).trim_end_matches('"')).collect()
+}
+
 fn is_comment(row: &StringRecord) -> bool {
     row.get(0).is_none_or(|first| first.starts_with('#')) || row.iter().all(str::is_empty)
 }
@@ -212,6 +229,7 @@ mod tests {
         for text in [
             "# a comment\nfirst_seen_utc,dst_ip,dst_port,malware\n2026-05-05 16:53:20,198.51.100.7,443,botnet\n",
             "\"first_seen\";\"IOC\";\"threat_type\"\r\n\"2026-05-05 16:53:20\";\"198.51.100.7\";\"c2\"\r\n",
+            "# by somebody\n# \"first_seen_utc\",\"ioc\",\"threat\"\n\"2026-05-05 16:53:20\",\"198.51.100.7\",\"c2\"\n",
             "\u{feff}ip\tfirst\ttags\n198.51.100[.]7\t1778000000\tcommand-and-control\n",
         ] {
             let reading = read_with(text, &Columns::default()).unwrap();

@@ -219,6 +219,16 @@ fn what_is_wrong_is_refused_by_field_and_the_rest_is_read() {
     assert_eq!((fields.len(), values(&reading)), (6, vec!["http://a.example/".to_owned()]));
 }
 
+#[test]
+fn only_the_newest_version_of_an_object_speaks() {
+    let newer = indicator(1, URL, json!({ "modified": "2026-06-01T00:00:00.001Z", "revoked": true }));
+    for objects in [[indicator(1, URL, json!({})), newer.clone()], [newer.clone(), indicator(1, URL, json!({}))]] {
+        let reading = read(&objects);
+        assert!(matches!(reading.words.as_slice(), [(_, Word::Retraction { .. })]), "{reading:?}");
+        assert_eq!(reading.skipped.iter().map(|(_, skip)| *skip).collect::<Vec<_>>(), [Skip::Superseded]);
+    }
+}
+
 /// An attacker, a victim, and the traffic between them.
 fn traffic() -> [Value; 4] {
     let address = |n: u8| format!("ipv4-addr--00000000-0000-5000-8000-00000000000{n}");

@@ -28,7 +28,7 @@ fn accuse<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> ParseError {
 fn join(what: &str, path: &str, field: &str) -> String {
     let parts = [what, path, field];
     let named: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty() && *part != ".").collect();
-    named.join(".")
+    if named.is_empty() { "document".to_owned() } else { named.join(".") }
 }
 
 /// The text around the place where reading stopped.

@@ -74,6 +74,7 @@ struct Item<'a> {
 
 struct Reader<'a> {
     context: &'a Context<'a>,
+    /// Of each object the newest version.
     by_id: BTreeMap<&'a str, &'a Item<'a>>,
     /// Objects of which a sighting or the observed data of one is here.
     sighted: BTreeSet<&'a str>,
@@ -81,7 +82,13 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(items: &'a [Item<'a>], context: &'a Context<'a>) -> Self {
-        let by_id = items.iter().map(|item| (&*item.head.id, item)).collect();
+        let mut by_id: BTreeMap<&'a str, &'a Item<'a>> = BTreeMap::new();
+        for item in items {
+            let newest = by_id.entry(&item.head.id).or_insert(item);
+            if newest.head.version() < item.head.version() {
+                *newest = item;
+            }
+        }
         let sightings = items.iter().filter_map(|item| match &item.body {
             Body::Sighting(seen) => Some(seen),
             _ => None,
@@ -99,6 +106,9 @@ impl<'a> Reader<'a> {
     }
 
     fn words(&self, item: &Item<'_>) -> Result<Vec<Word>, Silent> {
+        if self.by_id.get(&*item.head.id).is_some_and(|newest| newest.head.version() > item.head.version()) {
+            return Err(Skip::Superseded.into());
+        }
         match &item.body {
             Body::Indicator(indicator) => self.indicator(item, indicator),
             Body::ObservedData(data) => self.observed(item, data),
