@@ -119,7 +119,7 @@ fn the_frontier_finds_the_stream_tables_figures_and_the_rules_in_force() {
         assert_eq!(force.first_contacts, met("e gate only, 7 d"));
     }
     assert_eq!(point("two members").first_contacts, met("d own or k>=2 in 7 d"));
-    assert_eq!(point("everything anybody reports").first_contacts, met("b union 7 d"));
+    assert_eq!(point("union of all").first_contacts, met("b union 7 d"));
     assert_eq!(point("two members").worst(), 1.0);
 }
 

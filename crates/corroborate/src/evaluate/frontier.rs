@@ -100,9 +100,7 @@ pub fn frontier(history: &History, rules: &Rules, cast: &Cast, mut tried: impl F
         points.push(FrontierPoint { sweep, setting, first_contacts, harm, in_force, on_frontier: false });
         tried();
     }
-    for (setting, policy, members) in
-        [("everything anybody reports", Policy::Union, 1), ("two members", Policy::TwoMembers, 2)]
-    {
+    for (setting, policy, members) in [("union of all", Policy::Union, 1), ("two members", Policy::TwoMembers, 2)] {
         let (harm, first_contacts) = (stages.harm(rules, policy)?, met_by_count(history, members));
         let (sweep, setting) = (Sweep::Other, setting.to_owned());
         points.push(FrontierPoint { sweep, setting, first_contacts, harm, in_force: false, on_frontier: false });

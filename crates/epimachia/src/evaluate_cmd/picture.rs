@@ -37,8 +37,7 @@ const STYLE: &str = "\
 
 /// The picture's text.
 pub fn draw(frontier: &Frontier) -> String {
-    let most = frontier.points.iter().map(|point| point.first_contacts).fold(0.05, f64::max);
-    let scale = Scale { most: (most * 20.0 + 0.2).ceil() / 20.0 };
+    let scale = Scale::of(frontier);
     let rows = Sweep::ALL.len().div_ceil(COLUMNS);
     let width = MARGIN.0 * 2.0 + PANEL.0 * COLUMNS as f64;
     let height = MARGIN.1 + PANEL.1 * rows as f64 + 20.0;
@@ -96,17 +95,26 @@ fn described(frontier: &Frontier) -> String {
 
 /// From shares to places in a plot.
 struct Scale {
+    least: f64,
     most: f64,
 }
 
 impl Scale {
+    /// From the worst setting to the best one in steps of 5 %, with some room beside both.
+    fn of(frontier: &Frontier) -> Self {
+        let met = || frontier.points.iter().map(|point| point.first_contacts);
+        let (least, most) = (met().fold(1.0, f64::min), met().fold(0.0, f64::max));
+        let least = ((least * 20.0 - 0.2).floor() / 20.0).clamp(0.0, 0.95);
+        Self { least, most: ((most * 20.0 + 0.3).ceil() / 20.0).max(least + 0.05) }
+    }
+
     fn x(&self, met: f64) -> f64 {
-        PLOT.0 + PLOT.2 * met / self.most
+        PLOT.0 + PLOT.2 * (met - self.least) / (self.most - self.least)
     }
 
     fn y(&self, harm: f64) -> f64 {
         let up = (1.0 + harm / KNEE).ln() / (1.0 + 1.0 / KNEE).ln();
-        PLOT.1 + PLOT.3 * (1.0 - 0.94 * up - 0.04)
+        PLOT.1 + PLOT.3 * (1.0 - 0.88 * up - 0.04)
     }
 
     fn at(&self, point: &FrontierPoint) -> (f64, f64) {
@@ -124,15 +132,35 @@ fn panel(svg: &mut String, frontier: &Frontier, sweep: Sweep, scale: &Scale) {
         let path: Vec<String> = points.iter().map(|p| scale.at(p)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let _ = writeln!(svg, "<polyline class=\"path\" points=\"{}\"/>", path.join(" "));
     }
-    let mut taken: Vec<Box4> =
-        points.iter().map(|p| scale.at(p)).map(|(x, y)| Box4(x - 5.0, y - 5.0, 10.0, 10.0)).collect();
-    points.sort_by_key(|point| !point.in_force);
-    for point in &points {
-        mark(svg, point, scale.at(point));
+    let around = |(x, y): (f64, f64)| Box4(x - 5.0, y - 5.0, 10.0, 10.0);
+    let mut taken: Vec<Box4> = points.iter().map(|point| around(scale.at(point))).collect();
+    points.sort_by_key(|point| point.in_force);
+    points.iter().for_each(|point| mark(svg, point, scale.at(point)));
+    for point in points.iter().filter(|point| point.in_force) {
+        let text = if sweep == Sweep::Other { "in force" } else { &point.setting };
+        label(svg, text, " class=\"forced\"", scale.at(point), &mut taken);
     }
-    for point in &points {
-        label(svg, point, scale.at(point), &mut taken, sweep == Sweep::Other && point.in_force);
+    for (at, text) in together(&points, scale) {
+        label(svg, &text, "", at, &mut taken);
     }
+}
+
+/// Settings whose marks lie on each other share a label.
+fn together(points: &[&FrontierPoint], scale: &Scale) -> Vec<((f64, f64), String)> {
+    let mut labels: Vec<((f64, f64), String)> = Vec::new();
+    for point in points.iter().filter(|point| !point.in_force) {
+        let (x, y) = scale.at(point);
+        match labels.iter_mut().find(|((a, b), _)| (a - x).abs() < 6.0 && (b - y).abs() < 6.0) {
+            Some((_, text)) => {
+                text.push_str(", ");
+                text.push_str(&point.setting);
+            }
+            None => labels.push(((x, y), point.setting.clone())),
+        }
+    }
+    // Short ones first: they need to stand near their mark, long ones find room elsewhere.
+    labels.sort_by_key(|(_, text)| text.len());
+    labels
 }
 
 fn axes(svg: &mut String, sweep: Sweep, scale: &Scale) {
@@ -152,7 +180,7 @@ fn axes(svg: &mut String, sweep: Sweep, scale: &Scale) {
         let (x, y) = (left - 6.0, y + 3.5);
         let _ = writeln!(svg, "<text class=\"tick\" x=\"{x}\" y=\"{y:.1}\" text-anchor=\"end\">{text}</text>");
     }
-    let mut met = 0.0;
+    let mut met = scale.least;
     while met <= scale.most + 1e-9 {
         let (x, y) = (scale.x(met), top + height + 15.0);
         let _ = writeln!(svg, "<path class=\"grid\" d=\"M{x:.1} {top}v{height}\"/>");
@@ -161,7 +189,7 @@ fn axes(svg: &mut String, sweep: Sweep, scale: &Scale) {
             "<text class=\"tick\" x=\"{x:.1}\" y=\"{y}\" text-anchor=\"middle\">{:.0} %</text>",
             met * 100.0
         );
-        met += 0.1;
+        met += 0.05;
     }
 }
 
@@ -220,8 +248,7 @@ impl Box4 {
 }
 
 /// A label where there is room for one: beside, above, below its mark. Without room the mark's own title has to do.
-fn label(svg: &mut String, point: &FrontierPoint, (x, y): (f64, f64), taken: &mut Vec<Box4>, named: bool) {
-    let text = if named { "in force" } else { &point.setting };
+fn label(svg: &mut String, text: &str, class: &str, (x, y): (f64, f64), taken: &mut Vec<Box4>) {
     let (width, height) = (text.chars().count() as f64 * LETTER.0, LETTER.1);
     let places = [
         (x + 8.0, y - height / 2.0),
@@ -234,6 +261,9 @@ fn label(svg: &mut String, point: &FrontierPoint, (x, y): (f64, f64), taken: &mu
         (x - width - 6.0, y + 5.0),
         (x - width / 2.0, y - 2.0 * height - 9.0),
         (x - width / 2.0, y + height + 9.0),
+        (x - width * 0.8, y + 7.0),
+        (x - width * 0.8, y - height - 7.0),
+        (x - width * 0.8, y + height + 9.0),
     ];
     let free = places
         .into_iter()
@@ -241,7 +271,6 @@ fn label(svg: &mut String, point: &FrontierPoint, (x, y): (f64, f64), taken: &mu
         .find(|place| place.is_inside() && !taken.iter().any(|other| place.meets(other)));
     let Some(place) = free else { return };
     taken.push(place);
-    let class = if point.in_force { " class=\"forced\"" } else { "" };
     let _ = writeln!(svg, "<text{class} x=\"{:.1}\" y=\"{:.1}\">{text}</text>", place.0, place.1 + height - 2.5);
 }
 
@@ -281,8 +310,8 @@ mod tests {
     fn labels_stay_inside_their_plot_and_never_lie_on_each_other() {
         let mut taken = Vec::new();
         let mut svg = String::new();
-        for point in (0..7).flat_map(|_| frontier().points) {
-            label(&mut svg, &point, (PLOT.0 + 150.0, PLOT.1 + 90.0), &mut taken, false);
+        for text in ["1.0", "2.0", "two members"].iter().cycle().take(21) {
+            label(&mut svg, text, "", (PLOT.0 + 150.0, PLOT.1 + 90.0), &mut taken);
         }
         assert!(taken.len() > 3 && taken.len() < 21);
         for (i, one) in taken.iter().enumerate() {
