@@ -15,6 +15,10 @@ fuzz_target!(|bytes: &[u8]| {
     let (settings, eve) = SETTINGS.clone();
     let own = settings.own.clone();
     let source = Eve::new(eve).expect("settings within their limits");
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let (_, contact) = source.line_and_contact(line, &settings);
+        assert!(contact.is_none_or(|contact| own.contains(contact.own) && !own.contains(contact.remote)));
+    }
     let mut intake = Intake::new(source, settings, Aggregator::default());
     let mut sightings = intake.push(bytes);
     sightings.extend(intake.finish());

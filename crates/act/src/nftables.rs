@@ -184,6 +184,18 @@ impl Nftables {
         Ok(self.listing()?.elements.iter().map(|(slot, held)| (*slot, end(held))).collect())
     }
 
+    /// The whole table with `wanted` in it as a file for `nft -f`; touches nothing. What [`Point::replace`] would say.
+    ///
+    /// # Errors
+    /// What this point cannot carry out, protects, or has no room for.
+    pub fn whole(&self, wanted: &[Protection], now: Timestamp) -> Result<String, Refusal> {
+        let elements = self.elements(wanted, now)?;
+        let mut text = script::removal_of_table();
+        self.layout.write(&rare_of(&elements), &mut text);
+        script::write_add(&elements, &mut text);
+        Ok(text)
+    }
+
     /// Asks the kernel.
     fn listing(&self) -> Result<Listing, PointError> {
         // Twice: nft reads everything before it prints it.

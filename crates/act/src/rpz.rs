@@ -30,7 +30,7 @@ pub use entry::{Change, Entry, Policy, Trigger};
 pub use live::ZoneSettings;
 pub use mini::{Mini, MiniSettings, WorldFn};
 pub use notify::Secondary;
-pub use point::{RpzPoint, RpzSettings};
+pub use point::{RpzPoint, RpzSettings, zone_file};
 pub use primary::{Primary, PrimarySettings};
 pub use show::{Following, FollowingKey};
 pub use wire::Timers;

@@ -141,7 +141,7 @@ impl Alliance {
     }
 
     fn take_outcome(&mut self, member: MemberIndex, s: &Sighting, outcome: SightOutcome, now: Timestamp) {
-        if outcome.fresh && self.guard(&s.observable).is_some_and(|hit| hit.absolute) {
+        if outcome.fresh && !is_one_page(&s.observable) && self.guard(&s.observable).is_some_and(|hit| hit.absolute) {
             drop(self.engine.blame(member, GUARD_FAULT, now));
         }
         let family = s.behaviour.family();
@@ -363,4 +363,12 @@ fn record_of(mitigation: &Mitigation, plan: &Plan, id: PlanId, now: Timestamp) -
         bytes: None,
         refusal: None,
     }
+}
+
+/// One page of a host. Where a guard protects the host it is held back like the host, but whoever named it named the
+/// narrow object and is not at fault: most pages that people report there are what they are said to be.
+fn is_one_page(observable: &Observable) -> bool {
+    let Observable::Url(url) = observable else { return false };
+    let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+    rest.split_once('/').is_some_and(|(_, page)| !page.is_empty())
 }

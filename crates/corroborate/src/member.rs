@@ -6,6 +6,8 @@ use model::Standing;
 
 /// Who confirmed a member: enough distinct ones to decide whether it may publish alone.
 const CONFIRMERS: usize = 4;
+/// How much of a record confirmations by too few members make: the rest must have stood undisputed.
+const ONE_CONFIRMER_MAX: f64 = 0.5;
 
 /// A member as the engine knows it. K is `confirmed + survived`.
 #[derive(Clone, PartialEq, Debug)]
@@ -94,12 +96,19 @@ impl Member {
         (weight.prior + weight.k).ln().clamp(0.0, rules.weight_max)
     }
 
-    /// Whether enough of this member's reports were confirmed, by several others, or stood undisputed. Counted over
-    /// its whole time: what wears off is its weight, and a member without weight publishes nothing alone.
+    /// Whether this member has a record for publishing alone. Confirmations and reports that stood undisputed add up,
+    /// each as its share of what would be enough by itself. One confirmer alone gives half of it at most, and silence
+    /// alone gives nothing: what nobody looked at was not disputed either. Counted over the member's whole time: what
+    /// wears off is its weight, and a member without weight publishes nothing alone.
     fn has_record(&self, rules: &Rules) -> bool {
-        let confirmed = self.confirmed_ever >= rules.solo_confirmations
-            && self.confirmers.len() >= usize::from(rules.solo_confirmers);
-        confirmed || self.survived_ever >= f64::from(rules.solo_survivals) * rules.survival_credit - 1e-9
+        if self.confirmed_ever == 0 {
+            return false;
+        }
+        let several = self.confirmers.len() >= usize::from(rules.solo_confirmers);
+        let confirmed = f64::from(self.confirmed_ever) / f64::from(rules.solo_confirmations);
+        let confirmed = if several { confirmed } else { confirmed.min(ONE_CONFIRMER_MAX) };
+        let stood = self.survived_ever / (f64::from(rules.solo_survivals) * rules.survival_credit);
+        confirmed + stood >= 1.0 - 1e-9
     }
 
     /// Whether this member's report alone can never be enough, cheaply.
@@ -208,9 +217,29 @@ mod tests {
     }
 
     #[test]
-    fn many_reports_that_stood_are_a_record() {
+    fn reports_that_stood_are_a_record_once_somebody_confirmed_one() {
         let (rules, mut member) = (Rules::default(), vetted());
-        (1..rules.solo_survivals).for_each(|_| member.survive(0, &rules));
+        (0..10 * rules.solo_survivals).for_each(|_| member.survive(0, &rules));
+        assert!(!member.weight(0, &rules).solo, "what nobody looked at is no record");
+        member.confirm(1, 0, &rules);
+        assert!(member.weight(0, &rules).solo);
+    }
+
+    #[test]
+    fn confirmations_and_reports_that_stood_add_up() {
+        let (rules, mut member) = (Rules::default(), vetted());
+        (0..3).for_each(|by| member.confirm(by, 0, &rules));
+        (1..12).for_each(|_| member.survive(0, &rules));
+        assert!(!member.weight(0, &rules).solo);
+        member.survive(0, &rules);
+        assert!(member.weight(0, &rules).solo, "3 of 5 and 12 of 30");
+    }
+
+    #[test]
+    fn confirmations_by_one_other_are_half_a_record_at_most() {
+        let (rules, mut member) = (Rules::default(), vetted());
+        (0..100).for_each(|_| member.confirm(1, 0, &rules));
+        (1..15).for_each(|_| member.survive(0, &rules));
         assert!(!member.weight(0, &rules).solo);
         member.survive(0, &rules);
         assert!(member.weight(0, &rules).solo);

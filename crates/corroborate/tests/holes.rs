@@ -259,3 +259,15 @@ fn hole_5_an_unsigned_repetition_does_not_renew_what_was_signed() {
     }
     assert_eq!(alliance.verdicts("x"), Verdicts { inform: Verdict::Corroborated, act: Verdict::NotYet });
 }
+
+#[test]
+fn hole_6_lies_that_nobody_looked_at_are_no_record() {
+    let mut alliance = Alliance::new(&[VETTED; 3]);
+    for i in 0..300 {
+        alliance.report(&format!("a lie {i}"), 0);
+    }
+    alliance.now += 8 * DAY;
+    alliance.report("alone", 0);
+    assert!(alliance.weight(0) > 2.0, "weighs {}", alliance.weight(0));
+    assert_eq!(alliance.inform("alone"), Verdict::NeedsSecondOpinion);
+}

@@ -71,11 +71,56 @@ fn the_poison_table_is_the_references() {
     let cast = Cast { sloppy: Some("groucho-us-east".into()), compromised: Some("groucho-tokyo".into()) };
     let table = evaluate::poison(&history(), &as_given(), &cast).unwrap();
     let lines: Vec<_> = expected(include_str!("../testdata/expected_poison.csv")).collect();
-    assert_eq!((lines.len(), table.rows.len()), (15, 15));
+    assert_eq!((lines.len(), table.rows.len()), (15, 48));
     for (row, line) in table.rows.iter().zip(lines) {
         assert_eq!((row.scenario, row.policy), (line[0], line[1]));
         assert!(near(row.share, line[3], TOLERANCE) && near(row.real_published, line[5], 0.02), "{line:?}: {row:?}");
     }
+}
+
+#[test]
+fn with_the_holes_closed_outsiders_publish_nothing_and_insiders_are_stopped_soon() {
+    let table = evaluate::poison(&history(), &Rules::default(), &Cast::default()).unwrap();
+    let (mut none, mut little) = (0, 0);
+    for row in table.rows.iter().filter(|row| row.policy == "e gate") {
+        assert!(row.benign_reported > 100, "{row:?}");
+        match row.scenario.contains("sloppy") || row.scenario.contains("compromised") {
+            // In the whole history 23 of 4,110; disputes stop a liar after so many, however long it goes on lying.
+            true => (little, _) = (little + 1, assert!(row.benign_published <= 25, "{row:?}")),
+            false => (none, _) = (none + 1, assert_eq!(row.benign_published, 0, "{row:?}")),
+        }
+    }
+    assert_eq!((none, little), (14, 2));
+    let union = table.rows.iter().filter(|row| row.policy == "b union");
+    assert!(union.into_iter().all(|row| row.share == 1.0), "without rules every lie is published");
+}
+
+#[test]
+fn first_contacts_are_the_stream_tables() {
+    let table = evaluate::stream(&history(), &Rules::default(), &Latency::ALL[..2]).unwrap();
+    let turned = evaluate::FirstContactsTable::of(&table);
+    assert_eq!((turned.latencies.len(), turned.rows.len()), (2, 7));
+    let gate = turned.rows.iter().find(|row| row.policy == "e gate only, 7 d").unwrap();
+    let row = table.rows.iter().find(|row| row.policy == gate.policy && row.latency == "10 s").unwrap();
+    assert_eq!(gate.met[1], row.first_contacts);
+}
+
+#[test]
+fn the_frontier_finds_the_stream_tables_figures_and_the_rules_in_force() {
+    let (history, rules) = (history(), Rules::default());
+    let mut tried = 0;
+    let frontier = evaluate::frontier(&history, &rules, &Cast::default(), || tried += 1).unwrap();
+    assert_eq!((tried, frontier.points.len()), (evaluate::frontier::settings(&rules), tried));
+    let stream = evaluate::stream(&history, &rules, &[Latency::EachWay(10)]).unwrap();
+    let met = |policy| stream.rows.iter().find(|row| row.policy == policy).unwrap().first_contacts;
+    let point = |setting| frontier.points.iter().find(|point| point.setting == setting).unwrap();
+    assert_eq!(frontier.points.iter().filter(|point| point.in_force).count(), 5);
+    for force in frontier.points.iter().filter(|point| point.in_force) {
+        assert_eq!(force.first_contacts, met("e gate only, 7 d"));
+    }
+    assert_eq!(point("two members").first_contacts, met("d own or k>=2 in 7 d"));
+    assert_eq!(point("union of all").first_contacts, met("b union 7 d"));
+    assert_eq!(point("two members").worst(), 1.0);
 }
 
 #[test]

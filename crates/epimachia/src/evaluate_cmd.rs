@@ -1,12 +1,15 @@
 //! `epimachia evaluate`: replays a recorded history and prints what the alliance's rules would have done.
 
+mod picture;
+
 use crate::exit::{Exit, Failure, Outcome};
 use crate::{out, progress};
 use clap::Args;
 use corroborate::Rules;
 use corroborate::evaluate::{
-    Benign, Cast, CostTable, DailyTable, History, IndicatorTable, Latency, PoisonTable, StreamTable, cost, daily,
-    indicators, poison, rows, stream,
+    Benign, Cast, CostTable, DailyTable, Days, FirstContactsTable, FitTable, Frontier, History, IndicatorCost,
+    IndicatorTable, Latency, PoisonTable, StreamTable, cost, daily, fit, frontier, indicator_cost, indicators, poison,
+    rows, stream,
 };
 use serde::Serialize;
 use std::io::Read as _;
@@ -17,7 +20,11 @@ const HISTORY_BYTES_MAX: u64 = 4 << 30;
 
 /// Replay a recorded history: what the alliance's rules would have done
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  epimachia evaluate sightings.csv.zst --json > tables.json")]
+#[command(after_help = "Examples:
+  epimachia evaluate sightings.csv.zst --json > tables.json
+  epimachia evaluate sightings.csv.zst --fit 14..39
+  epimachia evaluate sightings.csv.zst --frontier frontier.svg
+Next: docs/why/corroboration.md says what the tables mean")]
 pub struct Evaluate {
     /// Sightings as CSV (`observed_at,member,type,value,category`), sorted by time; `.zst` is expanded
     sightings: PathBuf,
@@ -27,9 +34,16 @@ pub struct Evaluate {
     /// A guard list (`domain,class,lists`): replays posted indicators, and counts what would have hit it
     #[arg(long)]
     benign: Option<PathBuf>,
-    /// Only this table; may be repeated. Without it: daily, stream and cost; with --benign: indicators
+    /// Only this table; may be repeated. Without it: all but indicators; with --benign: indicators
     #[arg(long)]
     only: Vec<Table>,
+    /// Refit the weights of relevance on these days, such as 14..39 (counted from 0), and judge them on the others;
+    /// changes nothing
+    #[arg(long, value_name = "DAYS")]
+    fit: Option<Days>,
+    /// Try other numbers for the charter, and draw what each buys and costs into this SVG file
+    #[arg(long, value_name = "FILE")]
+    frontier: Option<PathBuf>,
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -41,6 +55,8 @@ enum Table {
     Daily,
     /// Real-time replay, over propagation latencies
     Stream,
+    /// First contacts met, by policy and latency
+    FirstContacts,
     /// What closing each hole of the formula costs
     Cost,
     /// Liars and sloppy members mixed in
@@ -49,21 +65,31 @@ enum Table {
     Indicators,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 struct Tables {
     daily: Option<DailyTable>,
     stream: Option<StreamTable>,
+    first_contacts: Option<FirstContactsTable>,
     cost: Option<CostTable>,
     poison: Option<PoisonTable>,
     indicators: Option<IndicatorTable>,
+    indicator_cost: Option<Vec<IndicatorCost>>,
+    fit: Option<FitTable>,
+    frontier: Option<Frontier>,
 }
 
 /// Runs the command.
 pub fn run(arguments: &Evaluate) -> Outcome {
     let eval = read(&arguments.sightings)?;
     let warm = arguments.warm.as_deref().map(read).transpose()?;
-    let benign = arguments.benign.as_deref().map(read_benign).transpose()?.unwrap_or_default();
-    let tables = tables(arguments, &eval, warm.as_deref(), &benign).map_err(|e| wrong(&arguments.sightings, &e))?;
+    let benign = arguments.benign.as_deref().map(read_benign).transpose()?;
+    let tables =
+        tables(arguments, &eval, warm.as_deref(), benign.as_ref()).map_err(|e| wrong(&arguments.sightings, &e))?;
+    if let (Some(frontier), Some(file)) = (&tables.frontier, &arguments.frontier) {
+        std::fs::write(file, picture::draw(frontier))
+            .map_err(|e| Failure::failed(format_args!("{}: {e}", file.display()), "name a file that can be written"))?;
+        out::say(format_args!("The picture is in {}.", file.display()));
+    }
     match arguments.json {
         true => out::json(&tables),
         false => print(&tables),
@@ -71,47 +97,76 @@ pub fn run(arguments: &Evaluate) -> Outcome {
     Ok(Exit::Done)
 }
 
+impl Evaluate {
+    fn wants(&self, table: Table) -> bool {
+        let nothing_else = self.fit.is_none() && self.frontier.is_none();
+        match self.only.as_slice() {
+            [] if self.benign.is_some() => table == Table::Indicators,
+            [] => nothing_else && table != Table::Indicators,
+            only => only.contains(&table),
+        }
+    }
+}
+
 fn tables(
     arguments: &Evaluate,
     eval: &[rows::Row],
     warm: Option<&[rows::Row]>,
-    benign: &Benign,
+    benign: Option<&Benign>,
 ) -> Result<Tables, corroborate::Error> {
-    let rules = Rules::default();
-    let history = History::new(eval, warm)?;
-    let wanted = |table| match (arguments.only.as_slice(), arguments.benign.is_some()) {
-        ([], false) => matches!(table, Table::Daily | Table::Stream | Table::Cost),
-        ([], true) => table == Table::Indicators,
-        (only, _) => only.contains(&table),
-    };
+    let (rules, cast) = (Rules::default(), Cast::default());
+    let wants = |table| arguments.wants(table);
+    let mut tables = Tables::default();
     let busy = progress::busy("Replaying");
-    let tables = Tables {
-        daily: wanted(Table::Daily).then(|| daily(&history, &rules)).transpose()?,
-        stream: wanted(Table::Stream).then(|| stream(&history, &rules, &Latency::ALL)).transpose()?,
-        cost: wanted(Table::Cost).then(|| cost(&history, &rules)).transpose()?,
-        poison: wanted(Table::Poison).then(|| poison(&history, &rules, &Cast::default())).transpose()?,
-        indicators: wanted(Table::Indicators).then(|| indicators(eval, warm, benign, &rules)).transpose()?,
-    };
+    if wants(Table::Indicators) {
+        let none = Benign::default();
+        let benign = benign.unwrap_or(&none);
+        tables.indicators = Some(indicators(eval, warm, benign, &rules)?);
+        tables.indicator_cost = Some(indicator_cost(eval, warm, benign, &rules)?);
+    }
+    let history = History::new(eval, warm)?;
+    tables.daily = wants(Table::Daily).then(|| daily(&history, &rules)).transpose()?;
+    if wants(Table::Stream) || wants(Table::FirstContacts) {
+        let table = stream(&history, &rules, &Latency::ALL)?;
+        tables.first_contacts = wants(Table::FirstContacts).then(|| FirstContactsTable::of(&table));
+        tables.stream = wants(Table::Stream).then_some(table);
+    }
+    tables.cost = wants(Table::Cost).then(|| cost(&history, &rules)).transpose()?;
+    tables.poison = wants(Table::Poison).then(|| poison(&history, &rules, &cast)).transpose()?;
+    tables.fit = arguments.fit.map(|days| fit(&history, &rules, days)).transpose()?;
     busy.finish_and_clear();
+    if arguments.frontier.is_some() {
+        let total = corroborate::evaluate::frontier::settings(&rules) as u64;
+        let bar = progress::entries(total, "Trying settings");
+        tables.frontier = Some(frontier(&history, &rules, &cast, || bar.inc(1))?);
+        bar.finish_and_clear();
+    }
     Ok(tables)
 }
 
 fn print(tables: &Tables) {
-    if let Some(daily) = &tables.daily {
-        out::line(daily);
-    }
-    if let Some(stream) = &tables.stream {
-        out::line(format_args!("\n{stream}"));
-    }
-    if let Some(cost) = &tables.cost {
-        out::line(format_args!("\n{cost}"));
-    }
-    if let Some(poison) = &tables.poison {
-        out::line(format_args!("\n{poison}"));
-    }
-    if let Some(indicators) = &tables.indicators {
-        out::line(format_args!("\n{indicators}"));
-    }
+    let texts: [Option<String>; 9] = [
+        tables.daily.as_ref().map(ToString::to_string),
+        tables.stream.as_ref().map(ToString::to_string),
+        tables.first_contacts.as_ref().map(ToString::to_string),
+        tables.cost.as_ref().map(ToString::to_string),
+        tables.poison.as_ref().map(ToString::to_string),
+        tables.indicators.as_ref().map(ToString::to_string),
+        tables.indicator_cost.as_deref().map(cost_text),
+        tables.fit.as_ref().map(ToString::to_string),
+        tables.frontier.as_ref().map(ToString::to_string),
+    ];
+    let texts: Vec<String> = texts.into_iter().flatten().map(|text| text.trim_end().to_owned()).collect();
+    out::line(texts.join("\n\n"));
+}
+
+fn cost_text(costs: &[IndicatorCost]) -> String {
+    let head = format!("{:<36}{:>19}{:>15}{:>8}", "closed", "already published", "of the union's", "benign");
+    let line = |cost: &IndicatorCost| {
+        let (gate, share) = (&cost.gate, cost.of_union * 100.0);
+        format!("\n{:<36}{:>19.4}{share:>13.1} %{:>8}", cost.closed, gate.already_published, gate.benign)
+    };
+    head + &costs.iter().map(line).collect::<String>()
 }
 
 fn read(path: &Path) -> Result<Vec<rows::Row>, Failure> {

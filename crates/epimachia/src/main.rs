@@ -32,6 +32,7 @@ mod out;
 mod plan_cmd;
 mod point_cmd;
 mod progress;
+mod shadow;
 mod sighting_cmd;
 mod signals;
 mod status_cmd;
@@ -68,6 +69,7 @@ enum Noun {
     Measure(demo::measure::Measure),
     /// Replay a recorded history: what the alliance's rules would have done
     Evaluate(evaluate_cmd::Evaluate),
+    Shadow(Box<shadow::Shadow>),
     Hub(hub_cmd::Command),
     Agent(agent_cmd::Command),
     Enforcer(enforcer_cmd::Enforce),
@@ -152,6 +154,7 @@ fn run(noun: Noun) -> Outcome {
         Noun::Demo(demo) => demo::run(&demo),
         Noun::Measure(measure) => demo::measure::run(&measure),
         Noun::Evaluate(evaluate) => evaluate_cmd::run(&evaluate),
+        Noun::Shadow(shadow) => shadow::run(&shadow),
         Noun::Hub(command) => hub_cmd::run(command),
         Noun::Agent(command) => agent_cmd::run(command),
         Noun::Enforcer(enforce) => enforcer_cmd::run(&enforce),

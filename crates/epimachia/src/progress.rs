@@ -16,6 +16,22 @@ pub fn entries(total: u64, what: &'static str) -> ProgressBar {
     }
 }
 
+/// A bar over `total` bytes; hidden where standard error is no terminal, a spinner where the total is not known.
+pub fn bytes(total: u64, what: &'static str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    if total == 0 {
+        return busy(what);
+    }
+    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
+    let bar = ProgressBar::new(total).with_message(what);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
 /// A spinner for work of unknown length.
 pub fn busy(what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {

@@ -5,6 +5,7 @@
 
 pub mod category;
 mod event;
+pub mod traffic;
 
 use crate::networks::Networks;
 use crate::source::{Outcome, Settings, Skip, Source, shallow, text};
@@ -105,10 +106,13 @@ impl Eve {
         if bytes.trim_ascii().is_empty() {
             return Err(Skip::Blank.into());
         }
-        let event = Event::read(shallow(text(bytes)?)?)?;
+        self.evidence(&Event::read(shallow(text(bytes)?)?)?, settings)
+    }
+
+    fn evidence(&self, event: &Event<'_>, settings: &Settings) -> Result<Sighting, Outcome> {
         match event.event_type.as_ref() {
-            "alert" => self.alert(&event, settings),
-            "flow" => self.flow(&event, settings),
+            "alert" => self.alert(event, settings),
+            "flow" => self.flow(event, settings),
             _ => Err(Skip::NotEvidence.into()),
         }
     }

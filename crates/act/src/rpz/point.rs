@@ -5,7 +5,7 @@ use super::owner::Owner;
 use super::primary::{Primary, PrimarySettings};
 use super::read_back::{Expected, lagging, read_back};
 use super::show::{self, Following};
-use super::zone::Zone;
+use super::zone::{Zone, ZoneLimits};
 use crate::{Effect, Point, PointError, Protection, Seen};
 use domain::base::{Name, Serial};
 use model::{Action, Measure, Observable, PointName, Refusal, Rule, Scope, Target, Timestamp};
@@ -127,25 +127,11 @@ impl RpzPoint {
     }
 
     fn put(&self, protection: &Protection) -> Result<Change, Refusal> {
-        let measure = &protection.measure;
-        let refusal = || Refusal::new(Rule::CapabilityMissing, measure, "deny or redirect of a name or address");
-        let policy = self.policy(measure).ok_or_else(refusal)?;
-        let trigger = Trigger::of(measure.target()).ok_or_else(refusal)?;
-        let Protection { mitigation, finding, expires, .. } = protection;
-        let note = format!("finding={finding} mitigation={mitigation} expires={expires}");
-        let entry = Entry { id: mitigation.to_string(), policy, note, expires: Some(*expires) };
-        Ok(Change::Put(trigger, entry))
+        put(protection, self.settings.addresses)
     }
 
     fn policy(&self, measure: &Measure) -> Option<Policy> {
-        match (measure.action(), measure.target(), measure.scope()) {
-            (Action::Deny, Target::DomainName(_), Scope::Border) => Some(Policy::NxDomain),
-            (Action::Redirect { to }, Target::DomainName(_), Scope::Border) => Some(Policy::Redirect(to.clone())),
-            (Action::Deny, Target::Host(_) | Target::Net(_), Scope::Border) if self.settings.addresses => {
-                Some(Policy::NxDomain)
-            }
-            _ => None,
-        }
+        policy(measure, self.settings.addresses)
     }
 
     /// The zone that `wanted` alone would make.
@@ -160,6 +146,41 @@ impl RpzPoint {
         let allow: Vec<Change> = allowed.iter().cloned().map(Change::Allow).collect();
         zone.commit(&[allow, changes].concat(), Serial(1))?;
         Ok(zone)
+    }
+}
+
+/// The policy zone `name` with `wanted` in it as a zone file, without a server: what a member's people can read, and
+/// their resolvers load. Addresses are left to the packet filter.
+///
+/// # Errors
+/// A name that is no zone's, or the first of `wanted` that the DNS cannot express.
+pub fn zone_file(name: &str, wanted: &[Protection]) -> Result<String, Refusal> {
+    let apex = name.to_ascii_lowercase().parse::<Name<Vec<u8>>>();
+    let apex = apex.map_err(|e| Refusal::new(Rule::Malformed, format_args!("zone {name}: {e}"), "a domain name"))?;
+    let room = ZoneLimits { triggers_max: wanted.len(), allowed_max: 0 };
+    let mut zone = Zone::new(apex, "shown", Serial(0), room);
+    let changes: Vec<Change> = wanted.iter().map(|protection| put(protection, false)).collect::<Result<_, _>>()?;
+    zone.commit(&changes, Serial(1))?;
+    Ok(show::zone_file(&zone))
+}
+
+fn put(protection: &Protection, addresses: bool) -> Result<Change, Refusal> {
+    let measure = &protection.measure;
+    let refusal = || Refusal::new(Rule::CapabilityMissing, measure, "deny or redirect of a name or address");
+    let policy = policy(measure, addresses).ok_or_else(refusal)?;
+    let trigger = Trigger::of(measure.target()).ok_or_else(refusal)?;
+    let Protection { mitigation, finding, expires, .. } = protection;
+    let note = format!("finding={finding} mitigation={mitigation} expires={expires}");
+    let entry = Entry { id: mitigation.to_string(), policy, note, expires: Some(*expires) };
+    Ok(Change::Put(trigger, entry))
+}
+
+fn policy(measure: &Measure, addresses: bool) -> Option<Policy> {
+    match (measure.action(), measure.target(), measure.scope()) {
+        (Action::Deny, Target::DomainName(_), Scope::Border) => Some(Policy::NxDomain),
+        (Action::Redirect { to }, Target::DomainName(_), Scope::Border) => Some(Policy::Redirect(to.clone())),
+        (Action::Deny, Target::Host(_) | Target::Net(_), Scope::Border) if addresses => Some(Policy::NxDomain),
+        _ => None,
     }
 }
 

@@ -9,6 +9,15 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+/// The zone as a file that a server can load: with an SOA of its own and the NS that nobody asks.
+pub(super) fn zone_file(zone: &Zone) -> String {
+    let lines = zone_lines(zone);
+    // The first two lines are $ORIGIN and $TTL.
+    let cut = lines.match_indices('\n').nth(1).map_or(lines.len(), |(at, _)| at + 1);
+    let (head, records) = lines.split_at(cut);
+    format!("{head}@ SOA localhost. nobody.invalid. {} 60 60 86400 60\n@ NS localhost.\n{records}", zone.serial().0)
+}
+
 /// The zone as a zone file, without SOA and NS.
 pub(super) fn zone_lines(zone: &Zone) -> String {
     let served = zone.snapshot();

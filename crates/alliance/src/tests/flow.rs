@@ -364,3 +364,18 @@ fn a_plan_approved_after_a_newer_one_of_its_lineage_does_not_take_its_place() {
     };
     assert_eq!(messages.filter_map(part).collect::<Vec<u64>>(), [renewal.header.generation]);
 }
+
+#[test]
+fn one_page_of_a_guarded_host_is_held_back_and_nobody_is_at_fault() {
+    let weight = |observable: &str| {
+        let mut world = World::new("[guards]\nnever = [\"famous.org\"]");
+        world.saw("telecom", observable);
+        world.saw("cloud", observable);
+        assert_ne!(world.state(observable), Some(FindingState::Corroborated), "{observable}");
+        world.alliance.members(world.now).iter().find(|m| m.id == member("telecom")).unwrap().weight
+    };
+    let unblamed = weight("http://famous.org/a/page");
+    assert!(unblamed > 1.79, "{unblamed}");
+    assert!(weight("famous.org") < unblamed);
+    assert!(weight("http://famous.org/") < unblamed);
+}

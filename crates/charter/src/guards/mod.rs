@@ -15,10 +15,10 @@ pub use lists::{GUARD_ENTRIES_MAX, GUARD_FILE_BYTES_MAX};
 
 pub(crate) use lists::never_entry;
 
-use crate::charter::Charter;
+use crate::charter::{Charter, GuardFile};
 use ipnet::IpNet;
 use lists::{Entry, Listed};
-use model::{Domain, GuardHit, MemberId, Observable, Refusal};
+use model::{Digest, Domain, GuardHit, MemberId, Observable, Refusal};
 use names::Names;
 use nets::Nets;
 use std::collections::BTreeMap;
@@ -74,6 +74,19 @@ impl Guards {
         listed.charter(charter)?;
         listed.files(&charter.guards.list, lists)?;
         Ok(Self::of(listed, Owned::of(charter)))
+    }
+
+    /// Builds guards of list files alone, beside what holds for every alliance: for those who have no charter yet.
+    ///
+    /// # Errors
+    /// As [`Guards::new`].
+    pub fn of_files(names: &[String], lists: &[Vec<u8>]) -> Result<Self, Refusal> {
+        let mut listed = Listed::default();
+        builtin::list(&mut listed);
+        let bound = |(name, text): (&String, &Vec<u8>)| GuardFile { file: name.clone(), sha256: Digest::of(&[text]) };
+        let files: Vec<GuardFile> = names.iter().zip(lists).map(bound).collect();
+        listed.files(&files, lists)?;
+        Ok(Self::of(listed, Owned::default()))
     }
 
     fn of(listed: Listed, owned: Owned) -> Self {

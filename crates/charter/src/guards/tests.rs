@@ -136,3 +136,13 @@ fn the_summary_counts_each_class() {
     assert_eq!(of(GuardClass::MemberSpace).networks, 1, "a network inside another is not counted");
     assert_eq!(guards.classes_summary().len(), 16);
 }
+
+#[test]
+fn list_files_guard_without_a_charter_beside_what_holds_for_all() {
+    let lists = [b"cidr,class,list\n9.9.9.0/24,resolver,own\n".to_vec()];
+    let guards = crate::Guards::of_files(&["own.csv".to_owned()], &lists).unwrap();
+    let class = |text: &str| guards.verdict(&text.parse().unwrap()).map(|hit| hit.class);
+    assert_eq!(class("9.9.9.9").as_deref(), Some("resolver"));
+    assert_eq!(class("10.0.0.1").as_deref(), Some("never"));
+    assert_eq!(class("8.8.8.8"), None);
+}

@@ -24,6 +24,8 @@ pub(crate) struct Event {
     pub member: u16,
     /// From the scored file, not from the warm-up.
     pub scored: bool,
+    /// It named a page, not a whole host.
+    pub narrow: bool,
 }
 
 /// A history, sorted by time.
@@ -64,6 +66,7 @@ impl History {
             value: values.number(value_of(row)),
             member: number.get(row.member.as_str()).copied().unwrap_or_default(),
             scored,
+            narrow: row.kind == "url" && names_a_page(&row.value),
         };
         let events: Vec<Event> = all.into_iter().map(event).collect();
         let first = events.iter().find(|event| event.scored);
@@ -107,6 +110,12 @@ impl History {
             attested: Attestation::Signed,
         }
     }
+}
+
+/// Whether a URL names more than its host.
+fn names_a_page(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split_once('/').is_some_and(|(_, page)| !page.trim_matches('/').is_empty())
 }
 
 /// Values by the order of their first appearance.

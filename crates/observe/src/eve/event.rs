@@ -58,7 +58,12 @@ pub struct Flow<'a> {
     src_ip: Option<IpAddr>,
     dest_ip: Option<IpAddr>,
     #[serde(default)]
+    pkts_toserver: u64,
+    #[serde(default)]
     pub pkts_toclient: u64,
+    /// Something was wrong with it; in flow records.
+    #[serde(default)]
+    pub alerted: bool,
     #[serde(borrow, default)]
     state: Cow<'a, str>,
 }
@@ -71,6 +76,9 @@ struct Tcp<'a> {
 
 #[derive(Deserialize)]
 struct Dns<'a> {
+    /// `query` or `answer`; since version 8 `request` or `response`.
+    #[serde(borrow, default, rename = "type")]
+    kind: Cow<'a, str>,
     /// Version 7 in alerts.
     #[serde(borrow, default)]
     query: Vec<Question<'a>>,
@@ -141,6 +149,21 @@ impl<'a> Event<'a> {
                 tcp,
                 "established" | "fin_wait1" | "fin_wait2" | "time_wait" | "last_ack" | "close_wait" | "closing"
             )
+    }
+
+    /// Both sides said something: over TCP an application was recognised, over all else packets went both ways. Records
+    /// of an application without its flow are of content already.
+    pub fn is_two_way(&self) -> bool {
+        let both = self.flow.as_ref().map(|flow| flow.pkts_toserver > 0 && flow.pkts_toclient > 0);
+        match self.proto.eq_ignore_ascii_case("tcp") {
+            true => self.has_content() && both != Some(false),
+            false => both.unwrap_or(false),
+        }
+    }
+
+    /// A DNS question, not its answer.
+    pub fn asks(&self) -> bool {
+        self.dns.as_ref().is_some_and(|dns| matches!(dns.kind.as_ref(), "query" | "request"))
     }
 
     pub fn is_dns(&self) -> bool {
