@@ -158,7 +158,7 @@ impl Alliance {
         }
         let idle = |f: &Finding| !f.actionable || !self.ledger.lineages.contains_key(&f.id);
         let waits = |f: &Arc<Finding>| f.state != FindingState::Revoked && idle(f);
-        outcome.fresh && self.ledger.findings.get(&finding_id(observable, family)).is_some_and(waits)
+        outcome.fresh && outcome.known && self.ledger.findings.get(&finding_id(observable, family)).is_some_and(waits)
     }
 
     fn take_retraction(&mut self, position: u64, signed: &SignedRetraction, now: Timestamp) {

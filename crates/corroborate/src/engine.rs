@@ -63,6 +63,8 @@ pub struct SightOutcome {
     pub new_observable: bool,
     /// The member had not reported it within the horizon (7 days).
     pub fresh: bool,
+    /// It was corroborated or barred at some time and is remembered for it.
+    pub known: bool,
     /// With this sighting it became corroborated: people may be informed, unless a guard applies.
     pub now_informs: bool,
     /// With this sighting it may be acted upon automatically, unless a guard applies.
@@ -186,7 +188,8 @@ impl Engine {
         }
         let (now_informs, now_acts) = self.notice_crossing(id, sight.member.0, now);
         self.sweep(SWEPT_A_SIGHTING);
-        Ok(SightOutcome { new_observable, fresh, now_informs, now_acts })
+        let known = self.records[id].since != 0;
+        Ok(SightOutcome { new_observable, fresh, known, now_informs, now_acts })
     }
 
     /// Takes in many sightings in order, as [`Engine::sight`] does, and tells each outcome with its place in the batch.

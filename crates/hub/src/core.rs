@@ -4,6 +4,7 @@ use crate::archive::Reports;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::fair::{Queue, Turned, Turnstile, Whose};
 use crate::figures::{Figures, QUEUE_FULL};
 use crate::gate::Gate;
 use crate::joining::Joining;
@@ -16,10 +17,9 @@ use alliance::{Alliance, Command};
 use journal::Journal;
 use model::{Refusal, Rule};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 /// How a hub is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,9 +54,8 @@ pub(crate) struct Core {
     /// Held while a snapshot is made.
     pub(crate) saving: Mutex<()>,
     pub(crate) condition: watch::Sender<Condition>,
-    pub(crate) queue: SyncSender<Job>,
-    pub(crate) queued: AtomicU64,
-    pub(crate) workers: Arc<Semaphore>,
+    pub(crate) queue: Queue<Job>,
+    pub(crate) workers: Arc<Turnstile>,
     pub(crate) protections: crate::gauges::Counted,
     /// The sequencer has stopped in good order.
     pub(crate) stopping: AtomicBool,
@@ -71,14 +70,15 @@ impl Core {
         self.require_writable()?;
         let (reply, answer) = oneshot::channel();
         let queue_max = self.config.order.queue_max;
-        match self.queue.try_send(Job::Command { command: Box::new(command), reply }) {
-            Ok(()) => self.queued.fetch_add(1, Ordering::Relaxed),
-            Err(TrySendError::Full(_)) => {
+        let (whose, cost) = (whose(), cost(&command));
+        match self.queue.push(whose, cost, Job { command: Box::new(command), reply }) {
+            Ok(()) => {}
+            Err(Turned::Full) => {
                 self.figures.counter(&QUEUE_FULL, &[]).increment(1);
                 return Err(Problem::queue_full(queue_max));
             }
-            Err(TrySendError::Disconnected(_)) => return Err(self.stopped()),
-        };
+            Err(Turned::Ended) => return Err(self.stopped()),
+        }
         match answer.await {
             Ok(Outcome::Accepted { position }) => Ok(Accepted { position, duplicate: false }),
             Ok(Outcome::Duplicate { position }) => Ok(Accepted { position, duplicate: true }),
@@ -138,7 +138,7 @@ impl Core {
         });
     }
 
-    /// Does this work on a thread of its own, as many at a time as there are workers.
+    /// Does this work on a thread of its own, as many at a time as there are workers, each member its fair share.
     ///
     /// # Errors
     /// What the work gives; unavailable if it failed.
@@ -146,8 +146,8 @@ impl Core {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let gone = || Problem::unavailable("the hub is stopping");
-        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| gone())?;
+        let crowded = || Problem::queue_full(WAITING_MAX as u32);
+        let worker = self.workers.enter(whose()).await.ok_or_else(crowded)?;
         let core = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
             let _worker = worker;
@@ -162,6 +162,27 @@ impl Core {
             Condition::Broken(_) => Problem::broken("the hub could not write its journal, or has failed"),
             _ => Problem::unavailable("the hub is stopping"),
         }
+    }
+}
+
+/// Requests that may wait for a worker.
+pub(crate) const WAITING_MAX: usize = 16_384;
+/// What a command costs besides its sightings, counted in sightings.
+const COMMAND_COST: u64 = 20;
+
+tokio::task_local! {
+    /// The member whose request is worked on: the guard says so, and what waits, waits in its line.
+    pub(crate) static WHOSE: Whose;
+}
+
+fn whose() -> Whose {
+    WHOSE.try_with(Clone::clone).unwrap_or_default()
+}
+
+fn cost(command: &Command) -> u64 {
+    match command {
+        Command::Report { sightings, .. } => COMMAND_COST + sightings.len() as u64,
+        _ => COMMAND_COST,
     }
 }
 

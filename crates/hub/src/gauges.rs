@@ -7,7 +7,6 @@ use crate::figures::{
 };
 use crate::problem::Problem;
 use model::{FindingState, MitigationState, Rule};
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 /// Members that have a gauge of their own: labels stay bounded.
@@ -60,7 +59,7 @@ pub(crate) fn render(core: &Core) -> Result<String, Problem> {
         figures.histogram(&PROTECTION_SECONDS, &[("scope", "alliance")]).record(millis as f64 / 1_000.0);
     }
     figures.gauge(&JOURNAL_SIZE, &[]).set(status.entries as f64);
-    figures.gauge(&QUEUE, &[]).set(core.queued.load(Ordering::Relaxed) as f64);
+    figures.gauge(&QUEUE, &[]).set(core.queue.len() as f64);
     let read_only = !matches!(&*core.condition.borrow(), Condition::Serving);
     figures.gauge(&READ_ONLY, &[]).set(f64::from(u8::from(read_only)));
     if let Some(newest) = core.log.newest() {

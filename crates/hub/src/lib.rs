@@ -19,6 +19,7 @@ pub mod config;
 mod core;
 mod directory;
 mod error;
+mod fair;
 pub mod figures;
 mod gate;
 mod gauges;

@@ -91,6 +91,12 @@ impl Problem {
         Self::state(Kind::Unavailable, StatusCode::SERVICE_UNAVAILABLE, "The hub cannot do this now.", detail, 5)
     }
 
+    /// With the seconds after which to try again.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
     /// The queue is full.
     pub fn queue_full(limit: u32) -> Self {
         let detail = format!("{limit} statements are waiting to be ordered");

@@ -4,6 +4,7 @@
 //! If the write fails, memory is ahead of the disk: the hub says `Broken` and shows nothing any more.
 
 use crate::core::{Condition, Core};
+use crate::fair::Next;
 use crate::figures::{APPEND_SECONDS, CLOCK_BEHIND, ENTRIES, QUEUE, SIGHTINGS, TURN_COMMANDS, TURN_SECONDS};
 use crate::space::free_bytes;
 use crate::streams::Addressed;
@@ -13,22 +14,20 @@ use journal::ENTRY_BYTES_MAX;
 use model::{Digest, MemberId, Refusal, Rule, Sighting, Span, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// What waits for the sequencer.
-pub(crate) enum Job {
-    /// A command; the answer comes once it is durable or refused.
-    Command {
-        /// What is asked.
-        command: Box<Command>,
-        /// Where the answer goes.
-        reply: oneshot::Sender<Outcome>,
-    },
-    /// No more commands: finish what waits.
-    Stop,
+/// What waits for the sequencer: the answer comes once it is durable or refused.
+pub(crate) struct Job {
+    /// What is asked.
+    pub(crate) command: Box<Command>,
+    /// Where the answer goes.
+    pub(crate) reply: oneshot::Sender<Outcome>,
 }
+
+/// A turn takes no more commands after this time, so that whoever comes meanwhile does not wait for all of another's.
+const TURN_MAX: Duration = Duration::from_millis(20);
 
 /// What became of a command.
 #[derive(Debug)]
@@ -49,7 +48,6 @@ pub(crate) struct Done {
 
 pub(crate) struct Sequencer {
     core: Arc<Core>,
-    queue: Receiver<Job>,
     after: SyncSender<Done>,
     stopping: bool,
     /// More follows from the state than one turn took.
@@ -68,8 +66,8 @@ struct Turn {
 }
 
 impl Sequencer {
-    pub(crate) fn new(core: Arc<Core>, queue: Receiver<Job>, after: SyncSender<Done>) -> Self {
-        Self { core, queue, after, stopping: false, more: true }
+    pub(crate) fn new(core: Arc<Core>, after: SyncSender<Done>) -> Self {
+        Self { core, after, stopping: false, more: true }
     }
 
     /// Runs until it is told to stop or the hub is broken.
@@ -78,10 +76,13 @@ impl Sequencer {
         let mut next_tick = Instant::now();
         while !self.stopping {
             let wait = if self.more { Duration::ZERO } else { next_tick.saturating_duration_since(Instant::now()) };
-            let first = match self.queue.recv_timeout(wait) {
-                Ok(job) => Some(job),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
+            let first = match self.core.queue.next(wait) {
+                Next::Item(job) => Some(job),
+                Next::Nothing => None,
+                Next::Ended => {
+                    self.stopping = true;
+                    None
+                }
             };
             let ticked = Instant::now() >= next_tick;
             if ticked {
@@ -99,7 +100,7 @@ impl Sequencer {
     /// Once a tick: room on the disk, samples into buckets.
     fn look_after(&self) {
         let figures = &self.core.figures;
-        figures.gauge(&QUEUE, &[]).set(self.core.queued.load(Ordering::Relaxed) as f64);
+        figures.gauge(&QUEUE, &[]).set(self.core.queue.len() as f64);
         figures.upkeep();
         let least = self.core.config.journal.free_bytes_min;
         let writable = self.serving();
@@ -187,19 +188,19 @@ impl Sequencer {
         now: Timestamp,
     ) -> Result<u32, String> {
         let order = self.core.config.order.clone();
-        let (mut taken, mut next) = (0, first);
-        while let Some(job) = next {
-            match job {
-                Job::Stop => self.stopping = true,
-                Job::Command { command, reply } => {
-                    self.core.queued.fetch_sub(1, Ordering::Relaxed);
-                    let outcome = self.command(state, turn, *command, now)?;
-                    turn.answers.push((reply, outcome));
-                    taken += 1;
-                }
-            }
-            let enough = taken >= order.batch_max || turn.bytes >= order.batch_bytes_max;
-            next = if enough { None } else { self.queue.try_recv().ok() };
+        let (mut taken, mut next, begun) = (0, first, Instant::now());
+        while let Some(Job { command, reply }) = next {
+            let outcome = self.command(state, turn, *command, now)?;
+            turn.answers.push((reply, outcome));
+            taken += 1;
+            let full = taken >= order.batch_max || turn.bytes >= order.batch_bytes_max;
+            next = match full || begun.elapsed() >= TURN_MAX {
+                true => None,
+                false => match self.core.queue.next(Duration::ZERO) {
+                    Next::Item(job) => Some(job),
+                    Next::Nothing | Next::Ended => None,
+                },
+            };
         }
         Ok(taken)
     }
@@ -296,12 +297,10 @@ impl Sequencer {
             Event::Held { refusal, .. } => return crate::gauges::refusal(figures, refusal.rule),
             _ => return,
         };
-        for behaviour in model::Behaviour::ALL {
-            let count = sightings.unwrap_or_default().iter().filter(|s| s.behaviour == *behaviour).count();
-            if count > 0 {
-                let labels = [("source", source), ("kind", behaviour.as_str())];
-                figures.counter(&SIGHTINGS, &labels).increment(count as u64);
-            }
+        let mut counts = std::collections::BTreeMap::<model::Behaviour, u64>::new();
+        sightings.unwrap_or_default().iter().for_each(|s| *counts.entry(s.behaviour).or_default() += 1);
+        for (behaviour, count) in counts {
+            figures.counter(&SIGHTINGS, &[("source", source), ("kind", behaviour.as_str())]).increment(count);
         }
     }
 

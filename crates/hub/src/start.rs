@@ -5,13 +5,14 @@ use crate::behind::{Behind, make_snapshot, make_snapshots};
 use crate::ca::Authority;
 use crate::clock::Clock;
 use crate::config::{Config, JournalKeys};
-use crate::core::{Condition, Core};
+use crate::core::{Condition, Core, WAITING_MAX};
 use crate::directory::Directory;
 use crate::error::Error;
+use crate::fair::{Queue, Turnstile};
 use crate::figures::Figures;
 use crate::gate::{Gate, Pass};
 use crate::joining::Joining;
-use crate::sequencer::{Job, Sequencer};
+use crate::sequencer::Sequencer;
 use crate::serve::Server;
 use crate::snapshots::{Snapshots, replay};
 use crate::space::free_bytes;
@@ -24,11 +25,11 @@ use alliance::{Alliance, Setup};
 use journal::{FileJournal, Journal, Options, read_checkpoint};
 use model::Timestamp;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 /// Turns that may wait to be published before the sequencer waits.
@@ -79,9 +80,9 @@ impl Hub {
         let listener = listener.map_err(|error| Error::unavailable(format_args!("listening on {address}"), error))?;
         let address = listener.local_addr().map_err(|error| Error::unavailable("the listener's address", error))?;
         let opened = tokio::task::spawn_blocking(move || Opened::open(config, between)).await;
-        let Opened { core, queue, snapshots, presented } =
+        let Opened { core, snapshots, presented } =
             opened.map_err(|error| Error::Broken(error.to_string()))??;
-        let threads = start_threads(&core, queue, &snapshots)?;
+        let threads = start_threads(&core, &snapshots)?;
         let (stop, stopped) = watch::channel(false);
         let server = Server {
             listener,
@@ -181,8 +182,8 @@ impl Running {
         let threads = std::mem::take(&mut self.threads);
         let (core, snapshots) = (Arc::clone(&self.core), Arc::clone(&self.snapshots));
         let ended = tokio::task::spawn_blocking(move || {
-            // The queue may be full for a moment: what waits goes first.
-            let _ = core.queue.send(Job::Stop);
+            // What waits goes first.
+            core.queue.end();
             for thread in threads {
                 let _ = thread.join();
             }
@@ -201,15 +202,13 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop_accepting();
         self.renewal.abort();
-        // Not waited for: a full queue means the sequencer is busy, and it ends with its process.
-        let _ = self.core.queue.try_send(Job::Stop);
+        self.core.queue.end();
     }
 }
 
 /// Everything but threads and doors.
 struct Opened {
     core: Arc<Core>,
-    queue: Receiver<Job>,
     snapshots: Arc<Snapshots>,
     presented: Presented,
 }
@@ -245,13 +244,12 @@ impl Opened {
         let gate = Gate::default();
         let first = Pass { first: crate::admin::first_record(&directory)?, ..Pass::default() };
         gate.publish(first.next(&state));
-        let (sender, queue) = sync_channel(config.order.queue_max as usize);
         let streams = Streams::new(config.stream.queue_max, config.stream.per_member_max, Arc::clone(&figures));
         let cosigned = directory.path("journal/cosigned");
         let witnesses = crate::witness::Witnesses::open(cosigned, log.can_write(), log.verifier(), &clock);
         let core = Core {
             reports: Reports::new(Arc::clone(&journal), config.journal.batches_cached_max as usize),
-            workers: Arc::new(Semaphore::new(workers(config.intake.workers))),
+            workers: Arc::new(Turnstile::new(workers(config.intake.workers), WAITING_MAX)),
             clock,
             gate,
             joining,
@@ -265,14 +263,13 @@ impl Opened {
             queueing: crate::core::Queueing::default(),
             saving: std::sync::Mutex::default(),
             condition: watch::channel(condition).0,
-            queue: sender,
-            queued: AtomicU64::new(0),
+            queue: Queue::new(config.order.queue_max as usize),
             protections: crate::gauges::Counted::default(),
             stopping: AtomicBool::new(false),
             config,
             directory,
         };
-        Ok(Self { core: Arc::new(core), queue, snapshots, presented })
+        Ok(Self { core: Arc::new(core), snapshots, presented })
     }
 }
 
@@ -371,14 +368,10 @@ fn workers(configured: u32) -> usize {
     }
 }
 
-fn start_threads(
-    core: &Arc<Core>,
-    queue: Receiver<Job>,
-    snapshots: &Arc<Snapshots>,
-) -> Result<Vec<JoinHandle<()>>, Error> {
+fn start_threads(core: &Arc<Core>, snapshots: &Arc<Snapshots>) -> Result<Vec<JoinHandle<()>>, Error> {
     let (after, done) = sync_channel(BEHIND_MAX);
     let (ask, asked) = sync_channel(1);
-    let sequencer = Sequencer::new(Arc::clone(core), queue, after);
+    let sequencer = Sequencer::new(Arc::clone(core), after);
     let behind = Behind { core: Arc::clone(core), done, snapshots: ask };
     let (of, store) = (Arc::clone(core), Arc::clone(snapshots));
     Ok(vec![

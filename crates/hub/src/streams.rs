@@ -5,7 +5,7 @@
 
 use crate::figures::{Figures, STREAMS, STREAMS_CUT};
 use axum::body::Bytes;
-use model::{MemberId, Refusal, Rule, StreamMessage};
+use model::{Finding, MemberId, Refusal, Rule, StreamMessage};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
@@ -96,9 +96,10 @@ impl Streams {
             by_member.entry(addressed.member).or_default().push((addressed.position, addressed.message));
         }
         let mut inner = self.inner();
+        let mut bodies = Bodies::default();
         for (member, messages) in by_member {
             if let Some(listeners) = inner.members.get_mut(&member).filter(|listeners| !listeners.is_empty()) {
-                let events: Vec<(u64, Event)> = events(&messages);
+                let events: Vec<(u64, Event)> = bodies.events(&messages);
                 listeners.retain(|listener| self.send(listener, &events));
             }
         }
@@ -162,14 +163,36 @@ impl Drop for Subscription {
 
 /// Messages in the order of their positions as events. Only the last one of a position moves the reader's place to it.
 pub(crate) fn events(messages: &[(u64, StreamMessage)]) -> Vec<(u64, Event)> {
-    let next = messages.iter().skip(1).map(|(position, _)| Some(*position)).chain([None]);
-    let numbered = messages.iter().zip(next);
-    numbered
-        .map(|((position, message), next)| {
-            let id = if next == Some(*position) { position.checked_sub(1) } else { Some(*position) };
-            (*position, Event { id, body: body(message) })
-        })
-        .collect()
+    Bodies::default().events(messages)
+}
+
+/// What is the same for many members is written once.
+#[derive(Default)]
+struct Bodies {
+    findings: BTreeMap<*const Finding, Arc<str>>,
+}
+
+impl Bodies {
+    fn events(&mut self, messages: &[(u64, StreamMessage)]) -> Vec<(u64, Event)> {
+        let next = messages.iter().skip(1).map(|(position, _)| Some(*position)).chain([None]);
+        let numbered = messages.iter().zip(next);
+        numbered
+            .map(|((position, message), next)| {
+                let id = if next == Some(*position) { position.checked_sub(1) } else { Some(*position) };
+                (*position, Event { id, body: self.body(message) })
+            })
+            .collect()
+    }
+
+    fn body(&mut self, message: &StreamMessage) -> Arc<str> {
+        match message {
+            // The messages live until all is written, so that one address is one finding.
+            StreamMessage::Finding(finding) => {
+                Arc::clone(self.findings.entry(Arc::as_ptr(finding)).or_insert_with(|| body(message)))
+            }
+            _ => body(message),
+        }
+    }
 }
 
 fn body(message: &StreamMessage) -> Arc<str> {

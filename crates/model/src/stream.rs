@@ -4,6 +4,7 @@ use crate::digest::Digest;
 use crate::finding::Finding;
 use crate::plan::{PlanPart, Withdrawal};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One message of the stream. Its position, the journal's, travels as the event's id.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -14,7 +15,7 @@ pub enum StreamMessage {
     /// Mitigations of the member that are to end now.
     Withdraw(Vec<Withdrawal>),
     /// A finding changed, and the member may see it.
-    Finding(Box<Finding>),
+    Finding(Arc<Finding>),
     /// A new checkpoint of the journal (C2SP signed note).
     Checkpoint(String),
     /// A new checkpoint with the path from the last one that was announced.

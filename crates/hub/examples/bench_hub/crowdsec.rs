@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 /// How long the program may take to answer.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
-const SECRET: &str = "only for this run";
+const SECRET: &str = "only-for-this-run";
 
 /// Alerts a second.
 pub async fn run(program: &Path, words: &Words) -> Result<f64, Failure> {
@@ -63,7 +63,7 @@ fn write_config(dir: &Path, port: u16) -> Result<(), Failure> {
             "simulation_path": at("simulation.yaml"), "hub_dir": at("hub"), "index_path": at("hub/.index.json"),
             "notification_dir": at("notifications"), "plugin_dir": at("plugins") },
         "cscli": { "output": "human" },
-        "db_config": { "log_level": "warning", "type": "sqlite", "db_path": at("data/crowdsec.db"),
+        "db_config": { "log_level": "warning", "type": "sqlite", "use_wal": true, "db_path": at("data/crowdsec.db"),
             "flush": { "max_items": 100_000_000, "max_age": "7d" } },
         "api": { "client": { "credentials_path": at("client.yaml") },
             "server": { "log_level": "warning", "listen_uri": format!("127.0.0.1:{port}"),

@@ -46,7 +46,7 @@ pub async fn run(words: &Words) -> Result<(), Failure> {
     let over = Arc::new(AtomicBool::new(false));
     let flood = tokio::spawn(flood(flooding(&stage, quiet_members).await?, Arc::clone(&over), words.batch));
     // Its minute's worth goes through at once; what counts is what comes then.
-    tokio::time::sleep(words.time.min(Duration::from_secs(5))).await;
+    tokio::time::sleep(Duration::from_secs(u64::from(60 / TIMES) + 4)).await;
     let (_, beside) = round(quiet, words.time).await?;
     over.store(true, Ordering::Relaxed);
     let flooded = flood.await??;

@@ -60,6 +60,7 @@ fn config(root: &Path) -> Config {
     config.limits.connections_max = 16_384;
     config.limits.connections_per_address_max = 16_384;
     config.limits.requests_per_minute_max = 1_000_000;
+    config.limits.reads_per_minute_max = 1_000_000;
     config
 }
 

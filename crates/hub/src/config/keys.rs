@@ -128,9 +128,16 @@ section! {
         list_bytes_max: u64 = 64 << 20, 1_024, 256 << 20;
         /// Levels of JSON. Deeper nesting is nobody's honest request.
         json_depth_max: u32 = 32, 8, 128;
-        /// Requests a member may make a minute, on average; a minute's worth may come at once.
+        /// Reports, and apart from them other statements, a member may make a minute, on average; a minute's worth may
+        /// come at once.
         requests_per_minute_max: u32 = 6_000, 1, 1_000_000;
-        /// Requests of one member that are worked on at a time: one member cannot fill the queue.
+        /// Receipts a member's agents may send a minute. Too low: the alliance hears late what is in force.
+        receipts_per_minute_max: u32 = 6_000, 1, 1_000_000;
+        /// Questions a member may ask a minute. Too low hurts consoles and scripts; too high slows everybody's reads.
+        reads_per_minute_max: u32 = 6_000, 1, 1_000_000;
+        /// Streams a member may open a minute. Each begins with all that is in force for the member.
+        streams_per_minute_max: u32 = 120, 1, 1_000_000;
+        /// Requests of one member and kind that are worked on at a time: one member cannot fill the queue.
         requests_at_once_max: u32 = 64, 1, 4_096;
     }
 }

@@ -1,11 +1,14 @@
 //! In front of every handler: request id, token and scope, quota, time limit; behind it: figures and one log line.
 
 use super::Route;
-use crate::core::Core;
+use crate::config::Limits;
+use crate::core::{Core, WHOSE};
 use crate::figures::{REQUEST_SECONDS, REQUESTS};
 use crate::gate::Need;
 use crate::problem::Problem;
+use crate::quota::{Allowed, Class};
 use crate::serve::Connection;
+use alliance::Scope;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
@@ -32,7 +35,8 @@ pub(crate) async fn guard(
             let limits = &core.config.limits;
             let time_max = limits.body_time_max.to_std() + limits.answer_time_max.to_std();
             let late = "no answer in time: the statement may stand all the same; send it again with the same number";
-            let response = tokio::time::timeout(time_max, next.run(request)).await;
+            let whose = in_hand.as_ref().map(|in_hand| in_hand.member().clone());
+            let response = tokio::time::timeout(time_max, WHOSE.scope(whose, next.run(request))).await;
             drop(in_hand);
             response.unwrap_or_else(|_| Problem::unavailable(late).into_response())
         }
@@ -70,15 +74,40 @@ fn admit(core: &Arc<Core>, route: &Route, request: &mut Request) -> Result<Optio
             let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let shown = request.extensions().get::<Connection>().and_then(|connection| connection.certificate.clone());
             let caller = core.gate.pass().admit(header, shown.as_deref(), need, now)?;
-            let limits = &core.config.limits;
-            let (per_minute, at_once) = (limits.requests_per_minute_max, limits.requests_at_once_max);
-            let in_hand = core.quotas.request(&caller.member, per_minute, at_once, now)?;
+            let class = class(route);
+            let in_hand = core.quotas.request(&caller.member, class, allowed(&core.config.limits, class), now)?;
+            if class == Class::Sightings
+                && let Ok(charter) = core.gate.pass().charter()
+            {
+                // Before the body is read: what cannot be taken costs nobody anything.
+                core.quotas.sightings(&caller.member, 0, charter.limits.sightings_per_minute_max, now)?;
+            }
             // Nothing behind the guard can put the secret anywhere.
             request.headers_mut().remove(header::AUTHORIZATION);
             request.extensions_mut().insert(caller);
             Ok(Some(in_hand))
         }
     }
+}
+
+fn class(route: &Route) -> Class {
+    match (route.need, route.method) {
+        _ if route.request == super::Request::Report => Class::Sightings,
+        (Need::Scope(Scope::Receive), "GET") => Class::Streams,
+        (Need::Scope(Scope::Receive), _) => Class::Receipts,
+        (_, "GET") => Class::Reads,
+        _ => Class::Statements,
+    }
+}
+
+fn allowed(limits: &Limits, class: Class) -> Allowed {
+    let per_minute = match class {
+        Class::Sightings | Class::Statements => limits.requests_per_minute_max,
+        Class::Receipts => limits.receipts_per_minute_max,
+        Class::Reads => limits.reads_per_minute_max,
+        Class::Streams => limits.streams_per_minute_max,
+    };
+    Allowed { per_minute, at_once: limits.requests_at_once_max }
 }
 
 fn note(core: &Core, route: &Route, id: &str, response: &Response, begun: Instant) {
