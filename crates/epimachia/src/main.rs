@@ -25,6 +25,7 @@ mod member_cmd;
 mod member_side;
 mod mitigation_cmd;
 mod out;
+mod person_key;
 mod plan_cmd;
 mod point_cmd;
 mod progress;

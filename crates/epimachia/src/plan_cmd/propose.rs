@@ -6,7 +6,7 @@ use crate::client::settings::Signer;
 use crate::client::{Client, Settings};
 use crate::clock::now;
 use crate::exit::{Exit, Outcome};
-use crate::{ids, keys, out};
+use crate::{ids, out};
 use alliance::{Proposal, SignedProposal};
 use clap::{Args, ValueEnum};
 use model::{Action, Finding, FindingId, Measure, MemberId, Observable, ParseError, Scope, Span, Target};
@@ -91,8 +91,7 @@ fn action(text: &str) -> Result<Action, ParseError> {
 pub(super) fn run(wish: &Wish) -> Outcome {
     let change = &wish.change;
     let settings = Settings::load(&change.connect)?;
-    let (person, file) = settings.signer(&wish.signer)?;
-    let key = keys::read(&file)?;
+    let (person, key) = settings.signer(&wish.signer)?;
     let client = Client::open(&settings)?;
     let id: FindingId = ids::resolve(&client, &wish.finding)?;
     let finding: Finding = client.get(&format!("/api/v1/findings/{id}"), &[])?;
