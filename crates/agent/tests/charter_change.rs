@@ -1,5 +1,10 @@
 //! What an agent does by itself when the charter changes, and what two lineages of one finding have to do with each other.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "a surprise is a failed test; the rig has more than is used here")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a surprise is a failed test; the rig has more than is used here"
+)]
 
 mod common;
 #[path = "common/rig.rs"]

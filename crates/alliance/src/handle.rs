@@ -7,8 +7,8 @@ use crate::state::{Alliance, PlanState};
 use crate::token::TokenRecord;
 use charter::{Charter, Guards, SignedCharter};
 use model::{
-    Finding, FindingId, FindingState, Ground, Handling, MemberId, MitigationId, MitigationState, PersonId, Refusal, Role,
-    Rule, Sighting, SignedDispute, SignedReceipts, SignedRetraction, Standing, Timestamp, Tlp, TokenId, Verdict,
+    Finding, FindingId, FindingState, Ground, Handling, MemberId, MitigationId, MitigationState, PersonId, Refusal,
+    Role, Rule, Sighting, SignedDispute, SignedReceipts, SignedRetraction, Standing, Timestamp, Tlp, TokenId, Verdict,
     Withdrawal,
 };
 use std::collections::BTreeSet;

@@ -126,7 +126,7 @@ impl Submissions {
 
     /// Where a submission stands, if it was accepted before; an error if its number stands for something else, or is
     /// older than what is remembered.
-    pub fn known(&self, sequence: u64, mark: &Digest) -> Result<Option<u64>, ()> {
+    pub(crate) fn known(&self, sequence: u64, mark: &Digest) -> Result<Option<u64>, ()> {
         if sequence == 0 || sequence > self.last {
             return Ok(None);
         }

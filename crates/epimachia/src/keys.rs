@@ -90,7 +90,8 @@ fn sealed(file: &Path) -> Option<String> {
 
 fn passphrase_of(passphrase: &Passphrase, new: bool) -> Result<String, Failure> {
     if let Some(file) = &passphrase.passphrase_file {
-        return agent::keys::read_secret(file).map_err(|e| Failure::failed(e, format_args!("chmod 600 {}", file.display())));
+        return agent::keys::read_secret(file)
+            .map_err(|e| Failure::failed(e, format_args!("chmod 600 {}", file.display())));
     }
     if !passphrase.ask_passphrase {
         let ways = "a passphrase is needed: --ask-passphrase on a terminal, or --passphrase-file FILE";
@@ -105,7 +106,8 @@ fn passphrase_of(passphrase: &Passphrase, new: bool) -> Result<String, Failure> 
 
 /// Asks on the terminal itself, whatever standard input is, without showing what is typed.
 fn ask(prompt: &str) -> Result<String, Failure> {
-    let none = |e: std::io::Error| Failure::failed(format_args!("no terminal to ask on: {e}"), "--passphrase-file FILE");
+    let none =
+        |e: std::io::Error| Failure::failed(format_args!("no terminal to ask on: {e}"), "--passphrase-file FILE");
     let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(none)?;
     let silent = Silent::on(&terminal).map_err(none)?;
     terminal.write_all(prompt.as_bytes()).map_err(none)?;

@@ -71,8 +71,7 @@ pub fn create(path: &Path, person: &PersonId, passphrase: &str) -> Result<Public
         let what = format!("{}: {error}; nothing was changed", path.display());
         Failure::failed(what, "choose another file name")
     };
-    let mut file =
-        std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).map_err(failed)?;
+    let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(SigningKey::from_seed(&seed).public())
 }
@@ -117,10 +116,14 @@ pub fn public(text: &str) -> Result<(PersonId, PublicKey), Failure> {
 fn read(text: &str) -> Result<Sealed, Failure> {
     let unknown = |field: &str, value: &str, known: &str| {
         let value = model::parse::printable(value);
-        Failure::failed(format_args!("the key file's {field} is {value}; this program knows {known}"), "epimachia version")
+        Failure::failed(
+            format_args!("the key file's {field} is {value}; this program knows {known}"),
+            "epimachia version",
+        )
     };
-    let sealed: Sealed = serde_json::from_str(text)
-        .map_err(|e| Failure::failed(format_args!("no person's key file: line {}, column {}", e.line(), e.column()), ""))?;
+    let sealed: Sealed = serde_json::from_str(text).map_err(|e| {
+        Failure::failed(format_args!("no person's key file: line {}, column {}", e.line(), e.column()), "")
+    })?;
     let head = &sealed.head;
     for (field, value, known) in [
         ("format", &head.format, FORMAT),
