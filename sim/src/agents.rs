@@ -112,6 +112,7 @@ impl Run {
         let text = match &submission {
             Submission::Sightings(batch) => serde_json::to_string(batch),
             Submission::Receipts(signed) => serde_json::to_string(signed),
+            Submission::Retraction(signed) => serde_json::to_string(signed),
         };
         let text = text.unwrap_or_default();
         self.show(&Fact::Wire { from: Some(id), to: None, text: &text })?;
@@ -141,6 +142,10 @@ impl Run {
             Input::SubmissionRefused { refusal, .. } if refusal.rule == Rule::OutOfSequence => {
                 self.ask(id, Request::Sequence);
                 Ok(())
+            }
+            Input::SubmissionRefused { sequence, refusal } if refusal.rule == Rule::NumberReused => {
+                let next = refusal.limit.parse().unwrap_or(sequence + 1);
+                self.give(id, Input::NumberTaken { sequence, next })
             }
             input => self.give(id, input),
         }

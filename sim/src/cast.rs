@@ -56,7 +56,7 @@ impl Cast {
         world.guards = Guards::new(charter, &lists)?;
         let mut cast =
             Self { world, charters: Vec::new(), lists, hostile: BTreeSet::new(), hostile_hub: random.chance(250) };
-        let first = cast.sign(&cast.world.charter.clone(), &["telecom", "cloud"])?;
+        let first = cast.sign(&cast.world.charter.clone(), &["telecom", "cloud", "hosting"])?;
         cast.charters.push(first);
         cast.corrupt(random);
         Ok(cast)

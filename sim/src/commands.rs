@@ -6,7 +6,7 @@ use crate::hub::{Hub, Outcome, Request};
 use crate::member::Member;
 use crate::random::Random;
 use agent::core::{Input, Output, Record, Submission};
-use alliance::{Command, Proposal};
+use alliance::{Command, Proposal, SignedProposal};
 use decide::testing::hostile::{Kind, VICTIM, hostile};
 use decide::{CheckContext, check, is_refused, read_part};
 use model::{
@@ -112,7 +112,7 @@ impl Stage {
         let net = "77.0.0.0/24".parse().ok()?;
         let measure = Measure::new(Action::Deny, Target::Net(net), Scope::Border).ok()?;
         let proposal = self.proposal(measure)?;
-        self.hub.turn(Some(Command::Propose(proposal)), false, self.now);
+        self.hub.turn(Some(Command::Propose(Box::new(proposal))), false, self.now);
         self.hub.journal.sync();
         self.plan = self.hub.state.as_ref()?.plans(None, 1).first()?.digest;
         Some(())
@@ -332,19 +332,23 @@ impl Stage {
         self.hub.admit(&person.member(), request, self.now)
     }
 
-    fn proposal(&self, measure: Measure) -> Option<Proposal> {
-        Some(Proposal {
+    fn proposal(&self, measure: Measure) -> Option<SignedProposal> {
+        let proposal = Proposal {
             person: "ada@bank".parse().ok()?,
             finding: self.finding,
             measure,
             members: vec!["bank".parse().ok()?],
             lasts: Span::hours(1),
             reason: "why not".to_owned(),
-        })
+            made: self.now,
+            expires: self.now.plus(Span::hours(1)),
+        };
+        let key = self.cast.world.person_key(&proposal.person);
+        Some(SignedProposal::sign(proposal, &key))
     }
 
     fn proposed(&self, measure: Measure) -> Result<Command, Refusal> {
-        self.proposal(measure).map(Command::Propose).ok_or_else(unreadable)
+        self.proposal(measure).map(|signed| Command::Propose(Box::new(signed))).ok_or_else(unreadable)
     }
 }
 

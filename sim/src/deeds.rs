@@ -5,7 +5,7 @@ use crate::fact::{Fact, Violation};
 use crate::hub::Request;
 use crate::run::{Event, Run};
 use agent::core::Input;
-use alliance::Proposal;
+use alliance::{Proposal, SignedProposal};
 use model::{
     Action, Approval, Behaviour, Dispute, FindingState, Grade, Ground, GroupId, Handling, Measure, MemberId,
     MitigationId, Observable, PersonId, Salt, Scope, Sensor, Sighting, SignedApproval, SignedDispute, Span, Target,
@@ -160,7 +160,10 @@ impl Run {
         let members = members.into_iter().collect();
         let reason = "it all scans".to_owned();
         self.note(|| format!("{person} proposes {measure}"));
-        let proposal = Proposal { person, finding: finding.id, measure, members, lasts, reason };
+        let (made, expires) = (self.now, self.now.plus(Span::hours(1)));
+        let proposal = Proposal { person, finding: finding.id, measure, members, lasts, reason, made, expires };
+        let key = self.cast.world.person_key(&proposal.person);
+        let proposal = SignedProposal::sign(proposal, &key);
         self.say_to_the_hub(&id, Request::Propose(Box::new(proposal)));
         Ok(())
     }

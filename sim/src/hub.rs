@@ -6,7 +6,7 @@ use crate::journal::Journal;
 use crate::random::Random;
 use account::{Checkpoint, Signer};
 use agent::core::{Submission, WhichCharter};
-use alliance::{Alliance, Archive, Archived, Command, Drafted, Entry, Event, Proposal, Report, Setup, Shard};
+use alliance::{Alliance, Archive, Archived, Command, Drafted, Entry, Event, Report, Setup, Shard, SignedProposal};
 use charter::SignedCharter;
 use model::{Digest, MemberId, Refusal, Rule, SignedApproval, SignedDispute, StreamMessage, Timestamp};
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ pub enum Request {
     /// A person's objection.
     Dispute(Box<SignedDispute>),
     /// A person's proposal.
-    Propose(Box<Proposal>),
+    Propose(Box<SignedProposal>),
     /// The next charter.
     Adopt(Box<SignedCharter>),
 }
@@ -148,6 +148,7 @@ impl Hub {
                 _ => {}
             }
         }
+        state.replayed();
         self.state = Some(state);
         Ok(())
     }
@@ -188,6 +189,12 @@ impl Hub {
                     signed.verify(&charter.member_key(&of.author, &of.key, of.made)?)?;
                     Ok(Command::Receipts(*signed))
                 }
+                Submission::Retraction(signed) => {
+                    let of = &signed.retraction;
+                    own(caller, &of.author)?;
+                    charter.member_key(&of.author, &of.key, of.made)?.verify(of, &signed.signature)?;
+                    Ok(Command::Retract(*signed))
+                }
             },
             Request::Approve(signed) => {
                 let of = &signed.approval;
@@ -201,9 +208,11 @@ impl Hub {
                 signed.verify(&charter.person_key(&of.person, &of.key, now)?)?;
                 Ok(Command::Dispute(*signed))
             }
-            Request::Propose(proposal) => {
-                own(caller, &proposal.person.member())?;
-                Ok(Command::Propose(*proposal))
+            Request::Propose(signed) => {
+                let of = &signed.proposal;
+                own(caller, &of.person.member())?;
+                charter.person_key(&of.person, &signed.key, now)?.verify(of, &signed.signature)?;
+                Ok(Command::Propose(signed))
             }
             _ => Err(Refusal::new(Rule::Malformed, "a question", "a command")),
         }
@@ -234,8 +243,10 @@ impl Hub {
     }
 
     fn decide(&mut self, state: &mut Alliance, turn: &mut Turn, command: Command, now: Timestamp) -> Outcome {
-        if numbered(&command).is_some_and(|(member, sequence)| state.duplicate(member, sequence).is_some()) {
-            return Outcome::Accepted;
+        match state.duplicate(&command) {
+            Ok(Some(_)) => return Outcome::Accepted,
+            Err(refusal) => return Outcome::Refused(refusal),
+            Ok(None) => {}
         }
         match state.handle(command, now) {
             Err(refusal) => Outcome::Refused(refusal),
@@ -298,13 +309,5 @@ fn own(caller: &MemberId, author: &MemberId) -> Result<(), Refusal> {
     match caller == author {
         true => Ok(()),
         false => Err(Refusal::new(Rule::ScopeMissing, author, format!("statements of {caller}"))),
-    }
-}
-
-fn numbered(command: &Command) -> Option<(&MemberId, u64)> {
-    match command {
-        Command::Report { report: Report::Signed(batch), .. } => Some((&batch.header.author, batch.header.sequence)),
-        Command::Receipts(signed) => Some((&signed.receipts.author, signed.receipts.sequence)),
-        _ => None,
     }
 }

@@ -313,6 +313,7 @@ pub(crate) fn content(submission: &Submission) -> model::Digest {
     match submission {
         Submission::Sightings(batch) => batch.header.digest(),
         Submission::Receipts(signed) => signed.receipts.digest(),
+        Submission::Retraction(signed) => signed.retraction.digest(),
     }
 }
 

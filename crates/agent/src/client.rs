@@ -167,6 +167,7 @@ impl Client {
         let (path, kind, body) = match submission {
             Submission::Sightings(batch) => ("/api/v1/sightings", "application/x-ndjson", lines(batch)),
             Submission::Receipts(signed) => ("/api/v1/receipts", "application/json", json(signed)),
+            Submission::Retraction(signed) => ("/api/v1/retractions", "application/json", json(signed)),
         };
         let request = self.request(Method::POST, path)?.header("content-type", kind).body(body).timeout(ANSWER_MAX);
         let answer = request.send().await.map_err(|error| away(&error))?;

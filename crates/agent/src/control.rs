@@ -5,7 +5,7 @@
 
 use crate::error::{Error, failed};
 use crate::running::Requests;
-use model::{MitigationId, Observable, Refusal, Rule, Sighting};
+use model::{Behaviour, MitigationId, Observable, Refusal, Rule, Sighting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -109,6 +109,15 @@ pub enum Request {
     Report {
         /// At most 10,000.
         sightings: Vec<Sighting>,
+    },
+    /// Takes back what this member reported of something.
+    Retract {
+        /// What was reported.
+        value: Observable,
+        /// As which behaviour; its whole family is taken back.
+        behaviour: Behaviour,
+        /// Why, at most 500 characters.
+        reason: String,
     },
 }
 

@@ -25,7 +25,7 @@ pub mod views;
 mod witness;
 
 pub use exchange::{Alarm, AlarmKind, Input, Order, Outcome, Output, Trouble, WhichCharter};
-pub use outbox::{Outbox, Submission};
+pub use outbox::{Outbox, Submission, TakenBack};
 pub use settings::{PointSetup, Router, Settings};
 pub use state::{Record, SourceMark, State};
 
@@ -34,8 +34,8 @@ use charter::{Charter, Guards};
 use decide::AllowList;
 use history::Doubts;
 use model::{
-    Digest, Finding, FindingId, MitigationId, MitigationState, PointName, Receipt, Refusal, Rule, SigningKey, Span,
-    Target, Timestamp,
+    Digest, Finding, FindingId, LineageId, MitigationId, MitigationState, PointName, Receipt, Refusal, Rule,
+    SigningKey, Span, Target, Timestamp,
 };
 use places::Places;
 use state::Held;
@@ -61,6 +61,7 @@ pub struct Core {
     allow: AllowList,
     places: Places,
     by_finding: BTreeMap<FindingId, BTreeSet<MitigationId>>,
+    by_lineage: BTreeMap<LineageId, BTreeSet<MitigationId>>,
     by_target: BTreeMap<Target, BTreeSet<MitigationId>>,
     expiries: BTreeSet<(Timestamp, MitigationId)>,
     /// What is to be ordered at the end of this call.
@@ -111,6 +112,7 @@ impl Core {
             allow: AllowList::default(),
             places: Places::default(),
             by_finding: BTreeMap::new(),
+            by_lineage: BTreeMap::new(),
             by_target: BTreeMap::new(),
             expiries: BTreeSet::new(),
             orders: BTreeMap::new(),
@@ -185,8 +187,10 @@ impl Core {
             Input::SubmissionRefused { sequence, refusal } => self.on_submission_refused(sequence, &refusal),
             Input::PointDone { point, order, asked, outcome } => self.on_point_done(&point, order, &asked, &outcome),
             Input::ReadBack { point, asked, answer } => self.on_read_back(&point, &asked, answer),
+            Input::NumberTaken { sequence, next } => self.on_number_taken(sequence, next),
             Input::Sightings(sightings) => self.on_sightings(sightings),
             Input::Followed { source, mark, sightings } => self.on_followed(source, mark, sightings),
+            Input::Retract(taken_back) => self.on_retract(taken_back),
             Input::Allow { observable, note } => self.on_allow(observable, note),
             Input::Disallow(observable) => self.on_disallow(&observable),
             Input::SettingsChanged(settings) => self.on_settings(*settings),
@@ -263,6 +267,7 @@ impl Core {
     fn index(&mut self, held: &Held) {
         let (id, mitigation) = (held.id(), &held.mitigation);
         self.by_finding.entry(mitigation.finding).or_default().insert(id);
+        self.by_lineage.entry(mitigation.lineage()).or_default().insert(id);
         self.by_target.entry(mitigation.measure.target().clone()).or_default().insert(id);
         self.expiries.insert((mitigation.expires, id));
     }
@@ -307,6 +312,7 @@ impl Core {
         let Some(held) = self.state.held.get(id) else { return };
         self.expiries.remove(&(held.mitigation.expires, *id));
         unindex(&mut self.by_finding, &held.mitigation.finding, id);
+        unindex(&mut self.by_lineage, &held.mitigation.lineage(), id);
         unindex(&mut self.by_target, held.mitigation.measure.target(), id);
         self.places.remove(id);
         self.persist(Record::Gone(*id));

@@ -4,7 +4,7 @@ use crate::client::{Away, Client};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, Answer, Request};
-use crate::core::{AlarmKind, Core, Input, Output, Record, Router, Submission};
+use crate::core::{AlarmKind, Core, Input, Output, Record, Router, Submission, TakenBack};
 use crate::driver::{Drivers, Job};
 use crate::error::{Broken, Error};
 use crate::heartbeat::Heart;
@@ -415,6 +415,10 @@ async fn send(client: Client, submission: Submission, inputs: mpsc::Sender<Input
                 Ok(next) => Input::NextSequence(next),
                 Err(_) => Input::SubmissionRefused { sequence, refusal },
             },
+            Err(Away::Refused(refusal)) if refusal.rule == Rule::NumberReused => match refusal.limit.parse() {
+                Ok(next) => Input::NumberTaken { sequence, next },
+                Err(_) => Input::SubmissionRefused { sequence, refusal },
+            },
             Err(Away::Refused(refusal)) => Input::SubmissionRefused { sequence, refusal },
             Err(away) => {
                 if inputs.is_closed() {
@@ -449,6 +453,9 @@ fn input(request: Request) -> Result<Input, Refusal> {
         Request::AddCheckpoint { body } => Input::AddCheckpoint(body.into_bytes()),
         Request::AcceptHistory => Input::HistoryAccepted,
         Request::AcceptClock => Input::ClockAccepted,
+        Request::Retract { value: observable, behaviour, reason } => {
+            Input::Retract(TakenBack { observable, behaviour, reason })
+        }
         Request::Report { sightings } => {
             salted(sightings).map_err(|error| Refusal::new(Rule::ReadOnly, error, "a random source of the system"))?
         }

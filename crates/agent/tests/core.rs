@@ -321,7 +321,7 @@ fn sightings_gather_while_the_hub_is_away_and_arrive_once_in_order() {
         .iter()
         .filter_map(|s| match s {
             Submission::Sightings(batch) => Some((batch.header.sequence, batch.openings.len())),
-            Submission::Receipts(_) => None,
+            Submission::Receipts(_) | Submission::Retraction(_) => None,
         })
         .collect();
     assert_eq!(batches, [(1, 1), (2, 49)]);

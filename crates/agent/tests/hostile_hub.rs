@@ -195,7 +195,7 @@ async fn a_charter_without_a_quorum_is_not_adopted() {
     scene.hub.with(|inner| inner.charter = Some(common::signed(&scene.world, &next, &["cloud"])));
     scene.hub.message(2, &StreamMessage::Charter { version: 2 });
     until_alarm(&agent, "charter-refused").await;
-    scene.hub.with(|inner| inner.charter = Some(common::signed(&scene.world, &next, &["cloud", "bank"])));
+    scene.hub.with(|inner| inner.charter = Some(common::signed(&scene.world, &next, &["cloud", "bank", "vendor"])));
     scene.hub.message(3, &StreamMessage::Charter { version: 2 });
     for _ in 0..3_000 {
         let Answer::Ok(status) = agent.ask(Request::Status).await else { panic!("refused") };

@@ -1,15 +1,15 @@
 //! Events into state: cannot fail, has no effects, and gives the same state whenever it is repeated.
 
-use crate::entry::{Entry, Event, Report, SignedRetraction};
+use crate::entry::{Entry, Event, Report};
 use crate::handle::ended;
 use crate::place::Place;
-use crate::state::{Alliance, InForceCharter, MitigationRecord, PlanRecord, PlanState, Protection};
+use crate::state::{Alliance, InForceCharter, MitigationRecord, PlanRecord, PlanState, Protection, Submitted};
 use charter::{Charter, Guards, SignedCharter};
 use corroborate::{Attestation, MemberIndex, MemberTrust, Sight, SightOutcome};
 use model::{
     Family, Finding, FindingId, FindingState, MemberKind, Mitigation, MitigationState, Observable, Plan, PlanId,
-    Receipt, Refusal, Sighting, SignedApproval, SignedReceipts, Span, Standing, Statement, Timestamp, Withdrawal,
-    finding_id,
+    Receipt, Refusal, Sighting, SignedApproval, SignedReceipts, SignedRetraction, Span, Standing, Statement, Timestamp,
+    Withdrawal, finding_id,
 };
 use std::sync::Arc;
 
@@ -37,6 +37,9 @@ impl Alliance {
             Event::SightingsReported(report) => self.take_report(position, report, sightings, now),
             Event::Retracted(signed) => self.take_retraction(position, signed, now),
             Event::FindingChanged(finding) => self.take_finding(finding),
+            Event::Proposed(signed) => {
+                self.ledger.proposals.insert(signed.digest(), signed.proposal.expires);
+            }
             Event::PlanProposed(plan) => self.take_plan(position, entry, plan),
             Event::Approved(approval) => self.take_approval(approval),
             Event::PlanInForce { plan } => self.take_in_force(position, *plan, now),
@@ -55,6 +58,7 @@ impl Alliance {
             Event::JoinTokenRevoked { token } => self.take_join_token_revoked(*token),
             Event::CertificateIssued(record) => self.take_certificate(record, now),
             Event::CertificateRevoked { certificate, reason } => self.take_certificate_revoked(*certificate, reason),
+            Event::Backlog { waiting } => self.ledger.backlog = *waiting > 0,
             Event::Held { finding, refusal, .. } => self.take_held(*finding, refusal),
         }
         self.forget_ended(now);
@@ -92,6 +96,10 @@ impl Alliance {
             }
         }
         let guards = self.guards_of(&charter).ok();
+        // Other guards, members or numbers: what stands is looked at anew.
+        let standing = self.ledger.findings.values().filter(|finding| finding.state == FindingState::Corroborated);
+        let now = self.ledger.time.unwrap_or(Timestamp::MIN);
+        self.ledger.pending.extend(standing.map(|finding| ((finding.observable.clone(), finding.family), now)));
         let digest = signed.digest();
         self.charter = Some(Arc::new(InForceCharter { signed: signed.clone(), charter, digest, guards }));
     }
@@ -111,7 +119,8 @@ impl Alliance {
         submissions.heard = Some(now);
         submissions.sightings += sightings.len() as u64;
         if let Report::Signed(batch) = report {
-            submissions.note(batch.header.sequence, position);
+            let mark = crate::command::mark(&batch.signature);
+            submissions.note(Submitted { sequence: batch.header.sequence, position, mark });
         }
         self.ledger.sightings += sightings.len() as u64;
         let sights = self.sights(number, sightings, attestation(report), now);
@@ -146,7 +155,7 @@ impl Alliance {
         }
         let family = s.behaviour.family();
         if self.is_worth_judging(&s.observable, family, outcome) {
-            self.ledger.pending.insert((s.observable.clone(), family));
+            self.ledger.pending.insert((s.observable.clone(), family), now);
         }
     }
 
@@ -164,17 +173,20 @@ impl Alliance {
     fn take_retraction(&mut self, position: u64, signed: &SignedRetraction, now: Timestamp) {
         let retraction = &signed.retraction;
         let submissions = self.ledger.submissions.entry(retraction.author.clone()).or_default();
-        submissions.note(retraction.sequence, position);
+        let mark = crate::command::mark(&signed.signature);
+        submissions.note(Submitted { sequence: retraction.sequence, position, mark });
         let Some(number) = self.number(&retraction.author) else { return };
         let key = self.engine.keys().finding(&retraction.observable, retraction.family());
         drop(self.engine.retract(key, number, now));
         if self.ledger.findings.contains_key(&finding_id(&retraction.observable, retraction.family())) {
-            self.ledger.pending.insert((retraction.observable.clone(), retraction.family()));
+            self.ledger.pending.insert((retraction.observable.clone(), retraction.family()), now);
         }
     }
 
     fn take_finding(&mut self, finding: &Finding) {
-        self.ledger.pending.remove(&(finding.observable.clone(), finding.family));
+        let judged = (finding.observable.clone(), finding.family);
+        self.ledger.pending.remove(&judged);
+        self.ledger.again.remove(&judged);
         let half_life = crate::rules::half_life(&self.charter);
         if let Some(before) = self.ledger.findings.get(&finding.id).filter(|f| f.state == FindingState::Corroborated)
             && !self.ledger.fading.remove(&(fades_at(before, half_life), finding.id))
@@ -187,7 +199,10 @@ impl Alliance {
         }
         if let Some(hit) = finding.guard.as_ref().filter(|g| g.absolute && g.class == "never") {
             let key = self.engine.keys().finding(&finding.observable, finding.family);
-            if finding.state == FindingState::Guarded && !hit.list.is_empty() {
+            // Who reported before the charter guarded it did nothing wrong.
+            let known = self.ledger.findings.get(&finding.id).map(|known| known.state);
+            let wrong = known != Some(FindingState::Corroborated);
+            if finding.state == FindingState::Guarded && !hit.list.is_empty() && wrong {
                 drop(self.engine.dispute_upheld(key, finding.made));
             }
         }
@@ -231,7 +246,8 @@ impl Alliance {
             let lineage = self.ledger.lineages.entry(mitigation.finding).or_default();
             // Approved after something newer of its lineage came into force: agents refuse it, the newer one goes on.
             let outdated = newest.is_some_and(|newest| newest > mitigation.generation);
-            if !outdated && lineage.insert(mitigation.member.clone(), mitigation_id).is_some() {
+            let newest = lineage.entry(mitigation.member.clone()).or_default();
+            if !outdated && newest.insert(mitigation.lineage(), mitigation_id).is_some() {
                 self.ledger.renewals.insert(mitigation_id);
             }
             self.ledger.mitigations.insert(mitigation_id, record_of(mitigation, &plan, id, now));
@@ -240,7 +256,8 @@ impl Alliance {
 
     /// The generation of what is in force of a mitigation's lineage.
     fn generation_in_force(&self, mitigation: &Mitigation) -> Option<u64> {
-        let newest = self.ledger.lineages.get(&mitigation.finding)?.get(&mitigation.member)?;
+        let of_finding = self.ledger.lineages.get(&mitigation.finding)?;
+        let newest = of_finding.get(&mitigation.member)?.get(&mitigation.lineage())?;
         let plan = self.ledger.mitigations.get(newest).map(|record| record.plan)?;
         self.ledger.plans.get(&plan).map(|record| record.plan.header.generation)
     }
@@ -248,7 +265,8 @@ impl Alliance {
     fn take_receipts(&mut self, position: u64, signed: &SignedReceipts, now: Timestamp) {
         let receipts = &signed.receipts;
         let submissions = self.ledger.submissions.entry(receipts.author.clone()).or_default();
-        submissions.note(receipts.sequence, position);
+        let mark = crate::command::mark(&signed.signature);
+        submissions.note(Submitted { sequence: receipts.sequence, position, mark });
         submissions.heard = Some(now);
         for receipt in &receipts.receipts {
             self.take_receipt(receipt, now);
@@ -291,11 +309,14 @@ impl Alliance {
     }
 
     fn take_withdrawal(&mut self, withdrawal: &Withdrawal) {
-        if let Some(lineage) = self.ledger.lineages.get_mut(&withdrawal.finding) {
-            lineage.remove(&withdrawal.member);
-            if lineage.is_empty() {
-                self.ledger.lineages.remove(&withdrawal.finding);
+        let Some(lineage) = self.ledger.lineages.get_mut(&withdrawal.finding) else { return };
+        for id in lineage.remove(&withdrawal.member).unwrap_or_default().values() {
+            if let Some(record) = self.ledger.mitigations.get_mut(id) {
+                record.withdrawn = Some(withdrawal.made);
             }
+        }
+        if lineage.is_empty() {
+            self.ledger.lineages.remove(&withdrawal.finding);
         }
     }
 
@@ -315,9 +336,11 @@ impl Alliance {
         let live = &ledger.mitigations;
         ledger.renewals.retain(|id| live.contains_key(id));
         ledger.lineages.retain(|_, lineage| {
-            lineage.retain(|_, id| live.contains_key(id));
+            lineage.values_mut().for_each(|newest| newest.retain(|_, id| live.contains_key(id)));
+            lineage.retain(|_, newest| !newest.is_empty());
             !lineage.is_empty()
         });
+        ledger.proposals.retain(|_, expires| *expires > now);
         let over = |p: &PlanRecord| p.plan.mitigations.iter().all(|m| now.since(m.expires) > REMEMBER_ENDED);
         ledger.plans.retain(|_, record| record.state == PlanState::Proposed || !over(record));
     }
@@ -362,6 +385,7 @@ fn record_of(mitigation: &Mitigation, plan: &Plan, id: PlanId, now: Timestamp) -
         packets: None,
         bytes: None,
         refusal: None,
+        withdrawn: None,
     }
 }
 

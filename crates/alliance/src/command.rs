@@ -1,12 +1,13 @@
 //! What can be asked of the alliance. Signatures were verified before: commands carry what is already known to be true.
 
-use crate::entry::{Report, SignedRetraction};
+use crate::entry::Report;
 use crate::joining::{CertificateRecord, JoinTokenRecord};
+use crate::proposal::SignedProposal;
 use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
-    CertificateId, Digest, FindingId, JoinTokenId, Measure, MemberId, PersonId, Sighting, SignedApproval,
-    SignedDispute, SignedReceipts, Span, TokenId,
+    CertificateId, Digest, JoinTokenId, MemberId, Sighting, Signature, SignedApproval, SignedDispute, SignedReceipts,
+    SignedRetraction, TokenId,
 };
 
 /// One request to the alliance.
@@ -29,8 +30,8 @@ pub enum Command {
     Approve(SignedApproval),
     /// A person's objection.
     Dispute(SignedDispute),
-    /// A person proposes measures for members.
-    Propose(Proposal),
+    /// A person proposes measures for members; the signature was verified.
+    Propose(Box<SignedProposal>),
     /// Remember a token.
     IssueToken(TokenRecord),
     /// Forget a token.
@@ -57,25 +58,21 @@ pub enum Command {
     Tick,
 }
 
-/// A plan that a person proposes.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Proposal {
-    /// Who proposes.
-    pub person: PersonId,
-    /// The finding behind it.
-    pub finding: FindingId,
-    /// What is to be done.
-    pub measure: Measure,
-    /// By whom; empty means nobody.
-    pub members: Vec<MemberId>,
-    /// For how long.
-    pub lasts: Span,
-    /// Why, in words, at most 200 characters.
-    pub reason: String,
-}
-
 impl Command {
+    /// Author and number of a submission that has one, and a mark of what is in it: a resend is the same bytes under the
+    /// same signature, and anything else under that number is not.
+    pub fn submission(&self) -> Option<(&MemberId, u64, Digest)> {
+        let (author, sequence, signature) = match self {
+            Self::Report { report: Report::Signed(batch), .. } => {
+                (&batch.header.author, batch.header.sequence, &batch.signature)
+            }
+            Self::Retract(signed) => (&signed.retraction.author, signed.retraction.sequence, &signed.signature),
+            Self::Receipts(signed) => (&signed.receipts.author, signed.receipts.sequence, &signed.signature),
+            _ => return None,
+        };
+        Some((author, sequence, mark(signature)))
+    }
+
     /// The kind, as one word, for logs and metrics.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -95,4 +92,9 @@ impl Command {
             Self::Tick => "tick",
         }
     }
+}
+
+/// What a submission is known by: Ed25519 signatures are a function of key and content (RFC 8032 §5.1.6).
+pub(crate) fn mark(signature: &Signature) -> Digest {
+    Digest::of(&[b"epimachia/submission/v1\n", signature.as_bytes()])
 }

@@ -1,12 +1,13 @@
 //! What stands in the journal: entries, each one event with its author, time and handling.
 
 use crate::joining::{CertificateRecord, JoinTokenRecord};
+use crate::proposal::SignedProposal;
 use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
-    Batch, Behaviour, CertificateId, Family, Finding, FindingId, Handling, JoinTokenId, KeyId, MemberId, Observable,
-    PersonId, Plan, PlanId, Refusal, Rule, Sighting, Signature, SignedApproval, SignedDispute, SignedReceipts,
-    Statement, Timestamp, TokenId, Withdrawal,
+    Batch, CertificateId, Finding, FindingId, Handling, JoinTokenId, MemberId, Observable, PersonId, Plan, PlanId,
+    Refusal, Rule, Sighting, SignedApproval, SignedDispute, SignedReceipts, SignedRetraction, Timestamp, TokenId,
+    Withdrawal,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,8 @@ pub enum Event {
     Retracted(SignedRetraction),
     /// What the alliance holds of an observable changed.
     FindingChanged(Box<Finding>),
+    /// A person proposed a plan.
+    Proposed(Box<SignedProposal>),
     /// A plan was made and passed the checker.
     PlanProposed(Box<Plan>),
     /// A person said yes or no to a plan.
@@ -130,6 +133,11 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// More was reported at once than is judged in one go: so many observables are judged next; 0: that is done.
+    Backlog {
+        /// How many wait.
+        waiting: u64,
+    },
     /// A rule of the alliance kept something from happening.
     Held {
         /// The finding that went no further.
@@ -149,6 +157,7 @@ impl Event {
             Self::SightingsReported(_) => "sightings-reported",
             Self::Retracted(_) => "retracted",
             Self::FindingChanged(_) => "finding-changed",
+            Self::Proposed(_) => "proposed",
             Self::PlanProposed(_) => "plan-proposed",
             Self::Approved(_) => "approved",
             Self::PlanInForce { .. } => "plan-in-force",
@@ -163,6 +172,7 @@ impl Event {
             Self::JoinTokenRevoked { .. } => "join-token-revoked",
             Self::CertificateIssued(_) => "certificate-issued",
             Self::CertificateRevoked { .. } => "certificate-revoked",
+            Self::Backlog { .. } => "backlog",
             Self::Held { .. } => "held",
         }
     }
@@ -194,45 +204,4 @@ impl Report {
             Self::Attested { member, .. } => member,
         }
     }
-}
-
-/// A member takes back its reports of one observable.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Retraction {
-    /// Who takes it back.
-    pub author: MemberId,
-    /// The key that signs.
-    pub key: KeyId,
-    /// The author's running number of submissions.
-    pub sequence: u64,
-    /// When.
-    pub made: Timestamp,
-    /// What was reported.
-    pub observable: Observable,
-    /// As which behaviour; its whole family is taken back.
-    pub behaviour: Behaviour,
-    /// Why, in words, at most 500 characters.
-    pub reason: String,
-}
-
-impl Retraction {
-    /// The family that is taken back.
-    pub fn family(&self) -> Family {
-        self.behaviour.family()
-    }
-}
-
-impl Statement for Retraction {
-    const CONTEXT: &'static str = "epimachia/retraction/v1";
-}
-
-/// A retraction with its signature.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SignedRetraction {
-    /// What is signed.
-    pub retraction: Retraction,
-    /// By the member's key.
-    pub signature: Signature,
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Findings judged in one go; the rest follows in the next, so that no batch waits long for another's consequences.
-const JUDGED_AT_ONCE: usize = 2_000;
+const JUDGED_AT_ONCE: usize = if cfg!(test) { 20 } else { 2_000 };
 
 /// What followed, and what was looked at for it.
 #[derive(Debug, Default)]
@@ -27,22 +27,31 @@ impl Alliance {
     /// Draws what follows from the state, without changing anything. `ticked` also looks at what time alone changed:
     /// evidence that faded, mitigations to be renewed.
     pub fn follow(&self, now: Timestamp, ticked: bool, archive: &dyn Archive) -> Followed {
-        let mut judged: BTreeSet<_> = self.ledger.pending.iter().take(JUDGED_AT_ONCE).cloned().collect();
-        let more = self.ledger.pending.len() > judged.len();
-        if ticked {
-            judged.extend(self.due(now).into_iter().take(JUDGED_AT_ONCE));
-        }
+        let waiting = self.ledger.pending.keys().chain(self.ledger.again.keys());
+        let mut judged: BTreeSet<_> = waiting.take(JUDGED_AT_ONCE).cloned().collect();
+        let more = self.ledger.pending.len() + self.ledger.again.len() > judged.len();
+        let due = if ticked { self.due(now) } else { BTreeSet::new() };
+        judged.extend(due.iter().take(JUDGED_AT_ONCE).cloned());
         let mut followed = Followed { drafts: Vec::new(), judged, more };
         if followed.judged.is_empty() || self.charter.is_none() {
             return followed;
         }
         let mut candidates = Vec::new();
         for (observable, family) in &followed.judged {
-            if let Some(judged) = self.judge(observable, *family, now, archive) {
-                self.follow_finding(judged, now, &mut followed.drafts, &mut candidates);
+            let subject = (observable.clone(), *family);
+            let anew = self.ledger.pending.contains_key(&subject) || due.contains(&subject);
+            // What was judged then is judged as it was then: what time did to it since is seen when it is due.
+            let at = self.ledger.again.get(&subject).copied().filter(|_| !anew).unwrap_or(now);
+            if let Some(judged) = self.judge(observable, *family, at, archive) {
+                self.follow_finding(judged, anew, now, &mut followed.drafts, &mut candidates);
             }
         }
         followed.drafts.extend(self.automatic_plans(candidates, now));
+        if more != self.ledger.backlog {
+            let left = self.ledger.pending.len().saturating_sub(followed.judged.len());
+            let waiting = if more { left.max(1) as u64 } else { 0 };
+            followed.drafts.push(Drafted::hub(crate::handle::internal(), Event::Backlog { waiting }));
+        }
         followed
     }
 
@@ -50,16 +59,40 @@ impl Alliance {
     pub fn settled(&mut self, followed: &Followed) {
         for judged in &followed.judged {
             self.ledger.pending.remove(judged);
+            self.ledger.again.remove(judged);
         }
     }
 
-    fn follow_finding(&self, judged: Judged, now: Timestamp, drafts: &mut Vec<Drafted>, plan: &mut Vec<Judged>) {
+    /// Says that entries were applied from a journal, by somebody who was not there. What waits to be judged was judged in
+    /// the turn in which it was reported, unless the journal says that there was too much for one turn, or ends within
+    /// that turn. Only what may not have been judged is looked at again, and only news leads to anything: a start adds
+    /// nothing to the journal that a hub which went on would not have added.
+    pub fn replayed(&mut self) {
+        let (last, backlog) = (self.ledger.time, self.ledger.backlog);
+        let mut waiting = std::mem::take(&mut self.ledger.pending);
+        waiting.retain(|_, since| backlog || Some(*since) == last);
+        self.ledger.again.append(&mut waiting);
+    }
+
+    /// `anew`: something happened to it since it was judged last, or its time has come; otherwise only news counts.
+    fn follow_finding(
+        &self,
+        judged: Judged,
+        anew: bool,
+        now: Timestamp,
+        drafts: &mut Vec<Drafted>,
+        plan: &mut Vec<Judged>,
+    ) {
         let finding = &judged.finding;
         let known = self.ledger.findings.get(&finding.id).map(Arc::as_ref);
         if known.is_none() && finding.state == FindingState::Observed {
             return;
         }
-        if is_news(known, finding) || self.faded_by(finding, now) {
+        let news = is_news(known, finding) || self.faded_by(finding, now);
+        if !news && !anew {
+            return;
+        }
+        if news {
             let event = Event::FindingChanged(Box::new(finding.clone()));
             drafts.push(Drafted::hub(finding.handling.clone(), event));
             drafts.extend(self.held_by_guard(finding));
@@ -67,7 +100,9 @@ impl Alliance {
         match finding.state {
             FindingState::Corroborated if finding.actionable => plan.push(judged),
             FindingState::Corroborated => {}
-            state => drafts.extend(self.withdrawals(finding.id, state.explains(), now)),
+            // Once, when it ceases to stand: what persons approve for it later stays.
+            state if news => drafts.extend(self.withdrawals(finding.id, state.explains(), now)),
+            _ => {}
         }
     }
 

@@ -1,13 +1,15 @@
 //! Commands into events: decides, and changes nothing.
 
-use crate::command::{Command, Proposal};
-use crate::entry::{Author, Event, Report, SignedRetraction};
+use crate::command::Command;
+use crate::entry::{Author, Event, Report};
+use crate::proposal::{Proposal, SignedProposal};
 use crate::state::{Alliance, PlanState};
 use crate::token::TokenRecord;
-use charter::SignedCharter;
+use charter::{Charter, Guards, SignedCharter};
 use model::{
-    Finding, FindingId, FindingState, Ground, Handling, MemberId, MitigationState, PersonId, Refusal, Role, Rule,
-    Sighting, SignedDispute, SignedReceipts, Standing, Timestamp, Tlp, TokenId, Withdrawal,
+    Finding, FindingId, FindingState, Ground, Handling, MemberId, MitigationId, MitigationState, PersonId, Refusal,
+    Role, Rule, Sighting, SignedDispute, SignedReceipts, SignedRetraction, Standing, Timestamp, Tlp, TokenId, Verdict,
+    Withdrawal,
 };
 use std::collections::BTreeSet;
 
@@ -56,9 +58,10 @@ impl Alliance {
             Command::Receipts(signed) => self.receipts(signed, now),
             Command::Approve(signed) => self.approve(signed, now),
             Command::Dispute(signed) => self.dispute(signed, now),
-            Command::Propose(proposal) => {
-                self.require_audience(&proposal)?;
-                self.propose(&proposal, now)
+            Command::Propose(signed) => {
+                self.require_audience(&signed.proposal)?;
+                self.require_once(&signed, now)?;
+                self.propose(*signed, now)
             }
             Command::IssueToken(record) => self.issue(record, now),
             Command::RevokeToken(id) => self.revoke(id),
@@ -79,8 +82,10 @@ impl Alliance {
             let limit = "every guard list is given before the charter that names it";
             return Err(Refusal::new(Rule::DigestMismatch, &missing.file, limit));
         }
-        self.guards_of(&charter)?;
-        Ok(vec![Drafted::hub(internal(), Event::CharterAdopted(Box::new(signed)))])
+        let guards = self.guards_of(&charter)?;
+        let mut drafts = vec![Drafted::hub(internal(), Event::CharterAdopted(Box::new(signed)))];
+        drafts.extend(self.withdrawn_by_charter(&charter, &guards, now));
+        Ok(drafts)
     }
 
     fn report(&self, report: Report, sightings: Vec<Sighting>, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
@@ -166,8 +171,8 @@ impl Alliance {
         let lineage = self.ledger.lineages.get(&finding)?;
         // Whatever its agent reported last: one that refused it may have taken it later, and ending what is not in
         // force does no harm.
-        let live = |id| self.ledger.mitigations.get(id).is_some_and(|m| m.expires > now);
-        let withdrawals: Vec<Withdrawal> = (lineage.iter().filter(|(_, id)| live(*id)))
+        let live = |id: &model::MitigationId| self.ledger.mitigations.get(id).is_some_and(|m| m.expires > now);
+        let withdrawals: Vec<Withdrawal> = (lineage.iter().filter(|(_, newest)| newest.values().any(live)))
             .map(|(member, _)| Withdrawal { member: member.clone(), finding, reason: reason.to_owned(), made: now })
             .collect();
         let handling = self.ledger.findings.get(&finding).map_or_else(internal, |f| f.handling.clone());
@@ -177,6 +182,58 @@ impl Alliance {
     /// A person may approve and dispute for a member that is heard and has the role.
     pub(crate) fn require_person(&self, person: &PersonId, _now: Timestamp) -> Result<(), Refusal> {
         self.in_force()?.charter.member(&person.member())?.require(Role::Approver)
+    }
+
+    /// What a new charter does not allow any more ends at once, whatever its agent reported last.
+    fn withdrawn_by_charter(&self, charter: &Charter, guards: &Guards, now: Timestamp) -> Vec<Drafted> {
+        let mut drafts = Vec::new();
+        for (finding, lineage) in &self.ledger.lineages {
+            let ended = lineage.iter().filter_map(|(member, newest)| {
+                let refusal = newest.values().find_map(|id| self.ended_by_charter(id, charter, guards, now))?;
+                let reason = format!("charter {}: {refusal}", charter.alliance.version);
+                Some(Withdrawal { member: member.clone(), finding: *finding, reason, made: now })
+            });
+            let withdrawals: Vec<Withdrawal> = ended.collect();
+            if !withdrawals.is_empty() {
+                let handling = self.ledger.findings.get(finding).map_or_else(internal, |f| f.handling.clone());
+                drafts.push(Drafted::hub(handling, Event::Withdrawn { withdrawals }));
+            }
+        }
+        drafts
+    }
+
+    fn ended_by_charter(
+        &self,
+        id: &MitigationId,
+        charter: &Charter,
+        guards: &Guards,
+        now: Timestamp,
+    ) -> Option<Refusal> {
+        let record = self.ledger.mitigations.get(id).filter(|record| record.expires > now)?;
+        let plan = self.ledger.plans.get(&record.plan)?;
+        let mitigation = plan.plan.mitigations.iter().find(|mitigation| mitigation.id() == *id)?;
+        // What an automatic one rests on is counted anew with the finding.
+        let approved = plan.approvals.iter().filter(|signed| signed.approval.verdict == Verdict::Approve);
+        let rests_on = approved.map(|signed| signed.approval.person.member()).collect();
+        let (class, trust_alone) = (record.class, &BTreeSet::new());
+        let asked = decide::Standings { class, mitigation, rests_on: &rests_on, trust_alone };
+        decide::still_stands(asked, charter, guards).err()
+    }
+
+    /// A signed proposal counts once, and within its time.
+    fn require_once(&self, signed: &SignedProposal, now: Timestamp) -> Result<(), Refusal> {
+        let (proposal, charter) = (&signed.proposal, &self.in_force()?.charter);
+        charter.person_key(&proposal.person, &signed.key, now)?;
+        let latest = proposal.made.plus(charter.quorum.approval_valid_max);
+        let end = proposal.expires.min(latest);
+        if proposal.made > now.plus(charter.limits.skew_future_max) || now >= end {
+            let limit = format!("from {} to before {end}", proposal.made);
+            return Err(Refusal::new(Rule::ProposalReplayed, format_args!("heard at {now}"), limit));
+        }
+        match self.ledger.proposals.contains_key(&signed.digest()) {
+            false => Ok(()),
+            true => Err(Refusal::new(Rule::ProposalReplayed, &proposal.person, "a proposal signed anew")),
+        }
     }
 
     /// Who proposes may see the finding, and who is asked may see it too: a part of a plan shows what it is about.

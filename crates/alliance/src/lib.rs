@@ -17,6 +17,7 @@ mod judge;
 mod messages;
 mod place;
 mod planning;
+mod proposal;
 mod rules;
 mod saving;
 mod snapshot;
@@ -25,11 +26,12 @@ mod token;
 pub mod view;
 
 pub use archive::{Archive, Archived};
-pub use command::{Command, Proposal};
-pub use entry::{Author, ENTRY_VERSION, Entry, Event, Report, Retraction, SignedRetraction};
+pub use command::Command;
+pub use entry::{Author, ENTRY_VERSION, Entry, Event, Report};
 pub use follow::Followed;
 pub use handle::{Drafted, REASON_CHARS_MAX};
 pub use place::Place;
+pub use proposal::{Proposal, SignedProposal};
 pub use saving::Saving;
 pub use snapshot::{SNAPSHOT_VERSION, Shard};
 pub use state::{Alliance, MitigationRecord, PlanRecord, PlanState, Protection, Submissions};
@@ -91,9 +93,17 @@ impl Alliance {
         self.ledger.tokens.get(hash)
     }
 
-    /// Where a member's submission stands, if it was accepted before: a resend changes nothing.
-    pub fn duplicate(&self, member: &MemberId, sequence: u64) -> Option<u64> {
-        self.ledger.submissions.get(member).and_then(|s| s.position_of(sequence))
+    /// Where a submission stands, if it was accepted before: a resend changes nothing.
+    ///
+    /// # Errors
+    /// `number_reused`: its number stands for something else, or is so old that nobody knows any more what for. The limit
+    /// is the next free number.
+    pub fn duplicate(&self, command: &Command) -> Result<Option<u64>, Refusal> {
+        let Some((member, sequence, mark)) = command.submission() else { return Ok(None) };
+        let Some(submissions) = self.ledger.submissions.get(member) else { return Ok(None) };
+        submissions.known(sequence, &mark).map_err(|()| {
+            Refusal::new(Rule::NumberReused, format_args!("{sequence} by {member}"), submissions.last + 1)
+        })
     }
 
     /// The number that a member's next submission carries.

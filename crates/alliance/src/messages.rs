@@ -57,7 +57,8 @@ impl Alliance {
 
     /// Neither ended, nor withdrawn, nor renewed: whoever begins anew is given nothing that it would take back to life.
     fn stands(&self, mitigation: &Mitigation) -> bool {
-        let newest = self.ledger.lineages.get(&mitigation.finding).and_then(|lineage| lineage.get(&mitigation.member));
+        let of_finding = self.ledger.lineages.get(&mitigation.finding);
+        let newest = of_finding.and_then(|lineage| lineage.get(&mitigation.member)?.get(&mitigation.lineage()));
         newest == Some(&mitigation.id()) && self.ledger.time.is_none_or(|time| mitigation.expires > time)
     }
 

@@ -1,9 +1,9 @@
 //! Findings into plans, and what persons say to them.
 
-use crate::command::Proposal;
 use crate::entry::{Author, Event};
 use crate::handle::{Drafted, ended, internal};
 use crate::judge::Judged;
+use crate::proposal::SignedProposal;
 use crate::state::{Alliance, PlanRecord, PlanState};
 use charter::{Charter, Guards};
 use decide::{Candidate, CheckContext, Draft, Head, InForce, Input, Lineage, Vote};
@@ -83,16 +83,17 @@ impl Alliance {
         for record in self.ledger.plans.values().filter(|record| record.state == PlanState::Proposed) {
             let (generation, since) = (record.plan.header.generation, record.plan.header.made);
             for mitigation in record.plan.mitigations.iter().filter(|m| m.expires > now) {
-                let lineage = Lineage { member: mitigation.member.clone(), finding: mitigation.finding };
+                let lineage = Lineage::of(mitigation);
                 in_force.insert(lineage, InForce { generation, since, expires: mitigation.expires });
             }
         }
         for (finding, lineage) in &self.ledger.lineages {
-            for (member, id) in lineage {
+            let newest = lineage.iter().flat_map(|(member, newest)| newest.iter().map(move |(id, m)| (member, id, m)));
+            for (member, lineage, id) in newest {
                 let record = self.ledger.mitigations.get(id).filter(|m| m.expires > now && !lets_go(m.state));
                 let plan = record.and_then(|m| self.ledger.plans.get(&m.plan));
                 if let (Some(record), Some(plan)) = (record, plan) {
-                    let lineage = Lineage { member: member.clone(), finding: *finding };
+                    let lineage = Lineage { member: member.clone(), finding: *finding, id: *lineage };
                     let generation = plan.plan.header.generation;
                     in_force.insert(lineage, InForce { generation, since: record.since, expires: record.expires });
                 }
@@ -191,8 +192,9 @@ impl Alliance {
         }
     }
 
-    pub(crate) fn propose(&self, proposal: &Proposal, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+    pub(crate) fn propose(&self, signed: SignedProposal, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
         let in_force = self.in_force()?;
+        let proposal = &signed.proposal;
         self.require_person(&proposal.person, now)?;
         if !(1..=PROPOSAL_REASON_CHARS_MAX).contains(&proposal.reason.chars().count()) {
             let limit = format!("a reason of 1 to {PROPOSAL_REASON_CHARS_MAX} characters");
@@ -221,7 +223,8 @@ impl Alliance {
         let (plan, _notices) = decide::propose(&draft, &context).map_err(first_refusal)?;
         let author = Author::Person(proposal.person.clone());
         let handling = finding.handling.clone();
-        Ok(vec![Drafted { author, handling, event: Event::PlanProposed(Box::new(plan)), sightings: None }])
+        let said = |event| Drafted { author: author.clone(), handling: handling.clone(), event, sightings: None };
+        Ok(vec![said(Event::Proposed(Box::new(signed))), said(Event::PlanProposed(Box::new(plan)))])
     }
 }
 

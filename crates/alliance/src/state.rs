@@ -6,8 +6,8 @@ use crate::token::TokenRecord;
 use charter::{Charter, Guards, SignedCharter};
 use corroborate::{Engine, MemberIndex};
 use model::{
-    Class, Digest, Family, Finding, FindingId, Handling, MemberId, MitigationId, MitigationState, Observable, Plan,
-    PlanId, PointName, Refusal, Rule, SignedApproval, SignedDispute, Timestamp,
+    Class, Digest, Family, Finding, FindingId, Handling, LineageId, MemberId, MitigationId, MitigationState,
+    Observable, Plan, PlanId, PointName, Refusal, Rule, SignedApproval, SignedDispute, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -45,18 +45,27 @@ pub struct Ledger {
     pub findings: BTreeMap<FindingId, Arc<Finding>>,
     /// When each finding is to be looked at again, because its evidence will have faded by then.
     pub fading: BTreeSet<(Timestamp, FindingId)>,
-    /// Observables with new reports, to be judged.
-    pub pending: BTreeSet<(Observable, Family)>,
+    /// Observables with new reports, to be judged, and since when.
+    #[serde(with = "as_pairs")]
+    pub pending: BTreeMap<(Observable, Family), Timestamp>,
+    /// More waits to be judged than one turn judges.
+    pub backlog: bool,
+    /// What was to be judged when the journal ended: mostly it was judged then, without a result. Only news counts.
+    #[serde(with = "as_pairs")]
+    pub again: BTreeMap<(Observable, Family), Timestamp>,
     /// Plans that are open or in force.
     pub plans: BTreeMap<PlanId, PlanRecord>,
-    /// The newest mitigation of each lineage.
-    pub lineages: BTreeMap<FindingId, BTreeMap<MemberId, MitigationId>>,
+    /// The newest mitigation of each lineage, by finding and member.
+    pub lineages: BTreeMap<FindingId, BTreeMap<MemberId, BTreeMap<LineageId, MitigationId>>>,
     /// Mitigations of plans in force, and those that ended within a day.
     pub mitigations: BTreeMap<MitigationId, MitigationRecord>,
     /// Mitigations that took over from an earlier one of their lineage: no new protection, only a longer one.
     pub renewals: BTreeSet<MitigationId>,
     /// Open and upheld disputes.
     pub disputes: BTreeMap<FindingId, Vec<SignedDispute>>,
+    /// Proposals that may not be sent again, by what they are known by, until they run out.
+    #[serde(with = "as_pairs")]
+    pub proposals: BTreeMap<Digest, Timestamp>,
     /// Rules that kept a finding from leading to a plan, so that each is journalled once.
     pub held: BTreeMap<FindingId, BTreeSet<Rule>>,
     /// The number of the latest plan.
@@ -86,32 +95,43 @@ pub struct Ledger {
 pub struct Submissions {
     /// The highest number accepted.
     pub last: u64,
-    /// Where the latest ones stand.
-    pub recent: VecDeque<(u64, u64)>,
+    /// The latest ones.
+    pub recent: VecDeque<Submitted>,
     /// When the member last sent something.
     pub heard: Option<Timestamp>,
     /// Sightings it sent in all.
     pub sightings: u64,
 }
 
+/// One accepted submission.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Submitted {
+    /// Its number.
+    pub sequence: u64,
+    /// Where it stands.
+    pub position: u64,
+    /// What it is known by.
+    pub mark: Digest,
+}
+
 impl Submissions {
     /// Notes an accepted submission.
-    pub fn note(&mut self, sequence: u64, position: u64) {
-        self.last = self.last.max(sequence);
-        self.recent.push_back((sequence, position));
+    pub fn note(&mut self, submitted: Submitted) {
+        self.last = self.last.max(submitted.sequence);
+        self.recent.push_back(submitted);
         while self.recent.len() > REMEMBERED_SUBMISSIONS {
             self.recent.pop_front();
         }
     }
 
-    /// Where a submission stands, if it was accepted before. One that is older than what is remembered is answered with
-    /// the oldest position still known.
-    pub fn position_of(&self, sequence: u64) -> Option<u64> {
+    /// Where a submission stands, if it was accepted before; an error if its number stands for something else, or is
+    /// older than what is remembered.
+    pub(crate) fn known(&self, sequence: u64, mark: &Digest) -> Result<Option<u64>, ()> {
         if sequence == 0 || sequence > self.last {
-            return None;
+            return Ok(None);
         }
-        let known = self.recent.iter().find(|(s, _)| *s == sequence).or(self.recent.front());
-        known.map(|(_, position)| *position)
+        let same = self.recent.iter().find(|known| known.sequence == sequence && known.mark == *mark);
+        same.map(|known| Some(known.position)).ok_or(())
     }
 }
 
@@ -185,6 +205,9 @@ pub struct MitigationRecord {
     pub bytes: Option<u64>,
     /// Which rule said no.
     pub refusal: Option<Refusal>,
+    /// Since when it is to be ended before its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Timestamp>,
 }
 
 /// One measured time to protection.

@@ -63,8 +63,9 @@ impl World {
         let mut world = Self { alliance, entries: Vec::new(), now: at(0), reports: RefCell::default() };
         let text = charter_text(extra);
         Charter::parse(&text).unwrap();
-        let consents =
-            ["telecom", "cloud"].map(|name| SignedCharter::consent(&text, &member(name), &key(name)).unwrap()).to_vec();
+        let consents = ["telecom", "cloud", "dns"]
+            .map(|name| SignedCharter::consent(&text, &member(name), &key(name)).unwrap())
+            .to_vec();
         world.run(Command::AdoptCharter(Box::new(SignedCharter { text, consents }))).unwrap();
         world
     }
@@ -142,6 +143,7 @@ fn lone_newcomer_is_heard_and_not_followed() {
     assert_eq!(world.saw("newcomer", "1.2.3.4"), ["sightings-reported"]);
 }
 
+mod amend;
 mod bad_input;
 mod flow;
 mod joining;

@@ -372,8 +372,11 @@ fn mitigation_view(id: MitigationId, record: &MitigationRecord, now: Timestamp) 
 
 /// What nobody reported on after its end has expired: that is what its agent's own clock does.
 fn state_now(record: &MitigationRecord, now: Timestamp) -> MitigationState {
-    match record.expires <= now && !record.state.is_final() {
-        true => MitigationState::Expired,
-        false => record.state,
+    match record.state {
+        state if state.is_final() => state,
+        _ if record.expires <= now => MitigationState::Expired,
+        // Nobody took it up before it was taken back; whoever comes now is not given it.
+        MitigationState::Due if record.withdrawn.is_some() => MitigationState::Withdrawn,
+        state => state,
     }
 }

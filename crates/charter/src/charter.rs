@@ -226,6 +226,12 @@ impl Charter {
         heard.filter_map(|m| Some((&m.id, m.witness.as_ref()?)))
     }
 
+    /// How many full members must sign the next charter: never less than their majority, suspended ones included.
+    pub fn signers_needed(&self) -> usize {
+        let full = self.members.iter().filter(|m| m.kind == MemberKind::Full).count();
+        (full / 2 + 1).max(self.quorum.charter as usize).max(2)
+    }
+
     /// Members who may act and vote: full ones that are not suspended.
     pub fn voters(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|m| m.kind == MemberKind::Full && m.standing != Standing::Suspended)

@@ -167,11 +167,13 @@ fn positive(key: &str, value: f64) -> Result<(), Refusal> {
 
 fn quorum(charter: &Charter) -> Result<(), Refusal> {
     let full = charter.members.iter().filter(|m| m.kind == MemberKind::Full).count();
-    for (key, value) in [
-        ("quorum.charter", charter.quorum.charter),
-        ("quorum.plan", charter.quorum.plan),
-        ("quorum.dispute", charter.quorum.dispute),
-    ] {
+    let majority = (full / 2 + 1).max(2);
+    let asked = charter.quorum.charter as usize;
+    if full < 2 || (asked != 0 && asked < majority) || asked > full {
+        let allowed = format!("{majority}, the majority of the full members, to {full}, or 0 for the majority");
+        return Err(malformed("quorum.charter", asked, allowed));
+    }
+    for (key, value) in [("quorum.plan", charter.quorum.plan), ("quorum.dispute", charter.quorum.dispute)] {
         if value < 2 || value as usize > full {
             return Err(malformed(key, value, format!("2 to {full}, the number of full members")));
         }

@@ -29,6 +29,7 @@ fn a_number_out_of_bounds_is_refused_with_its_key() {
         ("limits", "mitigation_default = \"25h\"", "limits.mitigation_default"),
         ("limits", "plan_mitigations_max = 10001", "limits.plan_mitigations_max"),
         ("quorum", "charter = 1", "quorum.charter"),
+        ("quorum", "charter = 4", "quorum.charter"),
         ("quorum", "plan = 1", "quorum.plan"),
         ("quorum", "plan = 4", "quorum.plan"),
         ("quorum", "dispute = 0", "quorum.dispute"),
@@ -130,4 +131,28 @@ fn a_suspended_members_witness_is_not_heard() {
     assert_eq!(charter.witnesses().count(), 1);
     charter.members[1].standing = model::Standing::Suspended;
     assert_eq!(charter.witnesses().count(), 0);
+}
+
+#[test]
+fn fewer_than_the_majority_of_full_members_never_change_the_charter() {
+    let five = |quorum: &str| {
+        let more: String = (11..13)
+            .map(|n| {
+                let key = crate::fixture::key(n).public();
+                format!(
+                    "[[member]]\nid = \"more-{n}\"\nname = \"m\"\nkind = \"full\"\nstanding = \"vetted\"\n\
+                     segments = []\nroles = []\nkeys = [{{ public = \"{key}\", from = \"2026-01-01T00:00:00Z\" }}]\n"
+                )
+            })
+            .collect();
+        let text = CHARTER.replacen("[guards]", &format!("{quorum}\n[guards]"), 1);
+        Charter::parse(&format!("{text}\n{more}"))
+    };
+    let refusal = five("[quorum]\ncharter = 2").unwrap_err();
+    assert!(
+        refusal.value.starts_with("quorum.charter = 2") && refusal.limit.starts_with("3, the majority"),
+        "{refusal}"
+    );
+    assert_eq!(five("").unwrap().signers_needed(), 3);
+    assert_eq!(five("[quorum]\ncharter = 4").unwrap().signers_needed(), 4);
 }

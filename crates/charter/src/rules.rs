@@ -131,7 +131,8 @@ impl Default for Relevance {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quorum {
-    /// Full members whose keys must sign the next charter.
+    /// Full members whose keys must sign the next charter; 0 means the majority of them, and fewer is refused. Too few:
+    /// two houses that fall into one hand rewrite the alliance.
     pub charter: u32,
     /// Distinct members whose persons must approve a plan of class `quorum`.
     pub plan: u32,
@@ -145,7 +146,7 @@ pub struct Quorum {
 
 impl Default for Quorum {
     fn default() -> Self {
-        Self { charter: 2, plan: 2, owner_persons: 2, dispute: 2, approval_valid_max: Span::hours(24) }
+        Self { charter: 0, plan: 2, owner_persons: 2, dispute: 2, approval_valid_max: Span::hours(24) }
     }
 }
 

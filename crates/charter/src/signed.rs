@@ -97,10 +97,10 @@ impl SignedCharter {
             .filter(|signed| self.counts(signed, signers, at))
             .map(|signed| &signed.consent.member)
             .collect();
-        match signed.len() >= signers.quorum.charter as usize {
+        match signed.len() >= signers.signers_needed() {
             true => Ok(()),
             false => {
-                let limit = format!("signatures of {} full members", signers.quorum.charter);
+                let limit = format!("signatures of {} full members", signers.signers_needed());
                 Err(Refusal::new(Rule::CharterUnsigned, format_args!("{} valid", signed.len()), limit))
             }
         }

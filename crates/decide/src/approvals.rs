@@ -99,6 +99,42 @@ pub fn count(
     tally(header.class, &latest, charter, refused)
 }
 
+/// Counts the approvals as they stood when the last needed one was made: whoever hears of a plan later takes it for what
+/// it became then. An approval counts as long as it says so; a plan that it helped into force stays so until its
+/// mitigations end. Where there was no such moment, this is [`count`] at `now`.
+pub fn count_when_made(
+    header: &PlanHeader,
+    acting: Option<&MemberId>,
+    approvals: &[SignedApproval],
+    charter: &Charter,
+    now: Timestamp,
+) -> Tally {
+    let today = count(header, acting, approvals, charter, now);
+    if matches!(today.vote, Vote::Approved { .. } | Vote::Rejected) {
+        return today;
+    }
+    // Signatures are checked once; the moments are then compared without them.
+    let signed: Vec<&SignedApproval> = (approvals.iter().take(APPROVALS_MAX))
+        // A plan is approved after it was made, give or take what clocks differ.
+        .filter(|signed| signed.approval.made >= header.made.minus(charter.limits.skew_future_max))
+        .filter(|signed| signed_for(signed, header, acting, charter).is_ok())
+        .collect();
+    let moments: BTreeSet<Timestamp> =
+        signed.iter().map(|signed| signed.approval.made).filter(|at| *at <= now).collect();
+    let at_moment = |at: Timestamp| {
+        let mut latest: BTreeMap<&PersonId, (Timestamp, Verdict)> = BTreeMap::new();
+        let then = signed.iter().filter(|signed| signed.approval.made <= at && at < end(signed, charter));
+        for approval in then.map(|signed| &signed.approval) {
+            let said = (approval.made, approval.verdict);
+            let known = latest.entry(&approval.person).or_insert(said);
+            *known = (*known).max(said);
+        }
+        tally(header.class, &latest, charter, Vec::new())
+    };
+    let approved = moments.into_iter().map(at_moment).find(|tally| matches!(tally.vote, Vote::Approved { .. }));
+    approved.unwrap_or(today)
+}
+
 /// Does this approval count for this plan?
 ///
 /// # Errors
@@ -110,6 +146,17 @@ pub fn admit(
     acting: Option<&MemberId>,
     charter: &Charter,
     now: Timestamp,
+) -> Result<(), Refusal> {
+    signed_for(signed, header, acting, charter)?;
+    in_time(signed, charter, now)
+}
+
+/// Everything but whether it is too late.
+fn signed_for(
+    signed: &SignedApproval,
+    header: &PlanHeader,
+    acting: Option<&MemberId>,
+    charter: &Charter,
 ) -> Result<(), Refusal> {
     let approval = &signed.approval;
     if approval.plan != header.digest() {
@@ -123,8 +170,13 @@ pub fn admit(
     if header.class == Class::Owner && acting != Some(&member.id) {
         return Err(Refusal::new(Rule::OnlyOwnAssets, &approval.person, "a person of the acting member"));
     }
-    charter.person_key(&approval.person, &approval.key, approval.made).and_then(|key| signed.verify(&key))?;
-    in_time(signed, charter, now)
+    charter.person_key(&approval.person, &approval.key, approval.made).and_then(|key| signed.verify(&key))
+}
+
+/// When an approval stops counting.
+fn end(signed: &SignedApproval, charter: &Charter) -> Timestamp {
+    let approval = &signed.approval;
+    approval.expires.min(approval.made.plus(charter.quorum.approval_valid_max))
 }
 
 fn in_time(signed: &SignedApproval, charter: &Charter, now: Timestamp) -> Result<(), Refusal> {
@@ -133,7 +185,7 @@ fn in_time(signed: &SignedApproval, charter: &Charter, now: Timestamp) -> Result
     if approval.made > latest {
         return Err(Refusal::new(Rule::ClockSkew, approval.made, format_args!("not after {latest}")));
     }
-    let end = approval.expires.min(approval.made.plus(charter.quorum.approval_valid_max));
+    let end = end(signed, charter);
     match now < end {
         true => Ok(()),
         false => Err(Refusal::new(Rule::ApprovalExpired, &approval.person, format_args!("before {end}"))),

@@ -136,3 +136,46 @@ fn what_lacks_approvals_says_why() {
     assert_eq!(refused(&["-ada@cloud", "-ada@bank"]), Err(Rule::ApprovalMissing));
     assert_eq!(refused(&["ada@bank", "ada@cloud"]), Ok(()));
 }
+
+#[test]
+fn a_plan_heard_of_after_its_approvals_ran_out_is_what_they_made_it() {
+    let world = World::new();
+    let header = header(&world, Class::Quorum);
+    let minutes = |made, lasts| {
+        move |approval: &mut Approval| {
+            approval.made = World::new().now.plus(Span::minutes(made));
+            approval.expires = approval.made.plus(Span::minutes(lasts));
+        }
+    };
+    let later = world.now.plus(Span::hours(3));
+    let vote = |second_made| {
+        let approvals = [
+            changed(&world, &header, "ada@cloud", minutes(0, 60)),
+            changed(&world, &header, "ada@bank", minutes(second_made, 60)),
+        ];
+        assert!(matches!(standing(&header, None, &approvals, &world.charter, later), Vote::Waiting { have: 0, .. }));
+        count_when_made(&header, None, &approvals, &world.charter, later).vote
+    };
+    assert!(matches!(vote(30), Vote::Approved { .. }), "both counted at that moment");
+    assert_eq!(vote(61), Vote::Waiting { have: 0, need: 2 }, "one had run out before the other was made");
+}
+
+#[test]
+fn a_word_taken_back_before_the_second_yes_is_not_counted_for_whoever_hears_of_it_later() {
+    let world = World::new();
+    let header = header(&world, Class::Quorum);
+    let at = |person: &str, minutes, verdict| {
+        changed(&world, &header, person, |approval| {
+            approval.made = world.now.plus(Span::minutes(minutes));
+            (approval.expires, approval.verdict) = (approval.made.plus(Span::hours(1)), verdict);
+        })
+    };
+    let approvals = [
+        at("ada@cloud", 0, Verdict::Approve),
+        at("ada@cloud", 10, Verdict::Reject),
+        at("ada@bank", 20, Verdict::Approve),
+    ];
+    let later = world.now.plus(Span::hours(3));
+    let vote = count_when_made(&header, None, &approvals, &world.charter, later).vote;
+    assert!(matches!(vote, Vote::Waiting { .. }), "{vote:?}");
+}

@@ -9,7 +9,7 @@ use crate::evidence::Verifier;
 use crate::orders::{StandingOrders, Then};
 use charter::{Charter, Guards};
 use model::{
-    Class, FindingId, Measure, MemberId, Mitigation, MitigationId, PartItem, PlanPart, PointName, Refusal, Rule,
+    Class, LineageId, Measure, MemberId, Mitigation, MitigationId, PartItem, PlanPart, PointName, Refusal, Rule,
     Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,8 +30,8 @@ pub struct Context<'a> {
     pub orders: &'a StandingOrders,
     /// The member's own allow-list.
     pub allow: &'a AllowList,
-    /// The last generation seen of each finding.
-    pub generations: &'a BTreeMap<FindingId, u64>,
+    /// The last generation seen of each lineage.
+    pub generations: &'a BTreeMap<LineageId, u64>,
     /// How many mitigations are in force here.
     pub in_force: usize,
     /// Which enforcement points would carry a measure out.
@@ -95,7 +95,13 @@ pub fn judge(part: &PlanPart, context: &Context<'_>) -> Vec<Judgement> {
         part,
         context,
         verifier: Verifier::new(context.charter, context.now),
-        tally: approvals::count(&part.header, Some(context.member), &part.approvals, context.charter, context.now),
+        tally: approvals::count_when_made(
+            &part.header,
+            Some(context.member),
+            &part.approvals,
+            context.charter,
+            context.now,
+        ),
         whole: whole(part, &checked),
         accepted: context.in_force,
         checked,
@@ -134,7 +140,7 @@ impl Bench<'_> {
             Ok(answer) => answer,
             Err(refusal) => Answer::Refuse(refusal),
         };
-        if answer == Answer::Accept && !self.context.generations.contains_key(&item.mitigation.finding) {
+        if answer == Answer::Accept && !self.context.generations.contains_key(&item.mitigation.lineage()) {
             self.accepted += 1;
         }
         Judgement { mitigation: item.mitigation.id(), answer }
@@ -159,9 +165,9 @@ impl Bench<'_> {
         if mitigation.member != *self.context.member {
             return Err(Refusal::new(Rule::NotForUs, &mitigation.member, self.context.member));
         }
-        let last = self.context.generations.get(&mitigation.finding).copied().unwrap_or(0);
+        let last = self.context.generations.get(&mitigation.lineage()).copied().unwrap_or(0);
         if mitigation.generation < last {
-            let limit = format!("at least {last} for {}", mitigation.finding);
+            let limit = format!("at least {last} for {}", mitigation.measure.target());
             return Err(Refusal::new(Rule::OldGeneration, mitigation.generation, limit));
         }
         Ok(())
@@ -186,7 +192,7 @@ impl Bench<'_> {
         if lasts > orders.longest {
             return Err(Refusal::new(Rule::StandingOrder, format_args!("lasts {lasts}"), orders.longest));
         }
-        let renews = self.context.generations.contains_key(&mitigation.finding);
+        let renews = self.context.generations.contains_key(&mitigation.lineage());
         let limit = orders.max_in_force.min(self.context.charter.limits.in_force_per_member_max) as usize;
         if !renews && self.accepted >= limit {
             let value = format!("{} in force", self.accepted);

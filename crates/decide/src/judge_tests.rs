@@ -116,7 +116,7 @@ fn an_older_generation_is_refused_and_the_same_one_is_not() {
     let world = World::new();
     let part = part(&automatic(&world, &["60.0.0.1"]), "telecom");
     let judged = |last: u64| {
-        let generations = BTreeMap::from([(part.items[0].mitigation.finding, last)]);
+        let generations = BTreeMap::from([(part.items[0].mitigation.lineage(), last)]);
         let orders = StandingOrders::default();
         world.judge_as("telecom", &part, &orders, &AllowList::default(), &generations).remove(0).answer
     };

@@ -16,15 +16,17 @@ pub mod judge;
 pub mod orders;
 pub mod plan;
 pub mod propose;
+mod still;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod withdraw;
 
 pub use allow::AllowList;
-pub use approvals::{Tally, Vote, admit, count, standing};
+pub use approvals::{Tally, Vote, admit, count, count_when_made, standing};
 pub use check::{CheckContext, Fault, Head, Severity, check, is_refused};
 pub use judge::{Answer, Context, Judgement, judge, read_part};
 pub use orders::{OrderRule, StandingOrders, Then};
 pub use plan::{Candidate, InForce, Input, Lineage, Planned, Skipped, plan};
 pub use propose::{Draft, propose};
+pub use still::{Standings, still_stands};
 pub use withdraw::withdrawals;

@@ -41,8 +41,7 @@ mod tests {
         let faded = finding("60.0.0.1", FindingState::Faded);
         let revoked = finding("60.0.0.2", FindingState::Revoked);
         let standing = finding("60.0.0.3", FindingState::Corroborated);
-        let lineage =
-            |member: &str, finding: &Finding| Lineage { member: member.parse().unwrap(), finding: finding.id };
+        let lineage = |member: &str, finding: &Finding| world.lineage(member, finding);
         let until = |span| InForce { generation: 1, since: world.now, expires: world.now.plus(span) };
         let in_force = BTreeMap::from([
             (lineage("bank", &faded), until(Span::hours(1))),

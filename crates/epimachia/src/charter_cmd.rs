@@ -96,7 +96,8 @@ fn check(file: &Path, json: bool) -> Outcome {
         charter.members.len()
     ));
     out::line(format_args!("Digest {}", Charter::digest_of(&text)));
-    out::line(format_args!("Quorum: charter {}, plan {}, dispute {}.", quorum.charter, quorum.plan, quorum.dispute));
+    let signers = charter.signers_needed();
+    out::line(format_args!("Quorum: charter {signers}, plan {}, dispute {}.", quorum.plan, quorum.dispute));
     out::say("Next: epimachia charter sign FILE --member NAME --key KEYFILE");
     Ok(Exit::Done)
 }

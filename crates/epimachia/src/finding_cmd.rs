@@ -6,7 +6,7 @@ use crate::client::settings::Signer;
 use crate::client::{Client, ITEMS_MAX, Settings};
 use crate::clock::{now, short};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::{ids, keys, out, why_view};
+use crate::{ids, out, why_view};
 use clap::{Args, Subcommand, ValueEnum};
 use model::{Dispute, Finding, FindingId, FindingState, Ground, SignedDispute};
 use serde_json::Value;
@@ -149,8 +149,7 @@ fn show(id: &str, read: &Read) -> Outcome {
 fn dispute(objection: &Objection) -> Outcome {
     let change = &objection.change;
     let settings = Settings::load(&change.connect)?;
-    let (person, file) = settings.signer(&objection.signer)?;
-    let key = keys::read(&file)?;
+    let (person, key) = settings.signer(&objection.signer)?;
     if objection.reason.trim().is_empty() || objection.reason.chars().count() > REASON_CHARS_MAX {
         return Err(Failure::Usage(format!("--reason: 1 to {REASON_CHARS_MAX} characters")));
     }

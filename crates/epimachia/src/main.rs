@@ -29,6 +29,7 @@ mod member_side;
 mod mitigation_cmd;
 mod object_cmd;
 mod out;
+mod person_key;
 mod plan_cmd;
 mod point_cmd;
 mod progress;

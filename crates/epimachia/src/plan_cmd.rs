@@ -11,7 +11,7 @@ use crate::client::settings::Signer;
 use crate::client::{Client, ITEMS_MAX, Settings};
 use crate::clock::{now, short, told};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::{ids, keys, out};
+use crate::{ids, out};
 use clap::{Args, Subcommand};
 use model::{Approval, PlanId, SignedApproval, Span, Statement as _, Verdict};
 use serde_json::Value;
@@ -57,7 +57,7 @@ pub enum Command {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   epimachia plan show plan-3m9d
-  epimachia plan approve plan-3m9d --person ada@telecom --key ada.key
+  epimachia plan approve plan-3m9d --person ada@telecom --key ada.key --ask-passphrase
 Next: epimachia plan show")]
 pub struct Vote {
     /// The plan's identifier, or a beginning of it
@@ -184,8 +184,7 @@ fn say(vote: &Vote, verdict: Verdict) -> Outcome {
         return Err(Failure::Usage(format!("--valid {}: more than 0s, at most {VALID_MAX}", vote.valid)));
     }
     let settings = Settings::load(&change.connect)?;
-    let (person, file) = settings.signer(&vote.signer)?;
-    let key = keys::read(&file)?;
+    let (person, key) = settings.signer(&vote.signer)?;
     let client = Client::open(&settings)?;
     let id: PlanId = ids::resolve(&client, &vote.id)?;
     let shown: PlanShown = client.get(&format!("/api/v1/plans/{id}"), &[])?;

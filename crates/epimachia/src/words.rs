@@ -13,6 +13,7 @@ pub fn what(event: &Event) -> String {
         Event::FindingChanged(f) => {
             format!("{} {} is {}, {} of {} points", f.id, f.observable, f.state, f.sum.total, f.sum.threshold)
         }
+        Event::Proposed(signed) => format!("{}: {}", signed.proposal.person, signed.proposal.measure),
         Event::PlanProposed(plan) => format!(
             "{} generation {}, {} mitigations, class {}",
             plan.id(),
@@ -38,6 +39,8 @@ pub fn what(event: &Event) -> String {
             format!("{} for {} of {}, until {}", record.id, record.agent, record.member, record.until)
         }
         Event::CertificateRevoked { certificate, reason } => format!("{certificate}: {reason}"),
+        Event::Backlog { waiting: 0 } => "all reports are judged".to_owned(),
+        Event::Backlog { waiting } => format!("{waiting} observables wait to be judged"),
         Event::Held { finding, refusal, .. } => format!("{finding}: {}: {}", refusal.rule, refusal.value),
     }
 }

@@ -11,7 +11,7 @@ use crate::streams::Addressed;
 use account::leaf;
 use alliance::{Alliance, Archived, Command, Drafted, ENTRY_VERSION, Entry, Event, Report};
 use journal::ENTRY_BYTES_MAX;
-use model::{Digest, MemberId, Refusal, Rule, Sighting, Span, Timestamp};
+use model::{Digest, Refusal, Rule, Sighting, Span, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
@@ -215,10 +215,10 @@ impl Sequencer {
         if let Condition::ReadOnly(why) = &*self.core.condition.borrow() {
             return Ok(Outcome::Refused(Refusal::new(Rule::ReadOnly, why, "reads")));
         }
-        if let Some((member, sequence)) = numbered(&command)
-            && let Some(position) = state.duplicate(member, sequence)
-        {
-            return Ok(Outcome::Duplicate { position });
+        match state.duplicate(&command) {
+            Ok(Some(position)) => return Ok(Outcome::Duplicate { position }),
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
+            Ok(None) => {}
         }
         let drafts = match state.handle(command, now) {
             Ok(drafts) => drafts,
@@ -359,14 +359,4 @@ fn made(drafts: Vec<Drafted>, now: Timestamp) -> Result<Vec<Made>, Refusal> {
         }
     };
     drafts.into_iter().map(make).collect()
-}
-
-/// The author and number of a submission that has one.
-fn numbered(command: &Command) -> Option<(&MemberId, u64)> {
-    match command {
-        Command::Report { report: Report::Signed(batch), .. } => Some((&batch.header.author, batch.header.sequence)),
-        Command::Retract(signed) => Some((&signed.retraction.author, signed.retraction.sequence)),
-        Command::Receipts(signed) => Some((&signed.receipts.author, signed.receipts.sequence)),
-        _ => None,
-    }
 }

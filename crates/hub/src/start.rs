@@ -340,6 +340,7 @@ fn state(
     };
     let snapshot = state.next_position();
     let replayed = replay(&mut state, journal)?;
+    state.replayed();
     tracing::info!(snapshot, replayed, "the state is up to the journal's head");
     Ok(state)
 }

@@ -2,10 +2,9 @@
 //! or `alliance`.
 
 use alliance::joining::Issued;
-use alliance::{Proposal, Scope, TokenRecord};
-use model::{
-    AgentName, BatchHeader, CertificateId, KeyId, MemberId, Plan, Signature, SignedApproval, Span, Statement, Timestamp,
-};
+pub use alliance::{Proposal, SignedProposal};
+use alliance::{Scope, TokenRecord};
+use model::{AgentName, BatchHeader, CertificateId, MemberId, Plan, Signature, SignedApproval, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -20,27 +19,6 @@ pub struct ReportHead {
     pub header: BatchHeader,
     /// The author's signature over the header.
     pub signature: Signature,
-}
-
-/// A proposal with a person's signature.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SignedProposal {
-    /// What is signed.
-    pub proposal: Proposal,
-    /// With which of the person's keys.
-    pub key: KeyId,
-    /// By the person's own key, over [`ProposalStatement`].
-    pub signature: Signature,
-}
-
-/// What a person signs to propose a plan.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub struct ProposalStatement<'p>(pub &'p Proposal);
-
-impl Statement for ProposalStatement<'_> {
-    const CONTEXT: &'static str = "epimachia/proposal/v1";
 }
 
 /// A wish for a token.

@@ -86,6 +86,10 @@ digest_id!(
     PlanId, "plan-"
 );
 digest_id!(
+    /// What a member is asked to do about one target of one finding, through all its renewals.
+    LineageId, "lin-"
+);
+digest_id!(
     /// A mitigation of one plan for one member.
     MitigationId, "mit-"
 );

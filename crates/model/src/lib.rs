@@ -17,6 +17,7 @@ pub mod parse;
 pub mod plan;
 pub mod receipt;
 pub mod refusal;
+pub mod retraction;
 pub mod sighting;
 pub mod stream;
 pub mod time;
@@ -26,8 +27,8 @@ pub use approval::{Approval, Dispute, Ground, SignedApproval, SignedDispute, Ver
 pub use digest::Digest;
 pub use finding::{Finding, FindingState, GuardHit, Sum, SumLine};
 pub use ids::{
-    AgentName, CertificateId, DisputeId, FindingId, GroupId, JoinTokenId, KeyId, MemberId, MitigationId, PersonId,
-    PlanId, PointName, SightingId, TokenId,
+    AgentName, CertificateId, DisputeId, FindingId, GroupId, JoinTokenId, KeyId, LineageId, MemberId, MitigationId,
+    PersonId, PlanId, PointName, SightingId, TokenId,
 };
 pub use key::{PublicKey, Signature, SigningKey, Statement};
 pub use levels::Levels;
@@ -37,6 +38,7 @@ pub use parse::ParseError;
 pub use plan::{BlastRadius, Inverse, Mitigation, PartItem, Plan, PlanHeader, PlanPart, Withdrawal};
 pub use receipt::{MitigationState, Receipt, Receipts, SignedReceipts};
 pub use refusal::{Refusal, Rule};
+pub use retraction::{Retraction, SignedRetraction};
 pub use sighting::{Batch, BatchHeader, Evidence, Opening, Salt, Sighting, finding_id};
 pub use stream::{Growth, StreamMessage};
 pub use time::{Span, Timestamp};

@@ -2,7 +2,7 @@
 
 use crate::approval::SignedApproval;
 use crate::digest::Digest;
-use crate::ids::{FindingId, MemberId, MitigationId, PlanId};
+use crate::ids::{FindingId, LineageId, MemberId, MitigationId, PlanId};
 use crate::key::Statement;
 use crate::levels::Levels;
 use crate::measure::{Action, Class, Measure};
@@ -24,13 +24,13 @@ pub const PLAN_MITIGATIONS_MAX: usize = 10_000;
 pub struct Mitigation {
     /// Who is asked to carry it out, on its own network.
     pub member: MemberId,
-    /// The finding behind it; with `member` the lineage in which generations count.
+    /// The finding behind it.
     pub finding: FindingId,
     /// The finding's observable.
     pub observable: Observable,
     /// The finding's family.
     pub family: Family,
-    /// Rises with each plan; an agent refuses an older one of the same lineage.
+    /// Rises with each plan; an agent refuses an older one of the same lineage ([`Mitigation::lineage`]).
     pub generation: u64,
     /// What is to be done.
     pub measure: Measure,
@@ -48,6 +48,14 @@ impl Mitigation {
     /// The mitigation's identifier, derived from all its fields.
     pub fn id(&self) -> MitigationId {
         MitigationId::of(&self.digest())
+    }
+
+    /// In what generations count for its member: the finding and the target. A network that persons block and the one
+    /// address in it that a machine blocks are of one finding and of two lineages: neither renews nor ends the other.
+    pub fn lineage(&self) -> LineageId {
+        let target = self.measure.target();
+        let parts = [self.finding.to_string(), target.kind().to_owned(), target.to_string()];
+        LineageId::of(&Digest::of(&[b"epimachia/lineage/v1\n", parts.join("\n").as_bytes()]))
     }
 
     /// The leaf in the plan's tree.
@@ -221,7 +229,7 @@ impl PartItem {
 pub struct Withdrawal {
     /// Whose mitigation.
     pub member: MemberId,
-    /// The finding; with `member` the lineage.
+    /// The finding: everything of it ends.
     pub finding: FindingId,
     /// Why, in words.
     pub reason: String,

@@ -17,11 +17,9 @@ pub struct AgentsConverge {
     plans: BTreeMap<PlanId, Vec<Mitigation>>,
     /// All that came into force of a lineage since it was last withdrawn; the newest is wanted, older ones may go on
     /// until it is there.
-    in_force: BTreeMap<(MemberId, FindingId), Vec<Mitigation>>,
+    in_force: BTreeMap<(MemberId, FindingId, Target), Vec<Mitigation>>,
     /// The newest generation that was ever in force: agents refuse older ones.
-    newest: BTreeMap<(MemberId, FindingId), u64>,
-    /// When the first of the approvals behind a mitigation runs out: an agent that hears of it later refuses it.
-    approved_until: BTreeMap<MitigationId, Timestamp>,
+    newest: BTreeMap<(MemberId, FindingId, Target), u64>,
     never: Vec<Observable>,
     allowed: BTreeSet<(MemberId, Observable)>,
     refused: BTreeSet<(MemberId, FindingId)>,
@@ -35,7 +33,6 @@ impl AgentsConverge {
             plans: BTreeMap::new(),
             in_force: BTreeMap::new(),
             newest: BTreeMap::new(),
-            approved_until: BTreeMap::new(),
             never: Vec::new(),
             allowed: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -52,12 +49,6 @@ impl Checker for AgentsConverge {
         match fact {
             Fact::Charter { charter, .. } => {
                 self.never = charter.guards.never.iter().filter_map(|entry| entry.parse().ok()).collect();
-            }
-            Fact::Approval { covers, until, .. } => {
-                for mitigation in *covers {
-                    let known = self.approved_until.entry(*mitigation).or_insert(*until);
-                    *known = (*known).min(*until);
-                }
             }
             Fact::Durable { entries, .. } => entries.iter().for_each(|entry| self.entry(entry)),
             Fact::ReadBack { entries } => {
@@ -92,7 +83,7 @@ impl AgentsConverge {
             Event::PlanProposed(plan) => drop(self.plans.insert(plan.id(), plan.mitigations)),
             Event::PlanInForce { plan } => {
                 for mitigation in self.plans.get(&plan).into_iter().flatten() {
-                    let lineage = (mitigation.member.clone(), mitigation.finding);
+                    let lineage = lineage(mitigation);
                     let newest = self.newest.entry(lineage.clone()).or_default();
                     *newest = (*newest).max(mitigation.generation);
                     self.in_force.entry(lineage).or_default().push(mitigation.clone());
@@ -100,7 +91,10 @@ impl AgentsConverge {
             }
             Event::Withdrawn { withdrawals } => {
                 for withdrawal in withdrawals {
-                    self.in_force.remove(&(withdrawal.member, withdrawal.finding));
+                    let stays = |member: &MemberId, finding: &FindingId| {
+                        *member != withdrawal.member || *finding != withdrawal.finding
+                    };
+                    self.in_force.retain(|(member, finding, _), _| stays(member, finding));
                 }
             }
             _ => {}
@@ -115,12 +109,11 @@ impl AgentsConverge {
             return Err(format!("{member} still has {} sightings and receipts the hub does not have", house.unsent));
         }
         let mine: Vec<&Mitigation> = self.in_force.values().flatten().filter(|m| m.member == *member).collect();
-        let newest = |m: &&Mitigation| self.newest.get(&(member.clone(), m.finding)) == Some(&m.generation);
+        let newest = |m: &&Mitigation| self.newest.get(&lineage(m)) == Some(&m.generation);
         for mitigation in mine.iter().copied().filter(newest).filter(|m| m.expires > now.plus(MARGIN)) {
             let id = mitigation.id();
             let held = house.wanted.contains(&id) || house.waiting.contains(&id);
-            let late = self.approved_until.get(&id).is_some_and(|until| *until < now);
-            if !held && !late && !self.is_refused(member, mitigation) {
+            if !held && !self.is_refused(member, mitigation) {
                 let about = format!("{id} ({} until {})", mitigation.measure, mitigation.expires);
                 return Err(format!("{member} does not hold {about}, which is in force for it"));
             }
@@ -150,6 +143,11 @@ impl AgentsConverge {
         self.refused.contains(&(member.clone(), mitigation.finding))
             || exempt.any(|entry| touched.iter().any(|touched| touches(entry, touched)))
     }
+}
+
+/// In what generations count.
+fn lineage(mitigation: &Mitigation) -> (MemberId, FindingId, Target) {
+    (mitigation.member.clone(), mitigation.finding, mitigation.measure.target().clone())
 }
 
 #[cfg(test)]

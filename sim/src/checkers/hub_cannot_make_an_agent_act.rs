@@ -23,8 +23,8 @@ pub struct HubCannotMakeAnAgentAct {
     vetted: BTreeSet<MemberId>,
     /// Who signed sightings of what, when last.
     evidence: BTreeMap<FindingId, BTreeMap<MemberId, (Observable, Timestamp)>>,
-    /// Members whose persons said yes to a plan with this mitigation, until when.
-    approved: BTreeMap<MitigationId, BTreeMap<MemberId, Timestamp>>,
+    /// Members whose persons said yes to a plan with this mitigation, from when until when.
+    approved: BTreeMap<MitigationId, Vec<(MemberId, Timestamp, Timestamp)>>,
     /// What agents hold, so that points enforce nothing else.
     held: BTreeSet<(MemberId, MitigationId)>,
 }
@@ -50,16 +50,13 @@ impl Checker for HubCannotMakeAnAgentAct {
             }
             Fact::Approval { person, verdict: Verdict::Approve, covers, until } => {
                 for mitigation in *covers {
-                    // Two persons of one member may say yes: the approval that lasts longer counts.
-                    let by = self.approved.entry(*mitigation).or_default();
-                    let known = by.entry(person.member()).or_insert(*until);
-                    *known = (*known).max(*until);
+                    self.approved.entry(*mitigation).or_default().push((person.member(), now, *until));
                 }
             }
             Fact::Held { member, mitigation } => {
                 self.held.insert(((*member).clone(), mitigation.id()));
                 let target = mitigation.measure.target();
-                let supported = self.signed_for(&mitigation.finding, target, now) || self.voted(&mitigation.id(), now);
+                let supported = self.signed_for(&mitigation.finding, target, now) || self.voted(&mitigation.id());
                 if !supported {
                     return Err(format!("{member} holds {}, for which nobody signed", mitigation.measure));
                 }
@@ -85,10 +82,16 @@ impl HubCannotMakeAnAgentAct {
         counts.count() >= MEMBERS
     }
 
-    fn voted(&self, id: &MitigationId, now: Timestamp) -> bool {
+    /// Was there a moment at which the approvals of enough members counted together?
+    fn voted(&self, id: &MitigationId) -> bool {
+        let Some(by) = self.approved.get(id) else { return false };
         // An approval that runs out on the way to a member whose clock is late still counts there for a moment.
-        let valid = |until: &&Timestamp| **until > now.minus(Span::minutes(5));
-        self.approved.get(id).is_some_and(|by| by.values().filter(valid).count() >= MEMBERS)
+        let late = Span::minutes(5);
+        let together = |at: Timestamp| -> BTreeSet<&MemberId> {
+            let valid = by.iter().filter(|(_, made, until)| *made <= at && at < until.plus(late));
+            valid.map(|(member, ..)| member).collect()
+        };
+        by.iter().any(|(_, made, _)| together(*made).len() >= MEMBERS)
     }
 }
 
@@ -140,18 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn approvals_of_two_members_are_enough_until_they_run_out() {
+    fn approvals_of_two_members_are_enough_if_there_was_a_moment_for_both() {
         let mitigation = mitigation("60.1.2.3", 1);
         for (persons, now, enough) in [
             (["ada@bank", "ada@cloud"], 0, true),
             (["ada@bank", "bob@bank"], 0, false),
             (["ada@bank", "ada@cloud"], 999, false),
         ] {
+            let mut made = 0;
             let (mut checker, covers) = (checker(&[]), BTreeSet::from([mitigation.id()]));
             for person in persons {
                 let (person, verdict) = (person.parse().unwrap(), Verdict::Approve);
-                let fact = Fact::Approval { person: &person, verdict, covers: &covers, until: at(60) };
-                checker.see(&fact, at(0)).unwrap();
+                let fact = Fact::Approval { person: &person, verdict, covers: &covers, until: at(made + 60) };
+                checker.see(&fact, at(made)).unwrap();
+                made += now;
             }
             assert_eq!(enforce(&mut checker, &mitigation, at(now)).is_ok(), enough, "{persons:?} {now}");
         }

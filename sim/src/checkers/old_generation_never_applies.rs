@@ -1,15 +1,15 @@
-//! `old_generation_never_applies`: of one finding an agent never takes a mitigation whose generation is not above the
+//! `old_generation_never_applies`: of one finding and target an agent never takes a mitigation whose generation is not above the
 //! one it took before, restarts or not.
 
 use super::Checker;
 use crate::fact::Fact;
-use model::{FindingId, MemberId, MitigationId, Timestamp};
+use model::{FindingId, MemberId, MitigationId, Target, Timestamp};
 use std::collections::BTreeMap;
 
 /// Its books: the newest generation of each lineage.
 #[derive(Default)]
 pub struct OldGenerationNeverApplies {
-    newest: BTreeMap<(MemberId, FindingId), (u64, MitigationId)>,
+    newest: BTreeMap<(MemberId, FindingId, Target), (u64, MitigationId)>,
 }
 
 impl Checker for OldGenerationNeverApplies {
@@ -19,7 +19,9 @@ impl Checker for OldGenerationNeverApplies {
 
     fn see(&mut self, fact: &Fact<'_>, _now: Timestamp) -> Result<(), String> {
         let Fact::Held { member, mitigation } = fact else { return Ok(()) };
-        let (lineage, taken) = (((*member).clone(), mitigation.finding), (mitigation.generation, mitigation.id()));
+        let target = mitigation.measure.target().clone();
+        let (lineage, taken) =
+            (((*member).clone(), mitigation.finding, target), (mitigation.generation, mitigation.id()));
         match self.newest.insert(lineage, taken) {
             Some((before, id)) if before >= taken.0 => {
                 Err(format!("{member} takes {} of generation {} after {id} of generation {before}", taken.1, taken.0))

@@ -1,6 +1,6 @@
 //! What goes into the core and what comes out of it.
 
-use super::outbox::Submission;
+use super::outbox::{Submission, TakenBack};
 use super::state::{Record, SourceMark};
 use act::{Effect, Protection, Seen};
 use charter::SignedCharter;
@@ -66,6 +66,13 @@ pub enum Input {
         /// Which rule, and what about.
         refusal: Refusal,
     },
+    /// The hub has something else under a submission's number.
+    NumberTaken {
+        /// The number.
+        sequence: u64,
+        /// The one it expects next.
+        next: u64,
+    },
     /// An enforcement point has carried out, or not, what it was ordered.
     PointDone {
         /// Which point.
@@ -97,6 +104,8 @@ pub enum Input {
         /// What was seen on the way, each with sixteen random bytes.
         sightings: Vec<(Salt, Sighting)>,
     },
+    /// A person takes back what this member reported of something.
+    Retract(TakenBack),
     /// A person adds to the member's own allow-list: lifted at once.
     Allow {
         /// What is never to be touched.

@@ -173,6 +173,7 @@ impl Core {
         let version = law.charter.alliance.version;
         self.law = Some(law);
         self.persist(Record::Charter(Box::new(signed)));
+        self.hold_to_charter();
         // What was made under this charter was refused as long as it was not here.
         self.ask_anew();
         match self.doubts.awaited {

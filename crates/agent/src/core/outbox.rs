@@ -5,8 +5,8 @@
 
 use model::sighting::BATCH_SIGHTINGS_MAX;
 use model::{
-    Batch, BatchHeader, Grade, MemberId, Opening, Receipt, Receipts, Refusal, Rule, Signature, SignedReceipts,
-    SigningKey, Timestamp,
+    Batch, BatchHeader, Behaviour, Grade, GroupId, KeyId, MemberId, Observable, Opening, Receipt, Receipts, Refusal,
+    Retraction, Rule, Signature, SignedReceipts, SignedRetraction, SigningKey, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -22,6 +22,8 @@ pub struct Outbox {
     pub sightings: VecDeque<Opening>,
     /// Receipts that wait, oldest first.
     pub receipts: VecDeque<Receipt>,
+    /// What is to be taken back, oldest first; it goes before sightings and receipts.
+    pub taken_back: VecDeque<TakenBack>,
     /// The one submission that is under way.
     pub sealed: Option<Submission>,
     /// The number of the next submission; none until the hub was asked.
@@ -32,6 +34,18 @@ pub struct Outbox {
     pub receipts_last: bool,
 }
 
+/// What a person takes back of this member's reports.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakenBack {
+    /// What was reported.
+    pub observable: Observable,
+    /// As which behaviour; its whole family is taken back.
+    pub behaviour: Behaviour,
+    /// Why, in words, at most 500 characters.
+    pub reason: String,
+}
+
 /// A signed submission.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -40,6 +54,8 @@ pub enum Submission {
     Sightings(Box<Batch>),
     /// For `POST /api/v1/receipts`.
     Receipts(Box<SignedReceipts>),
+    /// For `POST /api/v1/retractions`.
+    Retraction(Box<SignedRetraction>),
 }
 
 impl Submission {
@@ -48,6 +64,16 @@ impl Submission {
         match self {
             Self::Sightings(batch) => batch.header.sequence,
             Self::Receipts(signed) => signed.receipts.sequence,
+            Self::Retraction(signed) => signed.retraction.sequence,
+        }
+    }
+
+    /// The key that signed it.
+    pub fn key(&self) -> KeyId {
+        match self {
+            Self::Sightings(batch) => batch.header.key,
+            Self::Receipts(signed) => signed.receipts.key,
+            Self::Retraction(signed) => signed.retraction.key,
         }
     }
 
@@ -56,6 +82,7 @@ impl Submission {
         match self {
             Self::Sightings(batch) => batch.openings.len(),
             Self::Receipts(signed) => signed.receipts.receipts.len(),
+            Self::Retraction(_) => 1,
         }
     }
 
@@ -64,11 +91,12 @@ impl Submission {
         self.len() == 0
     }
 
-    /// `sightings` or `receipts`.
+    /// `sightings`, `receipts` or `retraction`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Sightings(_) => "sightings",
             Self::Receipts(_) => "receipts",
+            Self::Retraction(_) => "retraction",
         }
     }
 }
@@ -93,12 +121,17 @@ pub enum Sealed {
         /// Over the statement with its receipts.
         signature: Signature,
     },
+    /// The first that is to be taken back.
+    Retraction(Box<SignedRetraction>),
 }
 
 impl Outbox {
     /// How many sightings and receipts the hub does not have yet.
     pub fn len(&self) -> usize {
-        self.sightings.len() + self.receipts.len() + self.sealed.as_ref().map_or(0, Submission::len)
+        self.sightings.len()
+            + self.receipts.len()
+            + self.taken_back.len()
+            + self.sealed.as_ref().map_or(0, Submission::len)
     }
 
     /// Does the hub have everything?
@@ -129,6 +162,11 @@ impl Outbox {
     /// The next submission's sealing; `None` if one is under way, nothing waits, or the number is not known.
     pub fn next_sealed(&self, author: &MemberId, key: &SigningKey, made: Timestamp) -> Option<Sealed> {
         let sequence = self.next.filter(|_| self.sealed.is_none())?;
+        if let Some(TakenBack { observable, behaviour, reason }) = self.taken_back.front().cloned() {
+            let (author, id) = (author.clone(), key.public().id());
+            let retraction = Retraction { author, key: id, sequence, made, observable, behaviour, reason };
+            return Some(Sealed::Retraction(Box::new(SignedRetraction::sign(retraction, key))));
+        }
         let turn = !self.receipts.is_empty() && (!self.receipts_last || self.sightings.is_empty());
         match turn {
             true => {
@@ -141,8 +179,12 @@ impl Outbox {
                 Some(Sealed::Receipts { receipts, count, signature })
             }
             false => {
-                let count = self.sightings.len().min(self.part_max.unwrap_or(BATCH_SIGHTINGS_MAX));
-                let openings: Vec<Opening> = self.sightings.iter().take(count).cloned().collect();
+                let most = self.part_max.unwrap_or(BATCH_SIGHTINGS_MAX);
+                // The hub takes one audience a report: what is for another group waits for the next one.
+                let audience = self.sightings.front().and_then(group);
+                let together = self.sightings.iter().take(most).take_while(|opening| group(opening) == audience);
+                let openings: Vec<Opening> = together.cloned().collect();
+                let count = openings.len();
                 let seal = || Batch::seal(author.clone(), key, sequence, made, openings);
                 (count > 0)
                     .then(seal)
@@ -153,6 +195,10 @@ impl Outbox {
 
     pub(super) fn seal(&mut self, sealed: Sealed) {
         let submission = match sealed {
+            Sealed::Retraction(signed) => {
+                drop(self.taken_back.pop_front());
+                Submission::Retraction(signed)
+            }
             Sealed::Sightings { header, signature } => {
                 let count = (header.count as usize).min(self.sightings.len());
                 self.receipts_last = false;
@@ -184,7 +230,21 @@ impl Outbox {
             Submission::Receipts(signed) => {
                 signed.receipts.receipts.into_iter().rev().for_each(|receipt| self.receipts.push_front(receipt));
             }
+            Submission::Retraction(signed) => {
+                let Retraction { observable, behaviour, reason, .. } = signed.retraction;
+                self.taken_back.push_front(TakenBack { observable, behaviour, reason });
+            }
         }
+    }
+
+    /// What is taken back need not be said first: it is dropped from what waits.
+    pub(super) fn take_back(&mut self, taken_back: TakenBack) {
+        let (observable, family) = (&taken_back.observable, taken_back.behaviour.family());
+        let same = |opening: &Opening| {
+            opening.parse().is_ok_and(|s| s.observable == *observable && s.behaviour.family() == family)
+        };
+        self.sightings.retain(|opening| !same(opening));
+        self.taken_back.push_back(taken_back);
     }
 
     pub(super) fn acknowledge(&mut self, sequence: u64) {
@@ -202,6 +262,12 @@ impl Outbox {
             self.next = Some(sequence);
         }
     }
+}
+
+/// The sharing group of a sealed sighting. Most have none, and are not read for it.
+fn group(opening: &Opening) -> Option<GroupId> {
+    let named = opening.sighting.get().contains("\"group\"");
+    named.then(|| opening.parse().ok()?.handling.group).flatten()
 }
 
 #[cfg(test)]
@@ -262,6 +328,40 @@ mod tests {
         outbox.seal(sealed(&outbox).unwrap());
         outbox.drop_sealed(7);
         assert_eq!((outbox.next, outbox.sightings.len()), (Some(7), 3));
+    }
+
+    #[test]
+    fn what_is_for_different_groups_goes_in_different_batches_in_order() {
+        let in_group = |n: u8, group: &str| {
+            let mut sighting = opening(n).parse().unwrap();
+            sighting.handling.group = Some(group.parse().unwrap());
+            Opening::seal(Salt([n; 16]), &sighting)
+        };
+        let sightings = [opening(1), opening(2), in_group(3, "pair"), in_group(4, "banks"), in_group(5, "banks")];
+        let mut outbox = Outbox { sightings: sightings.into(), next: Some(1), ..Outbox::default() };
+        let mut sizes = Vec::new();
+        while let Some(next) = sealed(&outbox) {
+            outbox.seal(next);
+            sizes.push(outbox.sealed.as_ref().unwrap().len());
+            outbox.acknowledge(sizes.len() as u64);
+        }
+        assert_eq!(sizes, [2, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_taken_back_goes_first_and_is_not_reported_after() {
+        let mut outbox = with(3);
+        let taken_back =
+            TakenBack { observable: "8.8.4.1".parse().unwrap(), behaviour: Behaviour::Scan, reason: "ours".to_owned() };
+        outbox.take_back(taken_back);
+        assert_eq!(outbox.len(), 3);
+        outbox.seal(sealed(&outbox).unwrap());
+        let Some(Submission::Retraction(signed)) = outbox.sealed.clone() else { panic!("no retraction") };
+        let key = SigningKey::from_seed(&[5; 32]).public();
+        assert!(key.verify(&signed.retraction, &signed.signature).is_ok());
+        assert_eq!((signed.retraction.sequence, outbox.sightings.len()), (7, 2));
+        outbox.unseal(1);
+        assert_eq!((outbox.next, outbox.taken_back.len()), (Some(7), 1), "nothing is lost when it is numbered anew");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use super::state::{Decision, Ending, Held, Lineage};
 use super::{AlarmKind, Core, Output, Record};
 use decide::{AllowList, Answer, Context};
 use model::{
-    FindingId, Measure, Mitigation, MitigationId, MitigationState, PlanPart, Receipt, Refusal, Rule, Span,
-    StreamMessage, Timestamp, Withdrawal,
+    Class, FindingId, LineageId, Measure, MemberId, Mitigation, MitigationId, MitigationState, PlanPart, Receipt,
+    Refusal, Rule, Span, StreamMessage, Timestamp, Verdict, Withdrawal,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Generations are remembered this much longer than anything of their lineage lasts.
 const LINEAGE_MARGIN: Span = Span::days(7);
@@ -96,7 +96,7 @@ impl Core {
     /// A resend after a reconnect changes nothing.
     fn is_known(&self, mitigation: &Mitigation) -> bool {
         let id = mitigation.id();
-        let last = self.state.lineages.get(&mitigation.finding).and_then(|lineage| lineage.mitigation);
+        let last = self.state.lineages.get(&mitigation.lineage()).and_then(|lineage| lineage.mitigation);
         last == Some(id) || self.state.held.contains_key(&id) || self.refused.contains(&id)
     }
 
@@ -118,9 +118,9 @@ impl Core {
             let limit = "nothing until it is turned off: epimachia agent resume";
             return refuse(&Refusal::new(Rule::StandingOrder, format_args!("kill switch: {}", killed.reason), limit));
         }
-        let findings = part.items.iter().map(|item| item.mitigation.finding);
-        let generation = |finding| Some((finding, self.state.lineages.get(&finding)?.generation));
-        let generations: BTreeMap<FindingId, u64> = findings.filter_map(generation).collect();
+        let lineages = part.items.iter().map(|item| item.mitigation.lineage());
+        let generation = |id| Some((id, self.state.lineages.get(&id)?.generation));
+        let generations: BTreeMap<LineageId, u64> = lineages.filter_map(generation).collect();
         let points = |measure: &Measure| self.settings.points_for(&*self.router, measure);
         let context = Context {
             member: &self.settings.member,
@@ -129,7 +129,7 @@ impl Core {
             orders: &self.settings.orders,
             allow: &self.allow,
             generations: &generations,
-            in_force: self.by_finding.len(),
+            in_force: self.by_lineage.len(),
             points: &points,
             now: self.now,
         };
@@ -141,9 +141,9 @@ impl Core {
         if let Answer::Refuse(_) = judged {
             return judged;
         }
-        let lineage = self.state.lineages.get(&mitigation.finding);
+        let lineage = self.state.lineages.get(&mitigation.lineage());
         if let Some(lineage) = lineage.filter(|lineage| mitigation.generation <= lineage.generation) {
-            let limit = format!("above {} for {}", lineage.generation, mitigation.finding);
+            let limit = format!("above {} for {}", lineage.generation, mitigation.measure.target());
             return Answer::Refuse(Refusal::new(Rule::OldGeneration, mitigation.generation, limit));
         }
         if mitigation.expires <= self.now {
@@ -157,13 +157,13 @@ impl Core {
             let limit = "a measure that one of this member's enforcement points can carry out";
             return Answer::Refuse(Refusal::new(Rule::CapabilityMissing, &mitigation.measure, limit));
         }
-        self.decided(mitigation, lineage, judged)
+        self.decided(mitigation, judged)
     }
 
     fn no_room(&self, lineage: Option<&Lineage>) -> Option<Refusal> {
         let held_max = self.charter().map_or(0, |charter| charter.limits.in_force_per_member_max) as usize;
         // A renewal is held beside what it replaces for a moment.
-        let held = self.by_finding.len();
+        let held = self.by_lineage.len();
         if lineage.is_none() && (held >= held_max || self.state.lineages.len() >= LINEAGES_MAX) {
             let limit = format!("{held_max} in force for one member");
             return Some(Refusal::new(Rule::BlastRadius, format_args!("{held} in force"), limit));
@@ -171,8 +171,8 @@ impl Core {
         None
     }
 
-    fn decided(&self, mitigation: &Mitigation, lineage: Option<&Lineage>, judged: Answer) -> Answer {
-        match lineage.and_then(|lineage| lineage.decision.as_ref()) {
+    fn decided(&self, mitigation: &Mitigation, judged: Answer) -> Answer {
+        match self.state.decisions.get(&mitigation.finding) {
             Some(Decision::Refused { until, reason }) if self.now < *until => {
                 let limit = format!("nothing of {} before {until}: {reason}", mitigation.finding);
                 Answer::Refuse(Refusal::new(Rule::StandingOrder, &mitigation.observable, limit))
@@ -186,19 +186,20 @@ impl Core {
 
     fn accept(&mut self, part: &PlanPart, mitigation: &Mitigation, asks: Option<String>) {
         let id = mitigation.id();
-        let before = self.state.lineages.get(&mitigation.finding).cloned();
-        let keep = before.as_ref().map_or(Timestamp::MIN, |lineage| lineage.until);
+        let lineage_id = mitigation.lineage();
+        let keep = self.state.lineages.get(&lineage_id).map_or(Timestamp::MIN, |lineage| lineage.until);
         let lineage = Lineage {
             generation: mitigation.generation,
             mitigation: Some(id),
-            decision: before.and_then(|lineage| lineage.decision),
             until: keep.max(mitigation.expires.plus(LINEAGE_MARGIN)),
         };
-        self.persist(Record::Lineage(mitigation.finding, Some(lineage)));
+        self.persist(Record::Lineage(lineage_id, Some(lineage)));
         let points = self.settings.points_for(&*self.router, &mitigation.measure);
         self.hold(Held {
             mitigation: mitigation.clone(),
             plan: part.header.id(),
+            class: part.header.class,
+            rests_on: rests_on(part, mitigation),
             state: MitigationState::Due,
             since: self.now,
             asks: asks.clone(),
@@ -216,7 +217,7 @@ impl Core {
 
     fn ask_person(&mut self, id: &MitigationId, mitigation: &Mitigation, reason: &str) {
         // What waited before is answered by asking about the newer one.
-        for other in self.of_lineage(&mitigation.finding, id) {
+        for other in self.of_lineage(&mitigation.lineage(), id) {
             if self.state.held.get(&other).is_some_and(|held| held.asks.is_some()) {
                 self.end(&other, MitigationState::Withdrawn, format!("renewed by {id}"), None);
             }
@@ -252,16 +253,16 @@ impl Core {
     /// The newer one is in force: what it follows may go.
     pub(super) fn retire_predecessors(&mut self, id: &MitigationId) {
         let Some(held) = self.state.held.get(id) else { return };
-        let (finding, generation) = (held.mitigation.finding, held.mitigation.generation);
-        for other in self.of_lineage(&finding, id) {
+        let (lineage, generation) = (held.mitigation.lineage(), held.mitigation.generation);
+        for other in self.of_lineage(&lineage, id) {
             if self.state.held.get(&other).is_some_and(|o| o.mitigation.generation < generation) {
                 self.end(&other, MitigationState::Withdrawn, format!("renewed by {id}"), None);
             }
         }
     }
 
-    fn of_lineage(&self, finding: &FindingId, but: &MitigationId) -> Vec<MitigationId> {
-        let ids = self.by_finding.get(finding).into_iter().flatten();
+    fn of_lineage(&self, lineage: &LineageId, but: &MitigationId) -> Vec<MitigationId> {
+        let ids = self.by_lineage.get(lineage).into_iter().flatten();
         ids.filter(|id| *id != but).copied().collect()
     }
 
@@ -329,8 +330,34 @@ impl Core {
     /// Forgets lineages whose time is over; called on patrol.
     pub(super) fn forget_lineages(&mut self) {
         let over = self.state.lineages.iter().filter(|(_, lineage)| lineage.until <= self.now);
+        let over: Vec<LineageId> = over.map(|(id, _)| *id).collect();
+        over.into_iter().for_each(|id| self.persist(Record::Lineage(id, None)));
+        let over = self.state.decisions.iter().filter(|(_, decision)| decision.until() <= self.now);
         let over: Vec<FindingId> = over.map(|(finding, _)| *finding).collect();
-        over.into_iter().for_each(|finding| self.persist(Record::Lineage(finding, None)));
+        over.into_iter().for_each(|finding| self.persist(Record::Decision(finding, None)));
+    }
+
+    /// Ends what the charter that was just adopted does not allow any more: at once, and without asking the hub.
+    pub(super) fn hold_to_charter(&mut self) {
+        let Some((charter, guards)) = self.law.as_ref().and_then(|law| Some((&law.charter, law.guards.as_ref()?)))
+        else {
+            return;
+        };
+        let trust_alone = &self.settings.orders.trust_alone;
+        let ended: Vec<(MitigationId, Refusal)> = (self.state.held.iter())
+            .filter(|(_, held)| held.ending.is_none())
+            .filter_map(|(id, held)| {
+                let (class, mitigation, rests_on) = (held.class, &held.mitigation, &held.rests_on);
+                let asked = decide::Standings { class, mitigation, rests_on, trust_alone };
+                decide::still_stands(asked, charter, guards).err().map(|refusal| (*id, refusal))
+            })
+            .collect();
+        let version = charter.alliance.version;
+        for (id, refusal) in ended {
+            self.counts.refusal(refusal.rule);
+            let reason = format!("charter {version} does not allow it any more: {refusal}");
+            self.end(&id, MitigationState::Withdrawn, reason, Some(refusal));
+        }
     }
 
     /// Reads the allow-list anew, after it was changed.
@@ -367,6 +394,20 @@ fn receipt(mitigation: MitigationId, state: MitigationState, at: Timestamp) -> R
 /// A receipt that says why nothing was done yet.
 pub(super) fn due(mitigation: MitigationId, at: Timestamp, evidence: String) -> Receipt {
     Receipt { evidence, ..receipt(mitigation, MitigationState::Due, at) }
+}
+
+/// Whose evidence, or whose persons' yes, a mitigation rests on.
+fn rests_on(part: &PlanPart, mitigation: &Mitigation) -> BTreeSet<MemberId> {
+    match part.header.class {
+        Class::Automatic => {
+            let evidence = part.evidence.get(&mitigation.finding).into_iter().flatten();
+            evidence.map(|piece| piece.header.author.clone()).collect()
+        }
+        _ => {
+            let yes = part.approvals.iter().filter(|signed| signed.approval.verdict == Verdict::Approve);
+            yes.map(|signed| signed.approval.person.member()).collect()
+        }
+    }
 }
 
 fn not_judged() -> Refusal {

@@ -1,6 +1,6 @@
 //! What persons of the member decide, lift, allow and stop. Their word is carried out at once.
 
-use super::state::{Allowed, Decision, Killed, Lineage};
+use super::state::{Allowed, Decision, Killed};
 use super::{AlarmKind, Core, Order, Output, Record, not_held};
 use model::{MitigationId, MitigationState, Observable, Refusal, Rule};
 
@@ -41,10 +41,7 @@ impl Core {
     }
 
     fn decide(&mut self, finding: model::FindingId, decision: Decision) {
-        let Some(lineage) = self.state.lineages.get(&finding).cloned() else { return };
-        let holds = self.now.plus(self.settings.decision_holds);
-        let lineage = Lineage { decision: Some(decision), until: lineage.until.max(holds), ..lineage };
-        self.persist(Record::Lineage(finding, Some(lineage)));
+        self.persist(Record::Decision(finding, Some(decision)));
     }
 
     pub(super) fn on_lift(&mut self, id: MitigationId, reason: String) {

@@ -1,9 +1,10 @@
 //! What the hub is told: sightings and receipts, sealed into submissions one after the other.
 
-use super::outbox::Submission;
+use super::outbox::{Submission, TakenBack};
 use super::state::SourceMark;
 use super::{AlarmKind, Core, Output, Record};
 use model::observable::bogon;
+use model::retraction::RETRACTION_REASON_CHARS_MAX;
 use model::sighting::BATCH_SIGHTINGS_MAX;
 use model::{Grade, Observable, Opening, Refusal, Rule, Salt, Sighting, Span, Timestamp, Tlp};
 
@@ -11,6 +12,8 @@ use model::{Grade, Observable, Opening, Refusal, Rule, Salt, Sighting, Span, Tim
 const SEAL_EVERY: Span = Span::millis(20);
 /// A submission with as many does not wait.
 const SEAL_AT_ONCE: usize = 1_000;
+/// Most retractions that wait.
+const TAKEN_BACK_MAX: usize = 1_000;
 /// Most sightings in one input.
 const INPUT_SIGHTINGS_MAX: usize = BATCH_SIGHTINGS_MAX;
 
@@ -68,6 +71,20 @@ impl Core {
         }
     }
 
+    pub(super) fn on_retract(&mut self, taken_back: TakenBack) {
+        if !(1..=RETRACTION_REASON_CHARS_MAX).contains(&taken_back.reason.trim().chars().count()) {
+            let limit = format!("a reason of 1 to {RETRACTION_REASON_CHARS_MAX} characters");
+            return self.refuse(Refusal::new(Rule::Malformed, &taken_back.reason, limit));
+        }
+        if self.state.outbox.taken_back.len() >= TAKEN_BACK_MAX {
+            let value = format!("{TAKEN_BACK_MAX} retractions waiting for the hub");
+            return self.refuse(Refusal::new(Rule::QuotaExceeded, value, "retractions once the hub is back"));
+        }
+        let told = format!("what this member reported of {} is taken back", taken_back.observable);
+        self.persist(Record::TakenBack(Box::new(taken_back)));
+        self.done(told);
+    }
+
     /// What the alliance would refuse is refused here already: some of it must not leave the house.
     fn admit(&self, sighting: &Sighting, beside: usize) -> Result<(), Refusal> {
         if sighting.handling.tlp == Tlp::Red {
@@ -112,7 +129,7 @@ impl Core {
     /// When the next submission is sealed; none while one is under way or nothing waits.
     pub(super) fn seals_at(&self) -> Option<Timestamp> {
         let outbox = &self.state.outbox;
-        let waiting = outbox.sightings.len() + outbox.receipts.len();
+        let waiting = outbox.sightings.len() + outbox.receipts.len() + outbox.taken_back.len();
         if outbox.sealed.is_some() || !self.sending.agreed || waiting == 0 {
             return None;
         }
@@ -166,6 +183,21 @@ impl Core {
         self.send();
     }
 
+    /// Something else has this submission's number: another agent of this member, or this one before it was restored.
+    pub(super) fn on_number_taken(&mut self, sequence: u64, next: u64) {
+        if self.state.outbox.sealed.as_ref().is_none_or(|sealed| sealed.sequence() != sequence) {
+            return;
+        }
+        self.counts.refusal(Rule::NumberReused);
+        let text = format!(
+            "The hub has something else as submission {sequence} of this member. Either two agents use one key, or a \
+             state directory was restored from a backup. What waits is numbered anew from {next}."
+        );
+        self.alarm(AlarmKind::SequenceTaken, &text);
+        self.persist(Record::Unsealed(BATCH_SIGHTINGS_MAX));
+        self.persist(Record::Sequence(next));
+    }
+
     /// The hub will never take this submission as it is. A batch is halved until the sighting at fault stands alone.
     pub(super) fn on_submission_refused(&mut self, sequence: u64, refusal: &Refusal) {
         let sealed = self.state.outbox.sealed.as_ref().filter(|sealed| sealed.sequence() == sequence);
@@ -186,5 +218,6 @@ fn lengths(submission: &Submission) -> (usize, usize) {
     match submission {
         Submission::Sightings(_) => (submission.len(), 0),
         Submission::Receipts(_) => (0, submission.len()),
+        Submission::Retraction(_) => (0, 0),
     }
 }

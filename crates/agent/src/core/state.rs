@@ -1,10 +1,10 @@
 //! What an agent must not forget: the durable state, and the records from which it is rebuilt.
 
-use super::outbox::{Outbox, Sealed};
+use super::outbox::{Outbox, Sealed, TakenBack};
 use charter::SignedCharter;
 use model::{
-    Digest, FindingId, Measure, MemberId, Mitigation, MitigationId, MitigationState, Observable, Opening, PlanId,
-    PointName, PublicKey, Receipt, Timestamp,
+    Class, Digest, FindingId, LineageId, Measure, MemberId, Mitigation, MitigationId, MitigationState, Observable,
+    Opening, PlanId, PointName, PublicKey, Receipt, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +27,10 @@ pub struct State {
     pub witness: Witness,
     /// Mitigations that are due, in force, or ending.
     pub held: BTreeMap<MitigationId, Held>,
-    /// What was accepted last of each finding, and what persons said of it.
-    pub lineages: BTreeMap<FindingId, Lineage>,
+    /// What was accepted last of each lineage.
+    pub lineages: BTreeMap<LineageId, Lineage>,
+    /// What persons said of findings, while it holds.
+    pub decisions: BTreeMap<FindingId, Decision>,
     /// The allow-list entries that persons added while the agent was running.
     pub allow: BTreeMap<Observable, Allowed>,
     /// Set while the kill switch is on.
@@ -78,7 +80,9 @@ pub enum Record {
     /// A mitigation has ended.
     Gone(MitigationId),
     /// A lineage changed.
-    Lineage(FindingId, Option<Lineage>),
+    Lineage(LineageId, Option<Lineage>),
+    /// A person decided about a finding, or the decision is over.
+    Decision(FindingId, Option<Decision>),
     /// An allow-list entry was added or removed.
     Allow(Observable, Option<Allowed>),
     /// The kill switch was turned.
@@ -87,6 +91,8 @@ pub enum Record {
     Receipt(Box<Receipt>),
     /// Sightings wait to be sent.
     Heard(Vec<Opening>),
+    /// What was reported of something is to be taken back.
+    TakenBack(Box<TakenBack>),
     /// Waiting receipts or sightings became one signed submission.
     Sealed(Box<Sealed>),
     /// The sealed submission goes back to what waits, to be sealed again in parts of at most this many.
@@ -109,6 +115,12 @@ pub struct Held {
     pub mitigation: Mitigation,
     /// By which plan.
     pub plan: PlanId,
+    /// How that plan came into force.
+    #[serde(default = "automatic")]
+    pub class: Class,
+    /// The members whose evidence or approvals it rests on.
+    #[serde(default)]
+    pub rests_on: BTreeSet<MemberId>,
     /// Where it stands, as it was reported.
     pub state: MitigationState,
     /// Since when it is held.
@@ -153,7 +165,11 @@ pub struct Ending {
     pub refusal: Option<model::Refusal>,
 }
 
-/// What was accepted last of one finding.
+const fn automatic() -> Class {
+    Class::Automatic
+}
+
+/// What was accepted last of one lineage.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lineage {
@@ -161,8 +177,6 @@ pub struct Lineage {
     pub generation: u64,
     /// The mitigation of that generation.
     pub mitigation: Option<MitigationId>,
-    /// What a person of this member decided, and until when that holds.
-    pub decision: Option<Decision>,
     /// Until when it must be remembered: nothing of it that was ever accepted lasts longer.
     pub until: Timestamp,
 }
@@ -185,6 +199,15 @@ pub enum Decision {
         /// Why, in words.
         reason: String,
     },
+}
+
+impl Decision {
+    /// Until when it holds.
+    pub const fn until(&self) -> Timestamp {
+        match self {
+            Self::Accepted { until, .. } | Self::Refused { until, .. } => *until,
+        }
+    }
 }
 
 /// An entry of the member's own allow-list.
@@ -283,11 +306,13 @@ impl State {
             Record::Witness(record) => self.witness.apply(record),
             Record::Held(held) => drop(self.held.insert(held.id(), *held)),
             Record::Gone(id) => drop(self.held.remove(&id)),
-            Record::Lineage(finding, lineage) => put(&mut self.lineages, finding, lineage),
+            Record::Lineage(id, lineage) => put(&mut self.lineages, id, lineage),
+            Record::Decision(finding, decision) => put(&mut self.decisions, finding, decision),
             Record::Allow(observable, allowed) => put(&mut self.allow, observable, allowed),
             Record::Killed(killed) => self.killed = killed,
             Record::Receipt(receipt) => self.outbox.receipts.push_back(*receipt),
             Record::Heard(openings) => self.outbox.sightings.extend(openings),
+            Record::TakenBack(taken_back) => self.outbox.take_back(*taken_back),
             Record::Sealed(sealed) => self.outbox.seal(*sealed),
             Record::Unsealed(part_max) => self.outbox.unseal(part_max),
             Record::Acknowledged(sequence) => self.outbox.acknowledge(sequence),

@@ -221,7 +221,7 @@ impl Core {
             self.findings.values().filter(|finding| concerns(&finding.observable)).cloned().collect();
         let named = findings.iter().map(|finding| finding.id);
         let named = named.chain(held.clone().map(|(_, held)| held.mitigation.finding));
-        let decision = |id: FindingId| Some((id, self.state.lineages.get(&id)?.decision.clone()?));
+        let decision = |id: FindingId| Some((id, self.state.decisions.get(&id)?.clone()));
         Why {
             observable: observable.clone(),
             decisions: named.filter_map(decision).collect(),

@@ -20,7 +20,7 @@ pub const ME: &str = "telecom";
 /// The alliance and its first charter, without list files.
 pub fn alliance() -> (World, SignedCharter) {
     let world = World::new();
-    let signed = signed(&world, &world.charter, &["telecom", "cloud"]);
+    let signed = signed(&world, &world.charter, &["telecom", "cloud", "bank"]);
     (world, signed)
 }
 

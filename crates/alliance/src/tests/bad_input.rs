@@ -41,9 +41,9 @@ fn submissions_are_numbered_without_gaps_and_a_resend_is_known() {
         Batch::seal(member("telecom"), &key("telecom"), sequence, at(0), vec![opening])
     };
     let command = |n| Command::Report { report: Report::Signed(Box::new(batch(n))), sightings: vec![sighting.clone()] };
-    assert_eq!(world.alliance.duplicate(&member("telecom"), 1), None);
+    assert_eq!(world.alliance.duplicate(&command(1)), Ok(None));
     world.run(command(1)).unwrap();
-    assert_eq!(world.alliance.duplicate(&member("telecom"), 1), Some(1));
+    assert_eq!(world.alliance.duplicate(&command(1)), Ok(Some(1)));
     let gap = world.run(command(3)).unwrap_err();
     assert_eq!((gap.rule, gap.limit.as_str()), (Rule::OutOfSequence, "2"));
 }
@@ -62,4 +62,37 @@ fn nothing_is_heard_before_a_charter_is_adopted() {
     let batch = Batch::seal(member("a"), &key("a"), 1, at(0), vec![Opening::seal(Salt([1; 16]), &sighting)]);
     let command = Command::Report { report: Report::Signed(Box::new(batch)), sightings: vec![sighting] };
     assert_eq!(alliance.handle(command, at(0)).unwrap_err().rule, Rule::CharterUnsigned);
+}
+
+#[test]
+fn other_content_under_a_used_number_is_refused_also_after_a_restart() {
+    let mut world = World::new("");
+    let command = |observable: &str| {
+        let sighting = World::new("").sighting(observable, "handshake");
+        let batch =
+            Batch::seal(member("telecom"), &key("telecom"), 1, at(0), vec![Opening::seal(Salt([1; 16]), &sighting)]);
+        Command::Report { report: Report::Signed(Box::new(batch)), sightings: vec![sighting] }
+    };
+    world.run(command("1.2.3.4")).unwrap();
+    let shards = world.alliance.snapshot();
+    let restored = Alliance::restore(Setup { seed: [7; 16] }, &[], &shards).unwrap();
+    for alliance in [&world.alliance, &restored] {
+        assert_eq!(alliance.duplicate(&command("1.2.3.4")), Ok(Some(1)), "a resend is known");
+        let refusal = alliance.duplicate(&command("5.6.7.8")).unwrap_err();
+        assert_eq!((refusal.rule, refusal.limit.as_str()), (Rule::NumberReused, "2"));
+    }
+}
+
+#[test]
+fn a_number_so_old_that_nobody_knows_its_content_is_refused_and_memory_is_bounded() {
+    let mut world = World::new("");
+    for n in 0..300_u32 {
+        world.saw("telecom", &format!("1.2.{}.{}", n / 250 + 3, n % 250 + 1));
+    }
+    let sighting = world.sighting("1.2.3.1", "handshake");
+    let batch =
+        Batch::seal(member("telecom"), &key("telecom"), 1, at(0), vec![Opening::seal(Salt([3; 16]), &sighting)]);
+    let command = Command::Report { report: Report::Signed(Box::new(batch)), sightings: vec![sighting] };
+    assert_eq!(world.alliance.duplicate(&command).unwrap_err().rule, Rule::NumberReused);
+    assert_eq!(world.alliance.ledger.submissions[&member("telecom")].recent.len(), 256);
 }

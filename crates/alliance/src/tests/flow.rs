@@ -1,13 +1,13 @@
 //! From evidence to plans, disputes, expiry: each promise of the flow as a conversation.
 
 use super::{World, at, key, member};
-use crate::{Command, Event, Proposal};
+use crate::{Command, Event, Proposal, SignedProposal};
 use model::{
-    Action, Approval, Class, Dispute, FindingState, Ground, Measure, MitigationState, Plan, PlanId, Receipt, Receipts,
-    Rule, Scope, SignedApproval, SignedDispute, SignedReceipts, Span, Statement as _, Target, Verdict,
+    Action, Approval, Class, Dispute, FindingId, FindingState, Ground, Measure, MitigationState, Plan, PlanId, Receipt,
+    Receipts, Rule, Scope, SignedApproval, SignedDispute, SignedReceipts, Span, Statement as _, Target, Verdict,
 };
 
-fn last_plan(world: &World) -> Plan {
+pub fn last_plan(world: &World) -> Plan {
     let plans = world.entries.iter().rev();
     let mut found = plans.filter_map(|e| match &e.event {
         Event::PlanProposed(plan) => Some((**plan).clone()),
@@ -16,7 +16,12 @@ fn last_plan(world: &World) -> Plan {
     found.next().expect("a plan")
 }
 
-fn approve(world: &mut World, plan: &Plan, name: &str, verdict: Verdict) -> Result<Vec<&'static str>, model::Refusal> {
+pub fn approve(
+    world: &mut World,
+    plan: &Plan,
+    name: &str,
+    verdict: Verdict,
+) -> Result<Vec<&'static str>, model::Refusal> {
     let signer = key(&format!("ada@{name}"));
     let approval = Approval {
         plan: plan.header.digest(),
@@ -29,7 +34,22 @@ fn approve(world: &mut World, plan: &Plan, name: &str, verdict: Verdict) -> Resu
     world.run(Command::Approve(SignedApproval::sign(approval, &signer)))
 }
 
-fn dispute(world: &mut World, name: &str, ground: Ground) -> Result<Vec<&'static str>, model::Refusal> {
+/// A person's proposal, signed now.
+pub fn proposal(world: &World, person: &str, finding: FindingId, measure: Measure, members: &[&str]) -> Command {
+    let proposal = Proposal {
+        person: person.parse().unwrap(),
+        finding,
+        measure,
+        members: members.iter().map(|name| member(name)).collect(),
+        lasts: Span::hours(1),
+        reason: "it scans".to_owned(),
+        made: world.now,
+        expires: world.now.plus(Span::minutes(10)),
+    };
+    Command::Propose(Box::new(SignedProposal::sign(proposal, &key(person))))
+}
+
+pub fn dispute(world: &mut World, name: &str, ground: Ground) -> Result<Vec<&'static str>, model::Refusal> {
     let finding = world.alliance.findings(None, None, None, 1)[0].id;
     let signer = key(&format!("ada@{name}"));
     let dispute = Dispute {
@@ -43,7 +63,7 @@ fn dispute(world: &mut World, name: &str, ground: Ground) -> Result<Vec<&'static
     world.run(Command::Dispute(SignedDispute::sign(dispute, &signer)))
 }
 
-fn corroborated(observable: &str) -> World {
+pub fn corroborated(observable: &str) -> World {
     let mut world = World::new("");
     world.saw("telecom", observable);
     world.now = at(10);
@@ -104,15 +124,8 @@ fn network_needs_persons_of_two_members() {
     let finding = world.alliance.findings(None, None, None, 1)[0].id;
     let net = "1.2.3.0/24".parse().unwrap();
     let measure = Measure::new(Action::Deny, Target::Net(net), Scope::Border).unwrap();
-    let proposal = Proposal {
-        person: "ada@telecom".parse().unwrap(),
-        finding,
-        measure,
-        members: vec![member("dns"), member("cloud")],
-        lasts: Span::hours(1),
-        reason: "the whole network scans".to_owned(),
-    };
-    assert_eq!(world.run(Command::Propose(proposal)).unwrap(), ["plan-proposed"]);
+    let command = proposal(&world, "ada@telecom", finding, measure, &["dns", "cloud"]);
+    assert_eq!(world.run(command).unwrap(), ["proposed", "plan-proposed"]);
     let plan = last_plan(&world);
     assert_eq!(plan.header.class, Class::Quorum);
     assert_eq!(approve(&mut world, &plan, "telecom", Verdict::Approve).unwrap(), ["approved"]);
@@ -129,9 +142,8 @@ fn rejected_plan_is_closed() {
     let finding = world.alliance.findings(None, None, None, 1)[0].id;
     let target = Target::Net("1.2.3.0/24".parse().unwrap());
     let measure = Measure::new(Action::Deny, target, Scope::Border).unwrap();
-    let (person, members) = ("ada@telecom".parse().unwrap(), vec![member("dns")]);
-    let proposal = Proposal { person, finding, measure, members, lasts: Span::hours(1), reason: "x".to_owned() };
-    world.run(Command::Propose(proposal)).unwrap();
+    let command = proposal(&world, "ada@telecom", finding, measure, &["dns"]);
+    world.run(command).unwrap();
     let plan = last_plan(&world);
     approve(&mut world, &plan, "cloud", Verdict::Reject).unwrap();
     assert_eq!(approve(&mut world, &plan, "dns", Verdict::Reject).unwrap(), ["approved", "plan-closed"]);
@@ -210,9 +222,8 @@ fn unapproved_plan_is_closed_in_time() {
     let finding = world.alliance.findings(None, None, None, 1)[0].id;
     let target = Target::Net("1.2.3.0/24".parse().unwrap());
     let measure = Measure::new(Action::Deny, target, Scope::Border).unwrap();
-    let (person, members) = ("ada@telecom".parse().unwrap(), vec![member("dns")]);
-    let proposal = Proposal { person, finding, measure, members, lasts: Span::hours(1), reason: "x".to_owned() };
-    world.run(Command::Propose(proposal)).unwrap();
+    let command = proposal(&world, "ada@telecom", finding, measure, &["dns"]);
+    world.run(command).unwrap();
     let id: PlanId = last_plan(&world).id();
     world.now = world.now.plus(Span::hours(25));
     assert!(world.run(Command::Tick).unwrap().contains(&"plan-closed"));
@@ -239,9 +250,8 @@ fn propose_net(world: &mut World, members: &[&str]) -> Result<Vec<&'static str>,
     let finding = world.alliance.findings(None, None, None, 1)[0].id;
     let target = Target::Net("1.2.3.0/24".parse().unwrap());
     let measure = Measure::new(Action::Deny, target, Scope::Border).unwrap();
-    let members = members.iter().map(|name| member(name)).collect();
-    let (person, reason) = ("ada@telecom".parse().unwrap(), "it scans".to_owned());
-    world.run(Command::Propose(Proposal { person, finding, measure, members, lasts: Span::hours(1), reason }))
+    let command = proposal(world, "ada@telecom", finding, measure, members);
+    world.run(command)
 }
 
 fn withdrawn(world: &World, name: &str, after: Option<u64>) -> usize {
@@ -311,15 +321,10 @@ fn what_a_group_shares_is_proposed_within_the_group_only() {
         world.report(name, vec![sighting]).unwrap();
     }
     assert_eq!(propose_net(&mut world, &["cloud", "dns"]).unwrap_err().rule, Rule::UnknownGroup);
-    let proposal = |person: &str| Proposal {
-        person: person.parse().unwrap(),
-        finding: world.alliance.findings(None, None, None, 1)[0].id,
-        measure: Measure::deny(&"1.2.3.4".parse().unwrap()).unwrap(),
-        members: vec![member("cloud")],
-        lasts: Span::hours(1),
-        reason: "it scans".to_owned(),
-    };
-    let refused = world.alliance.handle(Command::Propose(proposal("ada@dns")), world.now).unwrap_err();
+    let finding = world.alliance.findings(None, None, None, 1)[0].id;
+    let measure = Measure::deny(&"1.2.3.4".parse().unwrap()).unwrap();
+    let command = proposal(&world, "ada@dns", finding, measure, &["cloud"]);
+    let refused = world.alliance.handle(command, world.now).unwrap_err();
     assert_eq!(refused.rule, Rule::UnknownFinding, "whoever may not see it is not told that it is there");
     assert!(propose_net(&mut world, &["cloud"]).is_ok());
 }
@@ -349,7 +354,10 @@ fn a_plan_approved_after_a_newer_one_of_its_lineage_does_not_take_its_place() {
     // Before the renewal is made somebody proposes more; it is approved after.
     let made = last_plan(&world).header.made;
     world.now = made.plus(Span::minutes(210));
-    propose_net(&mut world, &["dns"]).unwrap();
+    let finding = world.alliance.findings(None, None, None, 1)[0].id;
+    let measure = Measure::deny(&"1.2.3.4".parse().unwrap()).unwrap();
+    let command = proposal(&world, "ada@telecom", finding, measure, &["dns"]);
+    world.run(command).unwrap();
     let proposed = last_plan(&world);
     world.now = made.plus(Span::minutes(245));
     world.run(Command::Tick).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{CheckContext, Faults, Severity};
 use crate::evidence::{Verifier, members_needed};
-use charter::{GuardClass, Member};
+use charter::{GuardClass, Guards, Member};
 use model::{
     Action, Class, Evidence, GuardHit, Inverse, Mitigation, Observable, PlanHeader, Refusal, Role, Rule, Scope, Span,
     Target,
@@ -21,7 +21,7 @@ pub(crate) fn check_mitigation(
     faults: &mut Faults,
 ) {
     identity(header, mitigation, faults);
-    let hit = guarded(header, mitigation, context, faults);
+    let hit = guarded(header.class, mitigation, context.guards, faults);
     let cautious = hit.is_some_and(|hit| !hit.absolute);
     class(header, mitigation, faults);
     time(header, mitigation, cautious, context, faults);
@@ -49,23 +49,18 @@ fn identity(header: &PlanHeader, mitigation: &Mitigation, faults: &mut Faults) {
 
 /// Guards on what is reported and on what is to be touched. A member's own space is its own to act upon; what changes
 /// nothing for anybody needs no guard.
-fn guarded(
-    header: &PlanHeader,
-    mitigation: &Mitigation,
-    context: &CheckContext<'_>,
-    faults: &mut Faults,
-) -> Option<GuardHit> {
+pub(crate) fn guarded(plan: Class, mitigation: &Mitigation, guards: &Guards, faults: &mut Faults) -> Option<GuardHit> {
     if matches!(mitigation.measure.action(), Action::Notify | Action::Investigate) {
         return None;
     }
     let touched = mitigation.measure.target().observable();
-    let hits = [&touched, &mitigation.observable].map(|observable| context.guards.verdict(observable));
+    let hits = [&touched, &mitigation.observable].map(|observable| guards.verdict(observable));
     let hit = hits.into_iter().flatten().min_by_key(class_of)?;
     let class = class_of(&hit);
     let value = format!("{touched} meets {} ({}, list {})", hit.entry, hit.class, hit.list);
     let own = matches!(mitigation.measure.scope(), Scope::ProtectOwn | Scope::ContainOwn);
     let rule = class.rule();
-    match (class, header.class) {
+    match (class, plan) {
         (GuardClass::Never, _) => faults.refuse(rule, value, "nothing on the never list"),
         (GuardClass::MemberSpace, Class::Owner) if own => {}
         (_, Class::Automatic) if hit.absolute => faults.refuse(rule, value, "a quorum of persons, not a machine"),
@@ -114,7 +109,7 @@ fn inverse(mitigation: &Mitigation, faults: &mut Faults) {
 }
 
 /// The member may act, can, and claims only what is its own.
-fn able(member: &Member, mitigation: &Mitigation, faults: &mut Faults) {
+pub(crate) fn able(member: &Member, mitigation: &Mitigation, faults: &mut Faults) {
     if let Err(refusal) = member.require(Role::Operator) {
         faults.add(Severity::Refused, refusal);
     }

@@ -12,8 +12,8 @@ use crate::check::mitigation::CAUTIOUS_LONGEST;
 use assemble::{Assembly, reasons};
 use charter::{Charter, Guards, Member};
 use model::{
-    Class, Evidence, Finding, FindingId, FindingState, Inverse, Measure, MemberId, Mitigation, Plan, PlanId, Refusal,
-    Role, Rule, Span, Target, Timestamp,
+    Class, Evidence, Finding, FindingId, FindingState, Inverse, LineageId, Measure, MemberId, Mitigation, Plan, PlanId,
+    Refusal, Role, Rule, Span, Target, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +56,15 @@ pub struct Lineage {
     pub member: MemberId,
     /// The finding behind it.
     pub finding: FindingId,
+    /// The finding with the target: [`Mitigation::lineage`].
+    pub id: LineageId,
+}
+
+impl Lineage {
+    /// The lineage of a mitigation.
+    pub fn of(mitigation: &Mitigation) -> Self {
+        Self { member: mitigation.member.clone(), finding: mitigation.finding, id: mitigation.lineage() }
+    }
 }
 
 /// A mitigation in force, or on its way to be: also those of plans that wait for approval belong into

@@ -43,13 +43,13 @@ impl Rooms {
                 skipped.push(Skipped { finding: finding.id, member: Some(member.id.clone()), refusal });
                 continue;
             }
-            let lineage = Lineage { member: member.id.clone(), finding: finding.id };
-            let current = input.in_force.get(&lineage).filter(|force| force.expires > input.now);
+            let mitigation = mitigation(input, finding, &member.id, &wanted);
+            let current = input.in_force.get(&Lineage::of(&mitigation)).filter(|force| force.expires > input.now);
             if current.is_some_and(|force| !is_due(force, wanted.expires, input.now)) {
                 continue;
             }
             let choice = Choice {
-                mitigation: mitigation(input, finding, &member.id, &wanted),
+                mitigation,
                 class: wanted.class,
                 relevance: candidate.relevance.get(&member.id).copied().unwrap_or(f64::NEG_INFINITY),
                 renews: current.is_some(),

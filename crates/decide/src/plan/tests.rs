@@ -77,7 +77,7 @@ impl Table {
     }
 
     fn force(&mut self, member: &str, since: Span, expires: Span) {
-        let lineage = Lineage { member: member.parse().unwrap(), finding: self.findings[0].id };
+        let lineage = self.world.lineage(member, &self.findings[0]);
         let (since, expires) = (self.world.now.minus(since), self.world.now.plus(expires));
         self.in_force.insert(lineage, InForce { generation: 1, since, expires });
     }
@@ -291,7 +291,7 @@ fn what_is_in_force_takes_room() {
     table.world = World::with(|charter| charter.limits.in_force_per_member_max = 1);
     let other = table.world.finding(&"60.7.7.7".parse().unwrap(), Behaviour::Bruteforce);
     let force = InForce { generation: 1, since: table.world.now, expires: table.world.now.plus(Span::hours(6)) };
-    table.in_force.insert(Lineage { member: "bank".parse().unwrap(), finding: other.id }, force);
+    table.in_force.insert(table.world.lineage("bank", &other), force);
     let planned = table.plan();
     assert!(!members(&planned.plans[0]).contains(&"bank"));
     assert_eq!(planned.skipped[0].member.as_ref().unwrap().as_str(), "bank");

@@ -11,15 +11,16 @@ pub use random::Random;
 use crate::allow::AllowList;
 use crate::judge::{Context, Judgement, judge};
 use crate::orders::StandingOrders;
-use crate::plan::{Candidate, Input, Planned, plan};
+use crate::plan::{Candidate, Input, Lineage, Planned, plan};
 use charter::{
     Alliance, Assets, Charter, Corroboration, GuardFile, GuardRules, Guards, HandlingDefaults, Limits, Member,
     MemberKey, Person, Quorum, Relevance, Witnessing,
 };
 use model::{
-    Approval, Batch, Behaviour, Capability, Digest, Evidence, Finding, FindingId, FindingState, Grade, Handling,
-    MemberId, MemberKind, Observable, Opening, PersonId, PlanHeader, PlanPart, Role, Salt, Segment, Sensor, Sighting,
-    SignedApproval, SigningKey, Span, Standing, Statement, Sum, SumLine, Timestamp, Tlp, Verdict,
+    Approval, Batch, Behaviour, Capability, Digest, Evidence, Finding, FindingState, Grade, Handling, Inverse,
+    LineageId, Measure, MemberId, MemberKind, Mitigation, Observable, Opening, PersonId, PlanHeader, PlanPart, Role,
+    Salt, Segment, Sensor, Sighting, SignedApproval, SigningKey, Span, Standing, Statement, Sum, SumLine, Timestamp,
+    Tlp, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,6 +161,22 @@ impl World {
         Candidate { finding, evidence, relevance: BTreeMap::new() }
     }
 
+    /// The lineage of what a machine plans for a member about a finding.
+    pub fn lineage(&self, member: &str, finding: &Finding) -> Lineage {
+        let measure = Measure::deny(&finding.observable).unwrap();
+        let mitigation = Mitigation {
+            member: member.parse().unwrap(),
+            finding: finding.id,
+            observable: finding.observable.clone(),
+            family: finding.family,
+            generation: 1,
+            inverse: Inverse::of(measure.action()),
+            measure,
+            expires: self.now,
+        };
+        Lineage::of(&mitigation)
+    }
+
     /// A person's verdict on a plan, made now and good for an hour.
     pub fn approval(&self, header: &PlanHeader, person: &str, verdict: Verdict) -> SignedApproval {
         let person: PersonId = person.parse().unwrap();
@@ -187,7 +204,7 @@ impl World {
         part: &PlanPart,
         orders: &StandingOrders,
         allow: &AllowList,
-        generations: &BTreeMap<FindingId, u64>,
+        generations: &BTreeMap<LineageId, u64>,
     ) -> Vec<Judgement> {
         let member: MemberId = member.parse().unwrap();
         judge(

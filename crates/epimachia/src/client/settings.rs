@@ -2,7 +2,7 @@
 
 use crate::exit::Failure;
 use clap::Args;
-use model::PersonId;
+use model::{PersonId, SigningKey};
 use serde::Deserialize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,19 @@ pub struct Signer {
     /// File with the person's own secret key; it stays on this machine
     #[arg(long, env = "EPIMACHIA_KEY", value_name = "FILE")]
     pub key: Option<PathBuf>,
+    #[command(flatten)]
+    pub passphrase: Passphrase,
+}
+
+/// What opens a person's key file.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Passphrase {
+    /// File with the passphrase of the key file, readable by its owner only
+    #[arg(long, env = "EPIMACHIA_PASSPHRASE_FILE", value_name = "FILE", conflicts_with = "ask_passphrase")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Ask for the passphrase of the key file on the terminal
+    #[arg(long)]
+    pub ask_passphrase: bool,
 }
 
 /// The settings file.
@@ -113,16 +126,18 @@ impl Settings {
         beside.agent.as_ref().or(self.stored.agent.as_ref()).cloned()
     }
 
-    /// The person who signs, and the key's file.
+    /// The person who signs, and the key, opened on this machine.
     ///
     /// # Errors
-    /// One of them is not known.
-    pub fn signer(&self, signer: &Signer) -> Result<(PersonId, PathBuf), Failure> {
+    /// One of them is not known, or the key file cannot be opened.
+    pub fn signer(&self, signer: &Signer) -> Result<(PersonId, SigningKey), Failure> {
         let person = signer.person.as_ref().or(self.stored.person.as_ref()).cloned();
         let person =
             person.ok_or_else(|| missing("who signs", "--person NAME@MEMBER", "EPIMACHIA_PERSON", "person"))?;
         let key = signer.key.as_ref().or(self.stored.key.as_ref()).cloned();
-        Ok((person, key.ok_or_else(|| missing("the signing key", "--key FILE", "EPIMACHIA_KEY", "key"))?))
+        let file = key.ok_or_else(|| missing("the signing key", "--key FILE", "EPIMACHIA_KEY", "key"))?;
+        let key = crate::keys::read_person(&file, &person, &signer.passphrase)?;
+        Ok((person, key))
     }
 }
 

@@ -178,6 +178,8 @@ async fn approved_network(stage: &mut Stage, transcript: &mut Transcript) -> Res
         members,
         lasts: super::cast::MITIGATION_LASTS,
         reason: "a dozen addresses of this network scan us today".to_owned(),
+        made: crate::clock::now(),
+        expires: crate::clock::now().plus(model::Span::minutes(10)),
     };
     stage.propose("dns", proposal).await?;
     let plan = stage.waiting_plan().await?;

@@ -7,9 +7,8 @@ use super::recorded::GUARD_LISTS;
 use super::resolvers::Resolvers;
 use super::scenes::{self, blocked, text, wait_for};
 use crate::exit::Failure;
-use hub::wire::{ProposalStatement, SignedProposal};
 use hub::{Config, Directory, Hub, Init};
-use model::{Digest, MemberId, PublicKey, Sighting, SigningKey, StreamMessage, Timestamp};
+use model::{Digest, MemberId, PublicKey, Sighting, StreamMessage, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -155,7 +154,7 @@ impl Stage {
     /// A person proposes.
     pub async fn propose(&self, member: &str, proposal: alliance::Proposal) -> Result<(), Failure> {
         let role = CAST.iter().find(|role| role.id == member).ok_or_else(|| Failure::failed("nobody", ""))?;
-        let signed = sign_proposal(proposal, &role.person_key(self.seed));
+        let signed = alliance::SignedProposal::sign(proposal, &role.person_key(self.seed));
         self.as_member(member)?.post("/api/v1/plans", &signed).await?;
         Ok(())
     }
@@ -292,10 +291,4 @@ async fn tokens(admin: &Api, roles: &[Role]) -> Result<BTreeMap<String, String>,
 
 fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::failed(error, "")
-}
-
-/// A proposal with its signature, as the API takes it.
-fn sign_proposal(proposal: alliance::Proposal, key: &SigningKey) -> SignedProposal {
-    let signature = key.sign(&ProposalStatement(&proposal));
-    SignedProposal { key: key.public().id(), signature, proposal }
 }

@@ -4,11 +4,11 @@ use crate::ask::Change;
 use crate::client::answers::Written;
 use crate::client::settings::Signer;
 use crate::client::{Client, Settings};
+use crate::clock::now;
 use crate::exit::{Exit, Outcome};
-use crate::{ids, keys, out};
-use alliance::Proposal;
+use crate::{ids, out};
+use alliance::{Proposal, SignedProposal};
 use clap::{Args, ValueEnum};
-use hub::wire::{ProposalStatement, SignedProposal};
 use model::{Action, Finding, FindingId, Measure, MemberId, Observable, ParseError, Scope, Span, Target};
 
 /// What a person wishes.
@@ -38,6 +38,9 @@ pub struct Wish {
     /// Why, in words, at most 200 characters
     #[arg(long)]
     reason: String,
+    /// How long the hub may take it for; a second time it is refused anyway
+    #[arg(long, default_value = "10m")]
+    valid: Span,
     #[command(flatten)]
     signer: Signer,
     #[command(flatten)]
@@ -88,17 +91,17 @@ fn action(text: &str) -> Result<Action, ParseError> {
 pub(super) fn run(wish: &Wish) -> Outcome {
     let change = &wish.change;
     let settings = Settings::load(&change.connect)?;
-    let (person, file) = settings.signer(&wish.signer)?;
-    let key = keys::read(&file)?;
+    let (person, key) = settings.signer(&wish.signer)?;
     let client = Client::open(&settings)?;
     let id: FindingId = ids::resolve(&client, &wish.finding)?;
     let finding: Finding = client.get(&format!("/api/v1/findings/{id}"), &[])?;
     let target = Target::protecting_from(wish.target.as_ref().unwrap_or(&finding.observable));
     let measure = Measure::new(wish.action.clone(), target, wish.scope.into())?;
     let (members, lasts, reason) = (wish.members.clone(), wish.lasts, wish.reason.clone());
-    let proposal = Proposal { person, finding: id, measure, members, lasts, reason };
-    let signature = key.sign(&ProposalStatement(&proposal));
-    let signed = SignedProposal { proposal, key: key.public().id(), signature };
+    let made = now();
+    let expires = made.plus(wish.valid);
+    let proposal = Proposal { person, finding: id, measure, members, lasts, reason, made, expires };
+    let signed = SignedProposal::sign(proposal, &key);
     if change.dry_run {
         out::json(&signed);
         out::say("Nothing was sent.");

@@ -10,13 +10,12 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::member_side::MemberSide;
 use crate::{keys, out, progress};
 use agent::Request;
-use alliance::{Retraction, SignedRetraction};
 use clap::Args;
 use hub::wire::ReportHead;
 use model::sighting::BATCH_SIGHTINGS_MAX;
 use model::{
-    Batch, Behaviour, Grade, GroupId, Handling, MemberId, Observable, Opening, Salt, Sensor, Sighting, SigningKey,
-    Timestamp, Tlp,
+    Batch, Behaviour, Grade, GroupId, Handling, MemberId, Observable, Opening, Retraction, Salt, Sensor, Sighting,
+    SignedRetraction, SigningKey, Timestamp, Tlp,
 };
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
@@ -88,7 +87,8 @@ struct Author {
 /// What is taken back.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
-  epimachia sighting retract 203.0.113.7 --behaviour scan --reason 'our own scanner' --member telecom --key telecom.key
+  epimachia sighting retract 203.0.113.7 --behaviour scan --reason 'our own scanner' --agent /var/lib/epimachia-agent
+With an agent (--agent) the agent signs and numbers it. Without one, give --member and --key.
 Next: epimachia why VALUE")]
 pub struct Retract {
     /// Which value; defanged is fine
@@ -100,14 +100,12 @@ pub struct Retract {
     /// Why, in words, at most 500 characters
     #[arg(long)]
     reason: String,
-    /// The member that reported it
-    #[arg(long)]
-    member: MemberId,
-    /// File with the member's secret key; it stays on this machine
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[command(flatten)]
+    author: Author,
     #[command(flatten)]
     change: Change,
+    #[command(flatten)]
+    beside: Beside,
 }
 
 /// Reports.
@@ -241,14 +239,17 @@ pub(super) fn retract(wish: &Retract) -> Outcome {
     if wish.reason.trim().is_empty() || wish.reason.chars().count() > REASON_CHARS_MAX {
         return Err(Failure::Usage(format!("--reason: 1 to {REASON_CHARS_MAX} characters")));
     }
-    let key = keys::read(&wish.key)?;
-    let client = Client::open(&Settings::load(&wish.change.connect)?)?;
-    let author = wish.member.clone();
+    let settings = Settings::load(&wish.change.connect)?;
+    let (author, key) = match (&wish.author.member, &wish.author.key) {
+        (Some(member), Some(file)) => (member.clone(), keys::read(file)?),
+        _ => return retract_through_agent(wish, &MemberSide::open(&wish.beside)?),
+    };
+    let client = Client::open(&settings)?;
     let NextSequence { next: sequence } = client.get(&format!("/api/v1/members/{author}/sequence"), &[])?;
     let (observable, behaviour, reason) = (wish.value.clone(), wish.behaviour, wish.reason.clone());
     let made = now();
     let retraction = Retraction { author, key: key.public().id(), sequence, made, observable, behaviour, reason };
-    let signed = SignedRetraction { signature: key.sign(&retraction), retraction };
+    let signed = SignedRetraction::sign(retraction, &key);
     if wish.change.dry_run {
         out::json(&signed);
         out::say("Nothing was sent.");
@@ -258,9 +259,22 @@ pub(super) fn retract(wish: &Retract) -> Outcome {
     match wish.change.json {
         true => out::json(&written),
         false => {
-            out::line(format_args!("{} takes back {}, entry {}.", wish.member, wish.value, written.position));
+            let author = &signed.retraction.author;
+            out::line(format_args!("{author} takes back {}, entry {}.", wish.value, written.position));
             out::say(format_args!("Next: epimachia why {}", wish.value));
         }
     }
     Ok(Exit::Done)
+}
+
+/// The agent signs and numbers it, after what it sent before.
+fn retract_through_agent(wish: &Retract, side: &MemberSide) -> Outcome {
+    let request =
+        Request::Retract { value: wish.value.clone(), behaviour: wish.behaviour, reason: wish.reason.clone() };
+    if wish.change.dry_run {
+        out::json(&request);
+        out::say("Nothing was sent.");
+        return Ok(Exit::Done);
+    }
+    order(side, &request, wish.change.json)
 }

@@ -239,6 +239,8 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("members", "[]MemberId", "By whom; empty means nobody."),
         ("lasts", "Span", "For how long."),
         ("reason", "text", "Why, at most 200 characters."),
+        ("made", "Timestamp", "When it was signed."),
+        ("expires", "Timestamp", "Until when it may become a plan."),
     ]),
     ("SignedProposal", "A proposal with its signature (context epimachia/proposal/v1).", &[
         ("proposal", "Proposal", "What is signed."),
@@ -405,7 +407,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
     ]),
     ("Withdrawal", "A mitigation is to end now.", &[
         ("member", "MemberId", "Whose."),
-        ("finding", "FindingId", "The finding; with member the lineage."),
+        ("finding", "FindingId", "The finding: everything of it ends."),
         ("reason", "text", "Why."),
         ("made", "Timestamp", "Since when."),
     ]),

@@ -5,12 +5,14 @@ use crate::core::{Accepted, Core};
 use crate::gate::{Caller, Credential, Pass};
 use crate::intake::{self, Packed};
 use crate::problem::Problem;
-use crate::wire::{ProposalStatement, ReportHead, SCHEMA, SignedProposal, Written};
-use alliance::{Command, Report, SignedRetraction};
+use crate::wire::{ReportHead, SCHEMA, SignedProposal, Written};
+use alliance::{Command, Report};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use model::sighting::BATCH_SIGHTINGS_MAX;
-use model::{Batch, MemberId, Opening, Refusal, Rule, Sighting, SignedApproval, SignedDispute, SignedReceipts};
+use model::{
+    Batch, MemberId, Opening, Refusal, Rule, Sighting, SignedApproval, SignedDispute, SignedReceipts, SignedRetraction,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -110,8 +112,8 @@ pub(crate) async fn plans(
         let of = &signed.proposal;
         require_own(&caller, &of.person.member())?;
         let key = pass.person_key(&of.person, &signed.key, core.clock.now())?;
-        key.verify(&ProposalStatement(of), &signed.signature)?;
-        Ok(Prepared { accepted: 1, sequence: None, command: Command::Propose(signed.proposal) })
+        key.verify(of, &signed.signature)?;
+        Ok(Prepared { accepted: 1, sequence: None, command: Command::Propose(Box::new(signed)) })
     })
     .await
 }

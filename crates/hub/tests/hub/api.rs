@@ -1,10 +1,9 @@
 //! The API's description is true: it names every route, and answers and statements are as it says.
 
 use crate::support::{Bench, charter, key, key_id, now, sighting, signed_charter, signed_report};
-use alliance::{Retraction, SignedRetraction};
 use hub::openapi;
 use hub::routes::{Answer, Request, TABLE};
-use model::{Receipts, SignedReceipts, Span};
+use model::{Receipts, Retraction, SignedReceipts, SignedRetraction, Span};
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 
