@@ -29,7 +29,7 @@ pub mod tiles;
 mod tree;
 
 pub use audit::{Audit, AuditFault, Audited};
-pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use checkpoint::{Checkpoint, CheckpointFault, SignedCheckpoint};
 pub use cosignature::{WitnessKey, cosign, witness_name};
 pub use error::{Error, MissingTile};
 pub use figures::Figures;

@@ -91,7 +91,8 @@ impl Policy {
         let names: Vec<&str> = witnesses.iter().map(|(name, _)| name.as_str()).collect();
         match least {
             0 => text += "quorum none\n",
-            _ => text += &format!("group enough {least} {}\nquorum enough\n", names.join(" ")),
+            // A name that no member can have: those are lower case.
+            _ => text += &format!("group Enough {least} {}\nquorum Enough\n", names.join(" ")),
         }
         Self::parse(text.as_bytes())
     }

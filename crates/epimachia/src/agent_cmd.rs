@@ -3,6 +3,7 @@
 mod init;
 mod join;
 mod watchdog;
+mod witness;
 
 use crate::ask::confirm;
 use crate::client::settings::Beside;
@@ -68,6 +69,8 @@ enum Verb {
     /// The history of the journal as this agent saw it
     #[command(subcommand)]
     History(History),
+    /// This member's witness: its key for the charter, what it cosigned, what waits for others
+    Witness(Look),
     /// The agent's clock
     #[command(subcommand)]
     Clock(Clock),
@@ -120,6 +123,7 @@ pub fn run(command: Command) -> Outcome {
             order(&MemberSide::open(&beside)?, &Request::AcceptHistory, false)
         }
         Some(Verb::Watchdog(watch)) => watchdog::run(&watch),
+        Some(Verb::Witness(look)) => witness::run(&look),
         Some(Verb::Clock(Clock::Accept(beside))) => order(&MemberSide::open(&beside)?, &Request::AcceptClock, false),
     }
 }
@@ -258,7 +262,15 @@ fn history(look: &Look) -> Outcome {
     match history["forked"].is_null() {
         true => out::line("One history so far."),
         false => {
-            out::line(format_args!("A second history was shown: {}", shown(&history["forked"]["fault"])));
+            let by = match &history["forked"]["by"] {
+                Value::String(peer) => format!(" to {}", model::parse::printable(peer)),
+                _ => String::new(),
+            };
+            out::line(format_args!("A second history was shown{by}: {}", shown(&history["forked"]["fault"])));
+            for (what, note) in [("held", "held"), ("shown", "shown")] {
+                out::line(format_args!("\nThe checkpoint that was {what}:\n"));
+                out::raw(history["forked"][note]["note"].as_str().unwrap_or_default());
+            }
             out::say(
                 "Ask another member for its checkpoint before anything else. Next: epimachia agent history accept",
             );

@@ -49,6 +49,14 @@ pub enum Command {
         #[arg(required = true)]
         signatures: Vec<PathBuf>,
     },
+    /// Write the policy (C2SP tlog-policy) with which proofs of this alliance are verified offline
+    Policy {
+        /// The charter's TOML
+        file: PathBuf,
+        /// How many members must have cosigned; the charter's `witness.cosignatures` where it is left out
+        #[arg(long)]
+        cosignatures: Option<usize>,
+    },
     /// Show the charter in force, with the digest that agents pin
     Show {
         /// Print its TOML, byte for byte
@@ -76,6 +84,7 @@ pub fn run(command: Command) -> Outcome {
         Command::Explain { rule, json } => explain(rule.as_deref(), json),
         Command::Sign { file, member, key } => sign(&file, &member, &key),
         Command::Assemble { file, signatures } => assemble(&file, &signatures),
+        Command::Policy { file, cosignatures } => policy(&file, cosignatures),
         Command::Show { text, read } => show(text, &read),
         Command::Adopt { file, lists, change } => adopt(&file, lists.as_deref(), &change),
     }
@@ -138,6 +147,21 @@ fn assemble(file: &Path, signatures: &[PathBuf]) -> Outcome {
     let signed = SignedCharter { text, consents };
     Charter::parse(&signed.text)?;
     out::json_list_item(&signed);
+    Ok(Exit::Done)
+}
+
+fn policy(file: &Path, cosignatures: Option<usize>) -> Outcome {
+    let charter = Charter::parse(&read(file)?)?;
+    let alliance = &charter.alliance;
+    let log = account::VerifierKey::new(&alliance.name, alliance.hub_key.as_bytes())?;
+    let named = |(member, key): (&MemberId, &model::PublicKey)| {
+        let name = account::witness_name(&alliance.name, member.as_str());
+        Ok::<_, model::ParseError>((member.to_string(), account::WitnessKey::new(&name, *key)?))
+    };
+    let witnesses = charter.witnesses().map(named).collect::<Result<Vec<_>, _>>()?;
+    let least = cosignatures.unwrap_or(charter.witness.cosignatures as usize);
+    out::raw(&account::Policy::of(log, least, witnesses)?.to_string());
+    out::say("Next: epimachia verify PROOF --policy FILE");
     Ok(Exit::Done)
 }
 

@@ -196,7 +196,8 @@ fn show(dir: &Path, from: u64, max: usize, kind: Option<&str>, json: bool) -> Ou
     Ok(Exit::Done)
 }
 
-fn row(position: u64, entry: &Entry) -> Vec<String> {
+/// An entry as a row of a table.
+pub fn row(position: u64, entry: &Entry) -> Vec<String> {
     let author = match &entry.author {
         alliance::Author::Hub => "hub".to_owned(),
         alliance::Author::Member(member) => member.to_string(),
@@ -257,11 +258,23 @@ pub struct Shown {
     pub entry: Option<Entry>,
 }
 
+/// Reads a proof file.
+///
+/// # Errors
+/// It cannot be read, is too long, or is none.
+pub fn read_proof(file: &Path) -> Result<account::EntryProof, Failure> {
+    let failed = |what: &dyn std::fmt::Display, next| Failure::failed(format_args!("{}: {what}", file.display()), next);
+    let about = std::fs::metadata(file).map_err(|e| failed(&e, ""))?;
+    if about.len() > account::PROOF_BYTES_MAX as u64 {
+        return Err(failed(&format_args!("more than {} bytes", account::PROOF_BYTES_MAX), "ask for the proof again"));
+    }
+    let bytes = std::fs::read(file).map_err(|e| failed(&e, ""))?;
+    account::EntryProof::parse(&bytes).map_err(|e| failed(&e, "ask for the proof again"))
+}
+
 /// Checks a proof file against the hub's public key, and nothing else.
 pub fn prove(file: &Path, key: &VerifierKey) -> Result<Shown, Failure> {
-    let bytes = std::fs::read(file).map_err(|e| Failure::failed(format_args!("{}: {e}", file.display()), ""))?;
-    let proof = account::EntryProof::parse(&bytes)
-        .map_err(|e| Failure::failed(format_args!("{}: {e}", file.display()), "ask for the proof again"))?;
+    let proof = read_proof(file)?;
     let proven = proof.verify(key).map_err(|fault| {
         let what = format!("{}: the proof does not hold: {fault}", file.display());
         Failure::failed(what, "ask for the proof again, from another member too")

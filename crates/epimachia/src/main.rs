@@ -38,6 +38,7 @@ mod sighting_cmd;
 mod signals;
 mod status_cmd;
 mod token_cmd;
+mod verify_cmd;
 mod why_cmd;
 mod why_view;
 mod words;
@@ -121,6 +122,7 @@ enum Noun {
     Journal(journal_cmd::Command),
     Backup(backup_cmd::Backup),
     Restore(backup_cmd::Restore),
+    Verify(verify_cmd::Verify),
     /// What a key of the configuration does
     #[command(subcommand)]
     Config(config_cmd::Command),
@@ -179,6 +181,7 @@ fn run(noun: Noun) -> Outcome {
         Noun::Journal(command) => journal_cmd::run(command),
         Noun::Backup(backup) => backup_cmd::backup(&backup),
         Noun::Restore(restore) => backup_cmd::restore(&restore),
+        Noun::Verify(verify) => verify_cmd::run(&verify),
         Noun::Config(command) => config_cmd::run(command),
         Noun::Completions { shell } => {
             // Into memory first: the generator panics when the reader of a pipe has gone away.

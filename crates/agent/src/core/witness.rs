@@ -433,7 +433,7 @@ impl Core {
         if own.is_some() {
             self.adopt_checkpoint(seen.clone());
         }
-        let note = self.cosign(&name, &seen).ok_or_else(|| Reply::UnknownLog(origin))?;
+        let note = self.cosign(&name, &seen).ok_or(Reply::UnknownLog(origin))?;
         // The last line is ours.
         Ok(note.lines().last().map(|line| format!("{line}\n")).unwrap_or_default())
     }

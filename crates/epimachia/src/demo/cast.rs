@@ -126,6 +126,11 @@ impl Role {
         self.standing == "vetted" && self.capabilities.contains(&"packet-filter")
     }
 
+    /// The 32 bytes from which the key of the member's witness is made.
+    pub fn witness_seed(&self, seed: u64) -> [u8; 32] {
+        *derived(seed, &format!("witness of {}", self.id)).as_bytes()
+    }
+
     /// The key of the person who approves for the member.
     pub fn person_key(&self, seed: u64) -> SigningKey {
         SigningKey::from_seed(derived(seed, &format!("ada@{}", self.id)).as_bytes())
@@ -143,7 +148,7 @@ fn derived(seed: u64, name: &str) -> Digest {
 /// Never, as a test shows.
 pub fn charter(
     roles: &[Role],
-    lasts: Span,
+    (lasts, cosignatures): (Span, u32),
     seed: u64,
     hub_key: &model::PublicKey,
     lists: &[(&str, Digest)],
@@ -152,7 +157,8 @@ pub fn charter(
     let mut text = format!(
         "# The charter of the demo's alliance.\n[alliance]\nname = \"demo.example\"\nversion = 1\nmade = \"{now}\"\n\
          hub_key = \"{hub_key}\"\n\n[quorum]\nplan = 2\ndispute = 2\n\n[limits]\n\
-         mitigation_default = \"{lasts}\"\nmitigation_max = \"24h\"\n\n[corroboration]\n\
+         mitigation_default = \"{lasts}\"\nmitigation_max = \"24h\"\n\n[witness]\n\
+         cosignatures = {cosignatures}\n\n[corroboration]\n\
          # On its first day nobody has the record to publish alone.\nsolo_confirmations = 1000\n\n[guards]\nnever = [\"198.41.0.4\"]\n"
     );
     for (file, digest) in lists {
@@ -173,13 +179,14 @@ fn entry(role: &Role, seed: u64, now: Timestamp) -> String {
     format!(
         "\n[[member]]\nid = \"{id}\"\nname = \"{name}\"\nkind = \"full\"\nstanding = \"{standing}\"\n\
          segments = [\"{segment}\"]\nroles = [\"reporter\", \"operator\", \"approver\"]\ncapabilities = [{capabilities}]\n\
-         keys = [{{ public = \"{key}\", from = \"{from}\" }}]\n[[member.person]]\nid = \"ada@{id}\"\n\
+         witness = \"{witness}\"\nkeys = [{{ public = \"{key}\", from = \"{from}\" }}]\n[[member.person]]\nid = \"ada@{id}\"\n\
          keys = [{{ public = \"{person}\", from = \"{from}\" }}]\n[member.assets]\n{assets}\n",
         id = role.id,
         name = role.name,
         standing = role.standing,
         segment = role.segment,
         capabilities = capabilities.join(", "),
+        witness = SigningKey::from_seed(&role.witness_seed(seed)).public(),
         key = role.key(seed).public(),
         person = role.person_key(seed).public(),
         from = now.minus(Span::hours(1)),
@@ -195,10 +202,10 @@ mod tests {
     fn demo_charter_is_signed_by_a_quorum_and_the_same_for_the_same_seed() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let hub = SigningKey::from_seed(&[1; 32]).public();
-        let signed = charter(&CAST, MITIGATION_LASTS, 42, &hub, &[], now).unwrap();
+        let signed = charter(&CAST, (MITIGATION_LASTS, 2), 42, &hub, &[], now).unwrap();
         let typed = signed.verify_first(now).unwrap();
         assert_eq!(typed.members.len(), CAST.len());
-        assert_eq!(charter(&CAST, MITIGATION_LASTS, 42, &hub, &[], now).unwrap(), signed);
-        assert_ne!(charter(&CAST, MITIGATION_LASTS, 43, &hub, &[], now).unwrap(), signed);
+        assert_eq!(charter(&CAST, (MITIGATION_LASTS, 2), 42, &hub, &[], now).unwrap(), signed);
+        assert_ne!(charter(&CAST, (MITIGATION_LASTS, 2), 43, &hub, &[], now).unwrap(), signed);
     }
 }

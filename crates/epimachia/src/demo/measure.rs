@@ -22,6 +22,9 @@ pub struct Measure {
     /// How many times
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
+    /// How many other members must have cosigned before an agent acts
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=9))]
+    cosignatures: u32,
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -30,6 +33,7 @@ pub struct Measure {
 #[derive(Serialize)]
 struct Measured {
     rounds: u32,
+    cosignatures: u32,
     agents: usize,
     resolvers: &'static str,
     /// From the sensor's sighting to the last agent's read-back.
@@ -56,6 +60,9 @@ pub fn run(arguments: &Measure) -> Outcome {
 
 fn print(m: &Measured) {
     out::line(format_args!("{} rounds, {} agents, each with {}.", m.rounds, m.agents, m.resolvers));
+    if m.cosignatures > 0 {
+        out::line(format_args!("Each agent waits for {} other members' cosignatures.", m.cosignatures));
+    }
     out::line("From the corroborating sighting at its sensor to the read-back at the resolver:");
     out::line(format_args!(
         "  the last of all agents   p50 {} ms, p99 {} ms, worst {} ms",
@@ -65,7 +72,7 @@ fn print(m: &Measured) {
 }
 
 async fn measure(arguments: &Measure, directory: &Path) -> Result<Measured, Failure> {
-    let stage = Stage::set_for(&TEN, Span::hours(6), 1, directory).await?;
+    let stage = Stage::set_for(&TEN, (Span::hours(6), arguments.cosignatures), 1, directory).await?;
     let (mut last, mut each) = (Vec::new(), Vec::new());
     let bar = crate::progress::entries(u64::from(arguments.rounds), "Rounds");
     for round in 0..arguments.rounds {
@@ -81,6 +88,7 @@ async fn measure(arguments: &Measure, directory: &Path) -> Result<Measured, Fail
     let (last, each) = (Figures::of(&last).ok_or_else(none)?, Figures::of(&each).ok_or_else(none)?);
     Ok(Measured {
         rounds: arguments.rounds,
+        cosignatures: arguments.cosignatures,
         agents: TEN.len(),
         resolvers: if real { "a real Unbound" } else { "the demo's small resolver (install unbound for real ones)" },
         last_p50_ms: last.p50_ms,

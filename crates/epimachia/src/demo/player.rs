@@ -56,6 +56,7 @@ impl Player {
         std::fs::create_dir_all(home.join("state"))?;
         secret(&home.join("token"), door.token)?;
         secret(&home.join("agent.key"), &agent::keys::key_text(&role.seed(seed)))?;
+        secret(&home.join("state/witness.key"), &agent::keys::key_text(&role.witness_seed(seed)))?;
         std::fs::write(home.join("hub.pem"), door.certificate)?;
         let namespace = match role.filters_packets() && may_filter() {
             true => Some(Netns::new(role.id).map_err(|e| Failure::failed(e, ""))?),

@@ -34,13 +34,13 @@ pub struct Stage {
 impl Stage {
     /// Starts everything below `directory`: the demo's cast.
     pub async fn set(seed: u64, directory: &Path) -> Result<Self, Failure> {
-        Self::set_for(&CAST, cast::MITIGATION_LASTS, seed, directory).await
+        Self::set_for(&CAST, (cast::MITIGATION_LASTS, 0), seed, directory).await
     }
 
-    /// Starts a hub, and an agent for each of `roles`; mitigations last so long.
+    /// Starts a hub, and an agent for each of `roles`; mitigations last so long, and need so many cosignatures.
     pub async fn set_for(
         roles: &'static [Role],
-        lasts: model::Span,
+        rules: (model::Span, u32),
         seed: u64,
         directory: &Path,
     ) -> Result<Self, Failure> {
@@ -56,7 +56,7 @@ impl Stage {
         let certificate = running.certificate_pem().to_owned();
         let admin = Api::new(&running.url(), &certificate, std::fs::read_to_string(first)?.trim())?;
         let lists = hand_in_lists(&admin).await?;
-        let charter = cast::charter(roles, lasts, seed, &hub_key, &lists, Self::now())?;
+        let charter = cast::charter(roles, rules, seed, &hub_key, &lists, Self::now())?;
         admin.post("/api/v1/charter", &charter).await?;
         let tokens = tokens(&admin, roles).await?;
         let api = admin.with_token(tokens.get("reader").map_or("", String::as_str));
