@@ -1,4 +1,5 @@
 //! A hub that speaks the real wire on a loopback port, and says whatever a test wants it to say.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test support: a surprise is a failed test")]
 
 use account::{Checkpoint, Signer};
