@@ -25,6 +25,8 @@ use watch::Watch;
 
 /// Longest findings or guard file, in bytes.
 const FILE_BYTES_MAX: u64 = 512 << 20;
+/// Longest time between reports, in seconds: a week.
+const EVERY_MAX: u64 = 604_800;
 /// Most findings.
 const FINDINGS_MAX: usize = 1_000_000;
 
@@ -78,7 +80,7 @@ pub struct Shadow {
     #[arg(long)]
     follow: bool,
     /// With --follow: seconds between reports
-    #[arg(long, default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(1..=604_800), requires = "follow")]
+    #[arg(long, default_value_t = 3_600, requires = "follow", value_parser = seconds())]
     every: u64,
     /// One JSON document
     #[arg(long)]
@@ -103,8 +105,11 @@ pub fn run(arguments: &Shadow) -> Outcome {
             let every = Duration::from_secs(arguments.every);
             follow::follow(file, &mut intake, &mut watch, every, |intake, watch| {
                 arguments.tell(intake, watch)?;
-                if arguments.hub.is_some() {
-                    arguments.refresh(&held, &mut watch.blocks)?;
+                // A hub that is away for a while is no reason to stop looking.
+                if arguments.hub.is_some()
+                    && let Err(failure) = arguments.refresh(&held, &mut watch.blocks)
+                {
+                    out::say(failure.message());
                 }
                 Ok(())
             })?;
@@ -163,6 +168,10 @@ impl Shadow {
         }
         Ok(())
     }
+}
+
+fn seconds() -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(1..=EVERY_MAX)
 }
 
 fn write(path: Option<&Path>, text: &str) -> Result<(), Failure> {

@@ -374,16 +374,22 @@ fn a_plan_approved_after_a_newer_one_of_its_lineage_does_not_take_its_place() {
 }
 
 #[test]
-fn one_page_of_a_guarded_host_is_held_back_and_nobody_is_at_fault() {
+fn who_reports_one_page_of_a_guarded_host_is_not_at_fault() {
     let weight = |observable: &str| {
         let mut world = World::new("[guards]\nnever = [\"famous.org\"]");
         world.saw("telecom", observable);
-        world.saw("cloud", observable);
-        assert_ne!(world.state(observable), Some(FindingState::Corroborated), "{observable}");
         world.alliance.members(world.now).iter().find(|m| m.id == member("telecom")).unwrap().weight
     };
-    let unblamed = weight("http://famous.org/a/page");
-    assert!(unblamed > 1.79, "{unblamed}");
-    assert!(weight("famous.org") < unblamed);
-    assert!(weight("http://famous.org/") < unblamed);
+    assert_eq!(weight("http://famous.org/a/page"), weight("elsewhere.org"));
+    assert!(weight("famous.org") < weight("elsewhere.org"));
+    assert!(weight("http://famous.org/") < weight("elsewhere.org"));
+}
+
+#[test]
+fn one_page_of_a_guarded_host_is_held_back_as_the_host_is() {
+    let mut world = World::new("[guards]\nnever = [\"famous.org\"]");
+    world.saw("telecom", "http://famous.org/a/page");
+    world.saw("cloud", "http://famous.org/a/page");
+    assert_ne!(world.state("http://famous.org/a/page"), Some(FindingState::Corroborated));
+    assert_eq!(world.alliance.status(world.now).refusals.get("guard_never"), Some(&1));
 }

@@ -1,8 +1,8 @@
 //! What the alliance's rules would have done on a recorded history: replays, and tables of what came out.
 //!
 //! Pure: text in, typed tables out, each of which prints itself and serialises. Start at [`rows::parse`], make a
-//! [`History`], then [`daily()`], [`stream()`], [`cost()`], [`poison()`], [`frontier()`], [`fit()`]; [`indicators()`] for
-//! what people post.
+//! [`History`], then [`daily()`], [`stream()`], [`cost()`], [`poison()`], [`frontier()`], [`fit()`];
+//! [`indicators()`] for what people post.
 
 pub mod ablation;
 pub mod cost;

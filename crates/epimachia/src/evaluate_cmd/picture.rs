@@ -66,7 +66,8 @@ fn heading(svg: &mut String) {
         "<text class=\"head\" x=\"{x}\" y=\"38\">What each number of the charter buys and costs</text>\n\
          <text class=\"sub\" x=\"{x}\" y=\"62\">To the right: first contacts of an attacker with a member that met a \
          block, 10 s each way. Upwards: harmless addresses that liars got published, worst scenario.</text>\n\
-         <circle class=\"force\" cx=\"{force}\" cy=\"86\" r=\"5\"/><text class=\"sub\" x=\"{}\" y=\"90\">in force</text>\n\
+         <circle class=\"force\" cx=\"{force}\" cy=\"86\" r=\"5\"/><text class=\"sub\" x=\"{}\" y=\"90\">in \
+         force</text>\n\
          <circle class=\"dot\" cx=\"{}\" cy=\"86\" r=\"4\"/><text class=\"sub\" x=\"{}\" y=\"90\">one number \
          changed</text>\n<path class=\"front\" d=\"M{} 86h36\"/><text class=\"sub\" x=\"{}\" y=\"90\">frontier: \
          nothing tried is better in both</text>\n\

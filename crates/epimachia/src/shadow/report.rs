@@ -296,8 +296,9 @@ impl Report {
         let Counts { given, blocks, not_in_force, for_people, needs_quorum, not_enforceable } = counts;
         writeln!(
             f,
-            "  findings             {given}, of which machines act on {blocks} ({not_in_force} not in force, {for_people} \
-             for people only, {needs_quorum} need persons, {not_enforceable} no resolver or filter can express)"
+            "  findings             {given}, of which machines act on {blocks} ({not_in_force} not in force, \
+             {for_people} for people only, {needs_quorum} need persons, {not_enforceable} no resolver or \
+             filter can express)"
         )?;
         self.stopped(f)?;
         self.hurts(f)?;
@@ -336,8 +337,8 @@ impl Report {
         let absolute = guarded.iter().filter(|hit| hit.absolute).count();
         writeln!(
             f,
-            "  would have hit you   {} findings in your own space, {} on guard lists ({absolute} absolute), {} addresses \
-             with ordinary traffic, {} names your machines asked for",
+            "  would have hit you   {} findings in your own space, {} on guard lists ({absolute} absolute), {} \
+             addresses with ordinary traffic, {} names your machines asked for",
             own.len(),
             guarded.len(),
             ordinary.len(),
@@ -361,8 +362,8 @@ impl Report {
             let machines = machines.len();
             writeln!(
                 f,
-                "    {observable:<40} {we_began} exchanges begun by you, {they_began} by it, {machines} of your machines; \
-                 evidence against it: {evidence}"
+                "    {observable:<40} {we_began} exchanges begun by you, {they_began} by it, {machines} of your \
+                 machines; evidence against it: {evidence}"
             )?;
         }
         for Ordinary { observable, asked, machines, .. } in asked.iter().take(SHOWN_MAX) {
