@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Failure, run, suite, tidy};
+use crate::{Failure, licences, run, suite, tidy};
 
 /// Help of `cargo xtask ci`.
 pub const HELP: &str = "\
 cargo xtask ci                        every step; ends with a summary
 cargo xtask ci --fast                 stop at the first step that fails
 
-Steps, in order: fmt, clippy, tidy, test. Without `--fast` all of them run, so one round shows everything there is to
+Steps, in order: fmt, clippy, tidy, licences, test. Without `--fast` all of them run, so one round shows everything there is to
 mend. Exit code 1 when one failed.
 
 Next: git push";
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", run: fmt },
     Step { name: "clippy", run: clippy },
     Step { name: "tidy", run: || tidy::run(&[]) },
+    Step { name: "licences", run: || licences::run(&[]) },
     Step { name: "test", run: || suite::run(&[]) },
 ];
 
@@ -81,14 +82,14 @@ fn summary(outcomes: &[Outcome]) -> String {
     let mut text = String::from("\nsummary\n");
     for outcome in outcomes {
         let took = seconds(outcome.took);
-        text.push_str(&format!("  {:<7} {:<7} {took:>8}", outcome.name, word(outcome.failure.as_ref())));
+        text.push_str(&format!("  {:<8} {:<7} {took:>8}", outcome.name, word(outcome.failure.as_ref())));
         if let Some(first) = outcome.failure.as_ref().and_then(|failure| failure.lines().next()) {
             text.push_str(&format!("  {first}"));
         }
         text.push('\n');
     }
     let total = outcomes.iter().map(|outcome| outcome.took).sum();
-    text.push_str(&format!("  total           {:>8}\n", seconds(total)));
+    text.push_str(&format!("  total            {:>8}\n", seconds(total)));
     text
 }
 
@@ -137,8 +138,8 @@ mod tests {
             failure: failure.map(str::to_owned),
         };
         let text = summary(&[outcome("fmt", 1_240, None), outcome("test", 754_000, Some("two things\nmore"))]);
-        let expected = "\nsummary\n  fmt     passed     1.2 s\n  test    failed  12 min 34 s  two things\n";
-        assert_eq!(text, format!("{expected}  total           12 min 35 s\n"));
+        let expected = "\nsummary\n  fmt      passed     1.2 s\n  test     failed  12 min 34 s  two things\n";
+        assert_eq!(text, format!("{expected}  total            12 min 35 s\n"));
     }
 
     #[test]

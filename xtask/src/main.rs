@@ -4,8 +4,11 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its two streams")]
 
 mod ci;
+mod dist;
+mod licences;
 mod packages;
 mod run;
+mod soak;
 mod suite;
 mod tasks;
 mod tidy;
@@ -41,9 +44,16 @@ const VERBS: &[Verb] = &[
     },
     Verb { name: "ci", what: "fmt, clippy, tidy and test, each timed", help: ci::HELP, run: ci::run },
     Verb { name: "tidy", what: "check the house rules that no compiler checks", help: tidy::HELP, run: tidy::run },
+    Verb {
+        name: "licences",
+        what: "licences, sources and bans of every package",
+        help: licences::HELP,
+        run: licences::run,
+    },
+    Verb { name: "dist", what: "Debian package, archive, SBOM, check sums", help: dist::HELP, run: dist::run },
     Verb { name: "bench", what: "measure one of the named things", help: tasks::BENCH_HELP, run: tasks::bench },
     Verb { name: "sim", what: "run the seeded simulator", help: tasks::SIM_HELP, run: tasks::sim },
-    Verb { name: "soak", what: "the long runs: many seeds, many kills", help: tasks::SOAK_HELP, run: tasks::soak },
+    Verb { name: "soak", what: "the long runs: many seeds, many kills", help: tasks::SOAK_HELP, run: soak::run },
 ];
 
 fn main() -> ExitCode {
@@ -103,7 +113,7 @@ fn overview() -> String {
         "cargo xtask test          run everything\ncargo xtask bench         list what can be measured\n\n",
     );
     for verb in VERBS {
-        text.push_str(&format!("{:<7} {}\n", verb.name, verb.what));
+        text.push_str(&format!("{:<8} {}\n", verb.name, verb.what));
     }
     text.push_str("\nNext: cargo xtask help VERB");
     text
@@ -120,7 +130,7 @@ mod tests {
     #[test]
     fn unknown_verb_lists_what_exists() {
         let Err(Failure::Usage(text)) = dispatch(&words("tset")) else { panic!("accepted") };
-        assert_eq!(text, "no verb \"tset\"; there are: test, ci, tidy, bench, sim, soak");
+        assert_eq!(text, "no verb \"tset\"; there are: test, ci, tidy, licences, dist, bench, sim, soak");
     }
 
     #[test]

@@ -25,6 +25,8 @@ const PACKAGES: &[Package] = &[
     Package { name: "nftables", program: "nft", purpose: "packet filter sets in a network namespace" },
     Package { name: "iproute2", program: "ip", purpose: "network namespaces" },
     Package { name: "bind9-dnsutils", program: "dig", purpose: "queries by another hand than ours" },
+    Package { name: "systemd", program: "systemd-analyze", purpose: "how exposed our units are" },
+    Package { name: "binutils", program: "strip", purpose: "the Debian package" },
     Package { name: "zstd", program: "zstd", purpose: "recorded data, packed and unpacked by another hand than ours" },
 ];
 
@@ -185,12 +187,12 @@ mod tests {
         assert_eq!(missing(&dirs).len(), PACKAGES.len(), "a file that cannot be run is no program");
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let still: Vec<&str> = missing(&dirs).iter().map(|package| package.name).collect();
-        assert_eq!(still, ["unbound", "nftables", "iproute2", "bind9-dnsutils", "zstd"]);
+        assert_eq!(still, ["unbound", "nftables", "iproute2", "bind9-dnsutils", "systemd", "binutils", "zstd"]);
     }
 
     #[test]
     fn a_plain_user_gets_the_exact_line_with_only_what_is_missing() {
-        let text = what_to_type(&[&PACKAGES[1], &PACKAGES[5]]);
+        let text = what_to_type(&[&PACKAGES[1], &PACKAGES[7]]);
         assert!(text.contains("apt-get install --yes --no-install-recommends unbound zstd\n"), "{text}");
     }
 

@@ -29,7 +29,10 @@ Next: cargo xtask soak";
 
 /// Help of `cargo xtask soak`.
 pub const SOAK_HELP: &str = "\
-cargo xtask soak                      1,000 seeds, then 500 rounds of kill -9 under load
+cargo xtask soak                      1,000 seeds, 500 kills of hub and agent, ten minutes a fuzz target
+cargo xtask soak kills agents --rounds 50
+cargo xtask soak seeds --rounds 200   the same by hand: cargo xtask sim --seeds 200
+cargo xtask soak fuzz --minutes 1     every fuzz target for one minute, without cargo-fuzz; its corpus is kept in fuzz/corpus
 
 Takes long; nothing is skipped. All parts run even if one fails; exit code 1 when one did.
 
@@ -50,6 +53,13 @@ pub struct Task {
     variables: &'static [(&'static str, &'static str)],
     /// The source that the words name; checked by `tidy`.
     pub file: &'static str,
+}
+
+impl Task {
+    /// One line about it.
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
 }
 
 /// What can be measured.
@@ -121,6 +131,13 @@ pub const SOAKS: &[Task] = &[
         variables: &[("EPIMACHIA_KILLS", "500")],
         file: "crates/hub/tests/hub/crash.rs",
     },
+    Task {
+        name: "agents",
+        what: "500 rounds of kill -9 on an agent's state in the middle of writing",
+        words: &["test", "--release", "-p", "agent", "--test", "crash", "--", "--nocapture"],
+        variables: &[("EPIMACHIA_KILLS", "500")],
+        file: "crates/agent/tests/crash.rs",
+    },
 ];
 
 /// Lists the benches or runs one.
@@ -141,27 +158,12 @@ pub fn sim(words: &[String]) -> Result<(), Failure> {
     run::to_the_end(&mut run::cargo(line))
 }
 
-/// Runs every row of the soak table.
-pub fn soak(words: &[String]) -> Result<(), Failure> {
-    if !words.is_empty() {
-        return Err(Failure::Usage(format!("soak takes no words, not {:?}", words.join(" "))));
-    }
-    let mut failed = Vec::new();
-    for task in SOAKS {
-        eprintln!("\n== {}: {}", task.name, task.what);
-        if run::to_the_end(&mut command(task, &[])).is_err() {
-            failed.push(task.name);
-        }
-    }
-    if failed.is_empty() { Ok(()) } else { Err(Failure::Failed(format!("failed: {}", failed.join(", ")))) }
-}
-
 fn find(tasks: &'static [Task], name: &str) -> Result<&'static Task, Failure> {
     let unknown = || Failure::Usage(format!("nothing is named {name:?}; there are:\n{}", list(tasks).trim_end()));
     tasks.iter().find(|task| task.name == name).ok_or_else(unknown)
 }
 
-fn command(task: &Task, rest: &[String]) -> std::process::Command {
+pub fn command(task: &Task, rest: &[String]) -> std::process::Command {
     let mut words: Vec<String> = task.words.iter().map(|word| (*word).to_owned()).collect();
     if !rest.is_empty() && !task.words.contains(&"--") && rest.iter().all(|word| word != "--") {
         words.push("--".to_owned());
@@ -312,10 +314,5 @@ mod tests {
             let names: std::collections::BTreeSet<&str> = tasks.iter().map(|task| task.name).collect();
             assert_eq!(names.len(), tasks.len());
         }
-    }
-
-    #[test]
-    fn soak_takes_no_words() {
-        assert_eq!(soak(&words("fast")), Err(Failure::Usage("soak takes no words, not \"fast\"".into())));
     }
 }

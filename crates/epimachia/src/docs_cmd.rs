@@ -1,9 +1,10 @@
 //! `epimachia docs`: the reference of the command line and the list of commands, made from the same table as the help.
 
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::out;
 use clap::{Arg, Command, Subcommand};
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 /// Which document to print.
 #[derive(Subcommand, Debug)]
@@ -12,16 +13,31 @@ pub enum What {
     Cli,
     /// crates/epimachia/commands.txt
     Commands,
+    /// Man pages, one a command, into a directory
+    Man {
+        /// The directory; made if it is not there
+        dir: PathBuf,
+    },
 }
 
 /// Runs the command.
 pub fn run(what: &What, mut program: Command) -> Outcome {
-    program.build();
+    if !matches!(what, What::Man { .. }) {
+        // Pages for `help` of `help` would come of it: the manual's maker does this by itself, without them.
+        program.build();
+    }
     match what {
         What::Cli => out::line(reference(&program).trim_end()),
         What::Commands => commands(&program).iter().for_each(out::line),
+        What::Man { dir } => manual(program, dir)?,
     }
     Ok(Exit::Done)
+}
+
+/// `epimachia.1`, `epimachia-agent.1`, `epimachia-agent-watchdog.1`, …; no date stands in them.
+fn manual(program: Command, dir: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(dir)?;
+    Ok(clap_mangen::generate_to(program, dir)?)
 }
 
 /// Every command that does something, as it is typed after the program's name.
