@@ -1,8 +1,8 @@
 //! `epimachia agent`: run this member's agent, make its directory, look at it, stop everything at once.
 
 mod init;
-mod watchdog;
 mod join;
+mod watchdog;
 
 use crate::ask::confirm;
 use crate::client::settings::Beside;
