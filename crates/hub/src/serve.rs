@@ -91,7 +91,7 @@ impl Server {
         tokio::spawn(async move {
             let _seat = seat;
             let _ = stream.set_nodelay(true);
-            let limits = &core.config.limits;
+            let limits = core.config.limits.clone();
             let shaken = tokio::time::timeout(limits.handshake_time_max.to_std(), tls.accept(stream)).await;
             let Ok(Ok(stream)) = shaken else {
                 core.figures.counter(&CONNECTIONS_REFUSED, &[("reason", "handshake")]).increment(1);
@@ -109,15 +109,18 @@ impl Server {
                 let (held, answer) = (counted.begin(), app.clone().oneshot(request.map(Body::new)));
                 async move { answer.await.map(|response| response.map(|body| Held { body, _held: held })) }
             });
-            let builder = builder(limits);
+            let builder = builder(&limits);
             let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
             let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+            tokio::pin!(served);
+            // Let go before the connection: a hub that waits for its connections has its journal to itself afterwards.
+            let core = core;
             tokio::select! {
-                ended = served => if let Err(error) = ended {
+                ended = &mut served => if let Err(error) = ended {
                     tracing::debug!(%peer, %error, "a connection ended");
                 },
                 () = cut.notified() => tracing::info!(%peer, "a connection was cut: its reader fell behind"),
-                () = busy.idle(limits) => tracing::debug!(%peer, "a connection was closed: nothing was asked"),
+                () = busy.idle(&limits) => tracing::debug!(%peer, "a connection was closed: nothing was asked"),
                 () = certificate_ended(&core, certificate.as_deref()) => {
                     tracing::info!(%peer, "a connection was closed: its certificate counts no longer");
                 }

@@ -91,7 +91,7 @@ impl Hub {
             core: Arc::clone(&core),
         };
         let certificate_pem = presented.anchors.pem.clone();
-        let renewal = tokio::spawn(presented.renew(Arc::clone(&core))).abort_handle();
+        let renewal = tokio::spawn(presented.renew(Arc::downgrade(&core))).abort_handle();
         let server = Some(tokio::spawn(server.run(stopped)));
         tracing::info!(%address, alliance = core.directory.identity().alliance, "the hub is listening");
         Ok(Running { core, address, certificate_pem, stop, server, renewal, threads, snapshots })

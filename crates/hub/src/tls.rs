@@ -12,7 +12,7 @@ use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 /// How many TLS sessions are remembered for resumption.
 const SESSIONS_MAX: usize = 4_096;
@@ -83,12 +83,13 @@ pub(crate) fn server(
 
 impl Presented {
     /// Shows a new certificate after two thirds of the old one's life, for as long as the hub runs.
-    pub(crate) async fn renew(self, core: Arc<crate::core::Core>) {
+    pub(crate) async fn renew(self, core: Weak<crate::core::Core>) {
         if !self.own {
             return;
         }
         loop {
             tokio::time::sleep(SERVER_VALID.to_std().mul_f64(2.0 / 3.0)).await;
+            let Some(core) = core.upgrade() else { return };
             match made(&core.joining.authority, &self.names, core.clock.now()) {
                 Ok(next) => {
                     *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);

@@ -115,6 +115,9 @@ fn note(core: &Core, route: &Route, id: &str, response: &Response, begun: Instan
     let rule = response.extensions().get::<Rule>().copied();
     if let Some(rule) = rule {
         crate::gauges::refusal(&core.figures, rule);
+        if rule.name().starts_with("certificate_") {
+            tracing::warn!(request = id, rule = rule.name(), route = route.path, "an agent's certificate was refused");
+        }
     }
     core.figures.counter(&REQUESTS, &[("route", route.path), ("status", status.as_str())]).increment(1);
     core.figures.histogram(&REQUEST_SECONDS, &[("route", route.path)]).record(begun.elapsed());

@@ -14,13 +14,13 @@ use std::time::Duration;
 const ROUNDS: u64 = 50;
 
 /// A hub in a process of its own; killed when dropped.
-struct Victim {
-    child: Child,
-    url: String,
+pub struct Victim {
+    pub child: Child,
+    pub url: String,
 }
 
 impl Victim {
-    fn start(root: &Path) -> Self {
+    pub fn start(root: &Path) -> Self {
         let mut child = Command::new(example()).arg(root).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

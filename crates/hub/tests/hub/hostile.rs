@@ -1,5 +1,6 @@
 //! The hostile client: every route with every credential that must not count; and clients that want to hold the hub.
 
+use crate::crash::Victim;
 use crate::joining::{Applicant, client, forged, joined, signed_by};
 use crate::support::{Bench, read};
 use alliance::Scope;
@@ -10,7 +11,12 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 /// A way to come, and by which rule it is turned away; none if its owner may do what an agent may.
 struct Credential {
@@ -46,7 +52,7 @@ async fn credentials(bench: &mut Bench) -> Vec<Credential> {
     let expired = bench.token("admin", "cloud", Scope::ALL.into(), Span::millis(1)).await.unwrap();
     let gone = bench.token("admin", "cloud", Scope::ALL.into(), Span::days(1)).await.unwrap();
     let (_, tokens) = bench.get("admin", "/api/v1/tokens").await;
-    let newest = tokens["items"].as_array().unwrap().iter().max_by_key(|t| t["made"].as_str().unwrap().to_owned());
+    let newest = tokens["items"].as_array().unwrap().iter().max_by_key(|t| t["expires"].as_str().unwrap().to_owned());
     let path = format!("/api/v1/tokens/{}", newest.unwrap()["id"].as_str().unwrap());
     assert_eq!(bench.request("admin", Method::DELETE, &path).send().await.unwrap().status(), 200);
     let token = |name, token| Credential {
@@ -145,4 +151,87 @@ async fn strangers_are_counted_by_address_and_told_when_to_come_back() {
     }
     assert!(answers[&200] >= 5 && answers[&200] <= 10 && answers[&429] >= 6, "{answers:?}");
     assert_eq!(bench.get("cloud", "/api/v1/charter").await.0, 200, "members are not strangers");
+}
+
+/// Bytes of memory that one connection of a stranger may cost, with what it has sent.
+const PER_STRANGER_MAX: u64 = 256 << 10;
+
+async fn shake(address: SocketAddr, pem: &str, protocol: &str) -> TlsStream<TcpStream> {
+    use rustls::pki_types::pem::PemObject;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
+
+/// The hub closes the connection, whatever it says before.
+async fn is_let_go(stream: &mut TlsStream<TcpStream>, what: &str) {
+    let mut rest = Vec::new();
+    let gone = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+    assert!(gone.is_ok(), "{what} is still held");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_on_which_nothing_is_asked_are_let_go_whatever_they_speak() {
+    let bench = Bench::start_with(|config| {
+        config.limits.header_time_max = Span::millis(300);
+        config.limits.idle_time_max = Span::millis(300);
+    })
+    .await;
+    let (address, pem) = (bench.running.address(), bench.running.certificate_pem().to_owned());
+    for protocol in ["h2", "http/1.1"] {
+        let mut silent = shake(address, &pem, protocol).await;
+        is_let_go(&mut silent, &format!("a silent client of {protocol}")).await;
+    }
+    let mut preface = shake(address, &pem, "h2").await;
+    // The preface and empty settings (RFC 9113 §3.4), and then never a request.
+    preface.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    is_let_go(&mut preface, "a client that only begins").await;
+    let mut once = shake(address, &pem, "http/1.1").await;
+    once.write_all(b"GET /api/v1/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    is_let_go(&mut once, "a client that asked once").await;
+    let mut stream = bench.request("cloud", Method::GET, "/api/v1/stream").send().await.unwrap();
+    stream.chunk().await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(bench.report("cloud", crate::support::sighting("80.1.1.1").to_string()).await.0, 200);
+    let next = tokio::time::timeout(Duration::from_secs(20), stream.chunk()).await;
+    assert!(next.unwrap().unwrap().is_some(), "a stream is no idle connection");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_that_send_half_of_as_much_as_they_may_hold_little_memory() {
+    let Bench { running, dir, .. } = Bench::start().await;
+    let pem = running.certificate_pem().to_owned();
+    running.shutdown().await.unwrap();
+    let victim = Victim::start(&dir.path().join("hub"));
+    let address: SocketAddr = victim.url.trim_start_matches("https://").parse().unwrap();
+    let head = "POST /api/v1/join HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let half = format!("{head}content-length: 16384\r\n\r\n{}", "{".repeat(12_000));
+    let header = format!("GET /health HTTP/1.1\r\nhost: x\r\nx-filler: {}", "a".repeat(12_000));
+    let before = resident(victim.child.id());
+    let mut held = Vec::new();
+    for n in 0..200 {
+        let mut stream = shake(address, &pem, "http/1.1").await;
+        let part = if n % 2 == 0 { &half } else { &header };
+        stream.write_all(part.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    let grown = resident(victim.child.id()).saturating_sub(before);
+    let at_most = 200 * PER_STRANGER_MAX;
+    assert!(grown < at_most, "{grown} bytes for 200 connections, at most {at_most}");
+    let mut huge = shake(address, &pem, "http/1.1").await;
+    huge.write_all(format!("{head}content-length: 1073741824\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    huge.read_exact(&mut answer).await.unwrap();
+    assert!([&b"HTTP/1.1 413"[..], b"HTTP/1.1 429"].contains(&&answer[..]), "{answer:?}");
+}
+
+/// Bytes of a process that are in memory (proc_pid_statm(5)).
+fn resident(process: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
+    let pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4_096
 }
