@@ -290,7 +290,8 @@ mod tests {
             out.extend(std::iter::from_fn(|| lines.pop()));
             prop_assert_eq!((out.len(), lines.len()), (count, 0));
             for who in 0..4 {
-                let of: Vec<usize> = out.iter().filter(|(w, _)| *w == member(&format!("m{who}"))).map(|(_, n)| *n).collect();
+                let whose = member(&format!("m{who}"));
+                let of: Vec<usize> = out.iter().filter(|(w, _)| *w == whose).map(|(_, n)| *n).collect();
                 prop_assert!(of.is_sorted());
             }
         }

@@ -46,8 +46,8 @@ struct Requests {
     at_once: u32,
 }
 
-/// A bucket that refills evenly and holds a minute's worth. Whatever comes while something is in it is let through whole
-/// and may leave it owing; then nothing comes through until it is even.
+/// A bucket that refills evenly and holds a minute's worth. Whatever comes while something is in it is let through
+/// whole and may leave it owing; then nothing comes through until it is even.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Bucket {
     level: f64,
