@@ -77,8 +77,6 @@ rules! {
     BadSignature = "bad_signature": "A signed statement verifies against its author's key, byte for byte.",
     OutOfSequence = "out_of_sequence": "Each author numbers its submissions without gaps; a number is used once.",
     NumberReused = "number_reused": "A number stands for one submission; other content under a used number is refused.",
-    KeyChain = "key_chain": "A member's key changes follow each other, without gaps and without branches.",
-    KeyAuthority = "key_authority": "A live key of its owner changes a key, or the member with a second person of its own.",
     RoleMissing = "role_missing": "A member does only what its roles in the charter allow.",
     MemberSuspended = "member_suspended": "A suspended member is not heard until the suspension ends.",
     QuotaExceeded = "quota_exceeded": "Each member stays within its own rate, so that one cannot slow the others.",
