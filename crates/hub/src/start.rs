@@ -80,8 +80,7 @@ impl Hub {
         let listener = listener.map_err(|error| Error::unavailable(format_args!("listening on {address}"), error))?;
         let address = listener.local_addr().map_err(|error| Error::unavailable("the listener's address", error))?;
         let opened = tokio::task::spawn_blocking(move || Opened::open(config, between)).await;
-        let Opened { core, snapshots, presented } =
-            opened.map_err(|error| Error::Broken(error.to_string()))??;
+        let Opened { core, snapshots, presented } = opened.map_err(|error| Error::Broken(error.to_string()))??;
         let threads = start_threads(&core, &snapshots)?;
         let (stop, stopped) = watch::channel(false);
         let server = Server {

@@ -19,7 +19,8 @@ pub struct Sender {
 
 /// A client that trusts this certificate, or what everybody's client trusts.
 pub fn client(certificate_pem: Option<&str>) -> Result<Client, Failure> {
-    let mut builder = Client::builder().use_rustls_tls().pool_max_idle_per_host(1);
+    // CrowdSec lets nobody in who does not say a name and a version.
+    let mut builder = Client::builder().user_agent("epimachia-bench/1").use_rustls_tls().pool_max_idle_per_host(1);
     if let Some(pem) = certificate_pem {
         builder = builder.add_root_certificate(reqwest::Certificate::from_pem(pem.as_bytes())?);
     }
