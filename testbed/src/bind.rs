@@ -77,7 +77,7 @@ impl Bind {
         let dir = directory("named")?;
         let here = dir.path().to_string_lossy().into_owned();
         let text = format!(
-            "options {{ directory \"{here}\"; pid-file \"{here}/named.pid\"; session-keyfile \"{here}/session.key\";\n  \
+            "options {{ directory \"{here}\"; pid-file \"{here}/named.pid\"; session-keyfile \"{here}/session.key\";\n \
              listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion yes; allow-query {{ any; }};\n  \
              dnssec-validation no; empty-zones-enable no; forward only; forwarders {{ 127.0.0.1 port {world_port}; }};\n\
              {options}}};\ncontrols {{ }};\nzone \".\" {{ type hint; file \"/dev/null\"; }};\n{beside}"

@@ -1,5 +1,5 @@
 //! The enforcer with the real kernel: an agent without privileges changes the packet filter through it, and only as the
-//! enforcer's own configuration allows. Needs root to make namespaces and to drop privileges; says so where it is missing.
+//! enforcer's own configuration allows. Needs root, to make namespaces and to drop privileges; says so if not.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests; a child speaks to its parent")]
 

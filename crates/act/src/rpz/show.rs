@@ -133,9 +133,9 @@ impl Following {
     pub fn unbound(&self) -> String {
         let (ip, port) = self.address();
         let mut text = String::from(
-            "server:\n  module-config: \"respip validator iterator\"\n# Unbound cannot sign transfers: name its address \
-             in the point's `allow_unsigned`.\n# Unbound never lets a zone expire: run the watchdog, which lifts when the \
-             agent is dead: epimachia agent watchdog\n",
+            "server:\n  module-config: \"respip validator iterator\"\n# Unbound cannot sign transfers: name its \
+             address in the point's `allow_unsigned`.\n# Unbound never lets a zone expire: run the watchdog, which lifts when \
+             the agent is dead: epimachia agent watchdog\n",
         );
         for name in &self.zones {
             let _ = write!(

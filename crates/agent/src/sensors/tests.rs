@@ -16,8 +16,8 @@ fn line(n: u32) -> String {
 
 fn source(path: &Path) -> SourceConfig {
     let text = format!(
-        "[member]\nid = \"telecom\"\nkey = \"k\"\n[hub]\nurl = \"http://127.0.0.1:1\"\ntoken = \"t\"\ncharter = \"{}\"\n\
-         [state]\ndirectory = \"s\"\n[[source]]\nname = \"sensor\"\nfile = {:?}\nfrom_beginning = true\n\
+        "[member]\nid = \"telecom\"\nkey = \"k\"\n[hub]\nurl = \"http://127.0.0.1:1\"\ntoken = \"t\"\n\
+         charter = \"{}\"\n[state]\ndirectory = \"s\"\n[[source]]\nname = \"sensor\"\nfile = {:?}\nfrom_beginning = true\n\
          format = \"json-lines\"\n[source.fields]\nobservable = \"ip\"\ntime = \"ts\"\nbehaviour = \"scan\"\n\
          grade = \"handshake\"\nsensor = \"honeypot\"\n",
         "0".repeat(64),

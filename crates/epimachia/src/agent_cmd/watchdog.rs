@@ -82,8 +82,8 @@ fn one_look(config: &Config, after: Span, told: &mut Option<Health>) -> Result<b
         Health::Stuck { last } => {
             if is_news {
                 out::say(format_args!(
-                    "The agent gives no sign of life since {last} and still holds its directory: it is stuck. Its zones \
-                     cannot be served by another. Next: systemctl restart epimachia-agent"
+                    "The agent gives no sign of life since {last} and still holds its directory: it is stuck. Its \
+                     zones cannot be served by another. Next: systemctl restart epimachia-agent"
                 ));
             }
             true

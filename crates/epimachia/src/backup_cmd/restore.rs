@@ -15,8 +15,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The secrets without which a hub does not start.
-const HUB_SECRETS: [&str; 3] = ["keys/checkpoint.key", "keys/engine.seed", "keys/tls.key"];
+/// The secrets without which a hub does not start; an older directory has `tls.key` in the last one's place.
+const HUB_SECRETS: [&str; 3] = ["keys/checkpoint.key", "keys/engine.seed", "keys/ca.key"];
 /// Longest checkpoint file.
 const CHECKPOINT_BYTES_MAX: u64 = 1 << 20;
 
@@ -153,8 +153,8 @@ pub fn resume(of: &Resume) -> Outcome {
         return Ok(Exit::Done);
     };
     if of.lost {
-        let question = "Entries that members have seen may be lost. Every agent will see a second history, accept nothing \
-                        new, and wait for its people: epimachia agent history accept.";
+        let question = "Entries that members have seen may be lost. Every agent will see a second history, accept \
+                        nothing new, and wait for its people: epimachia agent history accept.";
         ask::confirm(question, of.yes)?;
     } else {
         let notes = of.checkpoints.iter().map(|file| note(file)).collect::<Result<Vec<_>, _>>()?;

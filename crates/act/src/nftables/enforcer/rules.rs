@@ -15,7 +15,7 @@ pub struct Rules {
     pub widest_v4: u8,
     /// Shortest IPv6 prefix, 48 to 128; default 48.
     pub widest_v6: u8,
-    /// Longest time that the kernel is given, 1m to 24h; default 24h. What is to last longer is cut, and asked for again.
+    /// Longest time that the kernel is given, 1m to 24h; default 24h. What is to last longer is cut.
     pub longest: Span,
 }
 
