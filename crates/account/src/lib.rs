@@ -5,8 +5,8 @@
 //! [`EntryProof`] binds one entry to a checkpoint and verifies offline, with nothing but the log's public key.
 //! [`Audit`] re-derives all of it from the entries themselves. [`figures`] are exact quantiles, for time to protection.
 //!
-//! Witnesses hold a log to one history: each states with a [`cosignature`] which tree it has seen; a [`policy`] says how
-//! many of them must have; [`Gathered`] keeps what they sent, and [`request`] is what a witness is asked.
+//! Witnesses hold a log to one history: each states with a [`cosignature`] which tree it has seen; a [`policy`] says
+//! how many of them must have; [`Gathered`] keeps what they sent, and [`request`] is what a witness is asked.
 //!
 //! The formats are those of C2SP: `tlog-tiles`, `signed-note`, `tlog-checkpoint`, `tlog-proof`, `tlog-cosignature`,
 //! `tlog-witness`, `tlog-policy`.

@@ -71,7 +71,10 @@ pub enum PolicyFault {
     #[error("the checkpoint cannot be believed: {0}")]
     Cosignature(#[from] NoteFault),
     /// Too few witnesses cosigned it.
-    #[error("cosigned by {}, the policy asks for {wanted}", if .cosigned.is_empty() { "no witness of the policy" } else { .cosigned })]
+    #[error(
+        "cosigned by {}, the policy asks for {wanted}",
+        if .cosigned.is_empty() { "no witness of the policy" } else { .cosigned }
+    )]
     Quorum {
         /// Who did, separated by commas.
         cosigned: String,

@@ -1,6 +1,6 @@
 //! Sensors: a file that is followed also when it is rotated or cut, or standard input.
 //!
-//! Parsing runs in the agent's own process, which has no privileges (docs/decisions/0010-privileges-apart.md), one task
+//! Parsing runs in the agent's own process, which has no privileges (docs/decisions/0008-privileges-apart.md), one task
 //! a sensor. How far a file was read is written down together with what was seen up to there, so that a restart neither
 //! loses nor repeats a line: `feed` reads and knows files again, `place` says from where to go on.
 

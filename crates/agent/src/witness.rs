@@ -1,5 +1,5 @@
-//! This member's witness as a service: C2SP `tlog-witness` over plain HTTP, off unless it is configured. What comes in and
-//! goes out is signed and public; everything has a limit.
+//! This member's witness as a service: C2SP `tlog-witness` over plain HTTP, off unless it is configured. What comes in
+//! and goes out is signed and public; everything has a limit.
 
 use crate::control::{Answer, Request};
 use crate::error::{Broken, Error};

@@ -1,4 +1,5 @@
-//! What an agent does by itself when the charter changes, and what two lineages of one finding have to do with each other.
+//! What an agent does by itself when the charter changes, and what two lineages of one finding have to do with each
+//! other.
 #![allow(
     dead_code,
     clippy::unwrap_used,

@@ -55,8 +55,8 @@ impl Scene {
         write(&dir.path().join("token"), "epi_test\n");
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let text = format!(
-            "[member]\nid = '{ME}'\nkey = 'agent.key'\nwitness_key = 'witness.key'\n[hub]\nurl = '{}'\ntoken = 'token'\n\
-             charter = '{pin}'\n[[point]]\ntype = 'preview'\nname = 'edge'\n{more}\n\
+            "[member]\nid = '{ME}'\nkey = 'agent.key'\nwitness_key = 'witness.key'\n[hub]\nurl = '{}'\n\
+             token = 'token'\ncharter = '{pin}'\n[[point]]\ntype = 'preview'\nname = 'edge'\n{more}\n\
              [witness]\nlisten = '{free}'\nrequests_per_minute_max = 20\ncompare_every = '1s'\n\
              [state]\ndirectory = 'state'\nhistory_grace = '1s'\n",
             hub.url

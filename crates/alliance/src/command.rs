@@ -59,8 +59,8 @@ pub enum Command {
 }
 
 impl Command {
-    /// Author and number of a submission that has one, and a mark of what is in it: a resend is the same bytes under the
-    /// same signature, and anything else under that number is not.
+    /// Author and number of a submission that has one, and a mark of what is in it: a resend is the same bytes under
+    /// the same signature, and anything else under that number is not.
     pub fn submission(&self) -> Option<(&MemberId, u64, Digest)> {
         let (author, sequence, signature) = match self {
             Self::Report { report: Report::Signed(batch), .. } => {

@@ -63,10 +63,10 @@ impl Alliance {
         }
     }
 
-    /// Says that entries were applied from a journal, by somebody who was not there. What waits to be judged was judged in
-    /// the turn in which it was reported, unless the journal says that there was too much for one turn, or ends within
-    /// that turn. Only what may not have been judged is looked at again, and only news leads to anything: a start adds
-    /// nothing to the journal that a hub which went on would not have added.
+    /// Says that entries were applied from a journal, by somebody who was not there. What waits to be judged was judged
+    /// in the turn in which it was reported, unless the journal says that there was too much for one turn, or ends
+    /// within that turn. Only what may not have been judged is looked at again, and only news leads to anything: a
+    /// start adds nothing to the journal that a hub which went on would not have added.
     pub fn replayed(&mut self) {
         let (last, backlog) = (self.ledger.time, self.ledger.backlog);
         let mut waiting = std::mem::take(&mut self.ledger.pending);

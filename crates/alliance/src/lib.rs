@@ -96,8 +96,8 @@ impl Alliance {
     /// Where a submission stands, if it was accepted before: a resend changes nothing.
     ///
     /// # Errors
-    /// `number_reused`: its number stands for something else, or is so old that nobody knows any more what for. The limit
-    /// is the next free number.
+    /// `number_reused`: its number stands for something else, or is so old that nobody knows any more what for. The
+    /// limit is the next free number.
     pub fn duplicate(&self, command: &Command) -> Result<Option<u64>, Refusal> {
         let Some((member, sequence, mark)) = command.submission() else { return Ok(None) };
         let Some(submissions) = self.ledger.submissions.get(member) else { return Ok(None) };

@@ -99,8 +99,8 @@ pub fn count(
     tally(header.class, &latest, charter, refused)
 }
 
-/// Counts the approvals as they stood when the last needed one was made: whoever hears of a plan later takes it for what
-/// it became then. An approval counts as long as it says so; a plan that it helped into force stays so until its
+/// Counts the approvals as they stood when the last needed one was made: whoever hears of a plan later takes it for
+/// what it became then. An approval counts as long as it says so; a plan that it helped into force stays so until its
 /// mitigations end. Where there was no such moment, this is [`count`] at `now`.
 pub fn count_when_made(
     header: &PlanHeader,

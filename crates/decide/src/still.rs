@@ -1,5 +1,5 @@
-//! Does what is in force still stand under another charter? Asked of every mitigation when the charter changes, by the hub
-//! and by each agent for itself.
+//! Does what is in force still stand under another charter? Asked of every mitigation when the charter changes, by the
+//! hub and by each agent for itself.
 
 use crate::check::Faults;
 use crate::check::mitigation::{able, guarded};

@@ -26,7 +26,8 @@ pub struct Verify {
     /// Which logs and witnesses are believed (C2SP tlog-policy)
     #[arg(long, value_name = "FILE", required_unless_present = "key")]
     policy: Option<PathBuf>,
-    /// The hub's public key as `name+hash+key`, where the policy names no log; without a policy no cosignatures are asked for
+    /// The hub's public key as `name+hash+key`, where the policy names no log; without a policy no cosignatures are
+    /// asked for
     #[arg(long)]
     key: Option<VerifierKey>,
     /// One JSON document

@@ -2,8 +2,8 @@
 //! the proof of a plan once enough have cosigned (C2SP `tlog-cosignature`).
 //!
 //! A plan goes to the agents at once; the checkpoint over it follows, with the path from the one before, and asks for
-//! cosignatures; each agent checks and answers with its own; as soon as there are enough, the proof of the plan goes out.
-//! That is one round trip more, and only where the charter asks for it. One round is open at a time: what comes
+//! cosignatures; each agent checks and answers with its own; as soon as there are enough, the proof of the plan goes
+//! out. That is one round trip more, and only where the charter asks for it. One round is open at a time: what comes
 //! meanwhile is under the next.
 
 use crate::clock::Clock;

@@ -1,5 +1,5 @@
-//! `old_generation_never_applies`: of one finding and target an agent never takes a mitigation whose generation is not above the
-//! one it took before, restarts or not.
+//! `old_generation_never_applies`: of one finding and target an agent never takes a mitigation whose generation is not
+//! above the one it took before, restarts or not.
 
 use super::Checker;
 use crate::fact::Fact;

@@ -1,9 +1,9 @@
 //! The agent as a witness of the hub's log, and what it asks of other members' witnesses before it acts.
 //!
-//! A checkpoint that continues the last one is cosigned when cosignatures are wanted: first it is written down, then the
-//! line leaves the house, so no kill -9 makes this witness contradict itself. Where the charter asks for cosignatures, a
-//! plan that is sound waits until the proof came that it stands under a checkpoint which enough *other* members have
-//! cosigned. Withdrawals and expiry wait for nobody.
+//! A checkpoint that continues the last one is cosigned when cosignatures are wanted: first it is written down, then
+//! the line leaves the house, so no kill -9 makes this witness contradict itself. Where the charter asks for
+//! cosignatures, a plan that is sound waits until the proof came that it stands under a checkpoint which enough *other*
+//! members have cosigned. Withdrawals and expiry wait for nobody.
 
 use super::history::Unproven;
 use super::parts::due;
@@ -168,8 +168,8 @@ impl Core {
         self.witnessing.recent.clear();
         if !self.state.witness.cosigned.is_empty() {
             self.persist(Record::Witness(WitnessRecord::Silent));
-            let text = "This member's witness cosigned another history than the one that was accepted, and falls silent. \
-                        With a new witness key in the charter it speaks again: epimachia agent witness";
+            let text = "This member's witness cosigned another history than the one that was accepted, and falls \
+                        silent. With a new witness key in the charter it speaks again: epimachia agent witness";
             self.alarm(AlarmKind::WitnessSilent, text);
         }
     }

@@ -1,5 +1,5 @@
-//! What a new charter ends, what persons' plans and machines' plans have to do with each other, and proposals that count
-//! once.
+//! What a new charter ends, what persons' plans and machines' plans have to do with each other, and proposals that
+//! count once.
 
 use super::flow::{approve, corroborated, last_plan, proposal};
 use super::{World, at, charter_text, key, member};

@@ -70,7 +70,7 @@ pub(crate) fn met_by_gate(history: &History, rules: &Rules) -> Result<f64, Error
     let mut known: Vec<Option<i64>> = vec![None; history.values.len()];
     let (mut all, mut met) = (0_u64, 0_u64);
     for event in &history.events {
-        while let Some(due) = queue.pop_front_if(|due| due.at <= event.at - late) {
+        while let Some(due) = due(&mut queue, event.at - late) {
             known[due.value as usize] = Some(due.at);
             engine.sight(&history.sight(due))?;
         }
@@ -98,7 +98,7 @@ pub(crate) fn met_by_count(history: &History, members: usize) -> f64 {
     let mut known: Vec<Vec<(u16, i64)>> = vec![Vec::new(); history.values.len()];
     let (mut all, mut met) = (0_u64, 0_u64);
     for event in &history.events {
-        while let Some(due) = queue.pop_front_if(|due| due.at <= event.at - late) {
+        while let Some(due) = due(&mut queue, event.at - late) {
             let reporters = &mut known[due.value as usize];
             match reporters.iter_mut().find(|(member, _)| *member == due.member) {
                 Some((_, last)) => *last = due.at,
@@ -118,4 +118,9 @@ pub(crate) fn met_by_count(history: &History, members: usize) -> f64 {
         queue.push_back(event);
     }
     met as f64 / all.max(1) as f64
+}
+
+/// The first of the queue, once its time has come.
+fn due<'a>(queue: &mut VecDeque<&'a Event>, until: i64) -> Option<&'a Event> {
+    queue.front().is_some_and(|due| due.at <= until).then(|| queue.pop_front()).flatten()
 }

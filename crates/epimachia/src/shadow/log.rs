@@ -43,7 +43,7 @@ impl Format {
 #[derive(Clone, Debug)]
 enum Reader {
     Eve(Box<Eve>),
-    Csv(CsvSettings, Box<Csv>),
+    Csv(Box<CsvSettings>, Box<Csv>),
     Json(Box<JsonLines>),
 }
 
@@ -68,7 +68,7 @@ impl Intake {
             (Format::Eve, Some((path, text))) => Reader::Eve(Box::new(Eve::new(parsed::<EveSettings>(path, &text)?)?)),
             (Format::Csv, Some((path, text))) => {
                 let settings: CsvSettings = parsed(path, &text)?;
-                Reader::Csv(settings.clone(), Box::new(Csv::new(settings)?))
+                Reader::Csv(Box::new(settings.clone()), Box::new(Csv::new(settings)?))
             }
             (Format::Jsonl, Some((path, text))) => Reader::Json(Box::new(JsonLines::new(parsed(path, &text)?))),
             (Format::Csv | Format::Jsonl, None) => {
@@ -88,7 +88,7 @@ impl Intake {
         self.end_file(watch);
         self.lines = Lines::default();
         if let Reader::Csv(settings, reader) = &mut self.reader {
-            **reader = Csv::new(settings.clone())?;
+            **reader = Csv::new(CsvSettings::clone(settings))?;
         }
         Ok(())
     }

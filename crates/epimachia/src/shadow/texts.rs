@@ -52,7 +52,7 @@ fn nft(networks: &[Protection], now: Timestamp) -> Result<String, Failure> {
     let size = u32::try_from(networks.len()).unwrap_or(u32::MAX).clamp(SIZE_DEFAULT, SIZE_MAX);
     let settings = Settings { name: "shadow".parse()?, protect: Vec::new(), size, netns: None, via: None };
     let point = Nftables::new(settings).map_err(|e| Failure::failed(e, ""))?;
-    Ok(point.whole(networks, now).map_err(|refusal: Refusal| Failure::from(refusal))?)
+    Ok(point.whole(networks, now)?)
 }
 
 #[cfg(test)]

@@ -418,8 +418,8 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
     ]),
     ("StreamMessage", "One message of a stream.", &[
         ("type", "text", "part, withdraw, finding, checkpoint, grown, witnessed or charter."),
-        ("body", "any", "PlanPart, a list of Withdrawal, Finding, a signed note, {note, from, path, wanted}, a proof, or \
-            {version}."),
+        ("body", "any", "PlanPart, a list of Withdrawal, Finding, a signed note, {note, from, path, wanted}, a proof, \
+            or {version}."),
     ]),
     ("MitigationView", "One mitigation in force or lately ended.", &[
         ("id", "MitigationId", "Which."),

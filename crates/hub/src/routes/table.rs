@@ -190,7 +190,8 @@ pub static TABLE: &[Route] = &[
         post(witness::cosignatures), "Say with the member's witness key that a checkpoint continues what its agent saw \
          (C2SP tlog-cosignature)."),
     route!("GET" "/api/v1/log/proof/{position}" Token, NONE => Text, get(journal::proof),
-        "The proof of one entry (C2SP tlog-proof) with the cosignatures there are; it shows the entry only to those who may see it."),
+        "The proof of one entry (C2SP tlog-proof) with the cosignatures there are; it shows the entry only to those \
+         who may see it."),
     route!("GET" "/log/checkpoint" Token, NONE => Text, get(journal::checkpoint),
         "The newest checkpoint that members cosigned, with their cosignatures; where nobody did, the newest \
          (C2SP tlog-checkpoint, tlog-cosignature)."),

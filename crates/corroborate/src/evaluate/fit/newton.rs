@@ -106,9 +106,10 @@ fn slope(pairs: &impl Fn(&mut dyn FnMut(&[f32; 5], bool)), at: &[f64; N]) -> ([f
         gradient[i] += RIDGE * at[i];
         curvature[i][i] += RIDGE;
     }
-    for i in 0..N {
-        for j in i + 1..N {
-            curvature[i][j] = curvature[j][i];
+    let lower = curvature;
+    for (i, row) in curvature.iter_mut().enumerate() {
+        for (cell, below) in row.iter_mut().zip(&lower).skip(i + 1) {
+            *cell = below[i];
         }
     }
     (gradient, curvature)
@@ -125,8 +126,9 @@ fn solve(mut a: [[f64; N]; N], mut b: [f64; N]) -> Option<[f64; N]> {
         b.swap(column, pivot);
         for row in column + 1..N {
             let factor = a[row][column] / a[column][column];
-            for k in column..N {
-                a[row][k] -= factor * a[column][k];
+            let above = a[column];
+            for (cell, above) in a[row].iter_mut().zip(above).skip(column) {
+                *cell -= factor * above;
             }
             b[row] -= factor * b[column];
         }
