@@ -42,7 +42,7 @@ impl Rig {
     pub fn asking(cosignatures: u32) -> Self {
         let mut world = World::with(|charter| charter.witness.cosignatures = cosignatures);
         world.charter.guards.list.clear();
-        let charter = crate::common::signed(&world, &world.charter, &["telecom", "cloud"]);
+        let charter = crate::common::signed(&world, &world.charter, &["telecom", "cloud", "bank"]);
         let mut rig = Self::fresh_in(world, charter);
         let signed = Box::new(rig.charter.clone());
         rig.give(Input::Charter { signed, lists: Vec::new() });
