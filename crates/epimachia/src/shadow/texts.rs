@@ -5,7 +5,7 @@ use super::blocks::Block;
 use crate::exit::Failure;
 use act::Protection;
 use act::nftables::{Nftables, SIZE_DEFAULT, SIZE_MAX, Settings};
-use model::{Digest, MitigationId, Refusal, Span, Target, Timestamp};
+use model::{Digest, MitigationId, Span, Target, Timestamp};
 
 /// The zone's name in the text.
 const ZONE: &str = "shadow.rpz.epimachia.invalid";
