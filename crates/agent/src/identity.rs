@@ -103,7 +103,7 @@ impl Identity {
     /// so that agents that joined together do not come together.
     pub(crate) fn renew_at(&self, share: f64) -> Timestamp {
         let life = self.until.since(self.from).as_millis() as f64;
-        self.from.plus(Span::millis((life * (2.0 / 3.0 + share.clamp(0.0, 1.0) / 10.0)) as i64))
+        self.from.plus(Span::millis((life * (2.0 / 3.0 + share.clamp(0.0, 1.0) / 10.0)).round() as i64))
     }
 }
 
