@@ -438,6 +438,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("packets", "integer|null", "Packets or answers affected."),
         ("bytes", "integer|null", "Bytes affected."),
         ("refusal", "Refusal|null", "Which rule said no."),
+        ("withdrawn", "Timestamp?", "When it was withdrawn; its agent may not have heard yet."),
         ("now", "MitigationState", "The state as of now: what nobody reported on after its end has expired."),
     ]),
     ("MemberView", "One member.", &[

@@ -52,7 +52,7 @@ async fn nothing_acknowledged_is_lost_when_the_hub_is_killed_under_load() {
     let root = dir.path().join("hub");
     let rounds = std::env::var("EPIMACHIA_KILLS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut acknowledged: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut next = 1;
+    let mut next = Waiting { sequence: 1, body: None };
     for round in 0..rounds {
         let victim = Victim::start(&root);
         let (client, url) = (client(&pem), victim.url.clone());
@@ -72,25 +72,33 @@ async fn nothing_acknowledged_is_lost_when_the_hub_is_killed_under_load() {
     }
 }
 
-/// Sends numbered reports, each until it is acknowledged, as an agent does; gives the number it was at.
+/// The report that was not acknowledged yet: sent again, it is the same bytes.
+struct Waiting {
+    sequence: u64,
+    body: Option<String>,
+}
+
+/// Sends numbered reports, each until it is acknowledged, as an agent does; gives the one it was at.
 async fn send_until_killed(
     client: &reqwest::Client,
     url: &str,
     token: &str,
-    mut sequence: u64,
+    mut waiting: Waiting,
     acknowledged: &mut BTreeMap<u64, u64>,
-) -> u64 {
+) -> Waiting {
     loop {
+        let sequence = waiting.sequence;
         let observable = format!("80.{}.{}.7", sequence / 250 % 250, sequence % 250);
         let request = client.post(format!("{url}/api/v1/sightings")).bearer_auth(token);
-        let body = signed_report("cloud", sequence, &[sighting(&observable)]);
+        let body =
+            waiting.body.get_or_insert_with(|| signed_report("cloud", sequence, &[sighting(&observable)])).clone();
         let sent = request.header("content-type", "application/x-ndjson").body(body).send().await;
-        let Ok(response) = sent else { return sequence };
+        let Ok(response) = sent else { return waiting };
         let status = response.status();
-        let Ok(answer) = response.json::<serde_json::Value>().await else { return sequence };
+        let Ok(answer) = response.json::<serde_json::Value>().await else { return waiting };
         assert_eq!(status, 200, "{answer}");
         acknowledged.insert(sequence, answer["position"].as_u64().unwrap());
-        sequence += 1;
+        waiting = Waiting { sequence: sequence + 1, body: None };
     }
 }
 
