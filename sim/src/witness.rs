@@ -9,7 +9,7 @@ use account::{
 };
 use agent::core::Input;
 use model::{Digest, Growth, MemberId, Refusal, Rule, StreamMessage, merkle};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Announced checkpoints that can still be cosigned.
 const RECENT_MAX: usize = 64;
@@ -22,6 +22,8 @@ pub struct Book {
     waiting: Vec<(u64, MemberId)>,
     announced: u64,
     fork: Option<Fork>,
+    /// Roots that were counted, by size, of the true history and of the other: a tree is hashed once for everybody.
+    roots: [BTreeMap<u64, Digest>; 2],
 }
 
 /// A second history: another entry at `at`, the same ones after it.
@@ -54,9 +56,32 @@ impl Hub {
         Leaves(leaves)
     }
 
+    /// Is this member shown the other history?
+    fn is_victim(&self, member: &MemberId) -> bool {
+        self.book.fork.as_ref().is_some_and(|fork| fork.victims.contains(member))
+    }
+
+    /// The root over the first `size` entries as this member is shown them.
+    fn root_for(&mut self, member: &MemberId, size: u64) -> Option<Digest> {
+        let history = usize::from(self.is_victim(member));
+        if let Some(root) = self.book.roots.get(history)?.get(&size) {
+            return Some(*root);
+        }
+        let leaves = self.leaves_for(member).0;
+        let root = merkle::root(leaves.get(..usize::try_from(size).ok()?)?);
+        self.book.roots.get_mut(history)?.insert(size, root);
+        Some(root)
+    }
+
     /// Does this root stand in the journal's own history?
-    pub fn is_true(&self, size: u64, root: Digest) -> bool {
-        self.journal.root(size) == Some(root)
+    pub fn is_true(&mut self, size: u64, root: Digest) -> bool {
+        let [roots, _] = &mut self.book.roots;
+        if let Some(known) = roots.get(&size) {
+            return *known == root;
+        }
+        let own = self.journal.root(size);
+        roots.extend(own.map(|own| (size, own)));
+        own == Some(root)
     }
 
     /// The path between two sizes, as this member is shown it.
@@ -67,8 +92,9 @@ impl Hub {
 
     /// The checkpoint over everything durable, as this member is shown it.
     pub fn checkpoint_for(&mut self, member: &MemberId) -> Option<SignedCheckpoint> {
-        let leaves = self.leaves_for(member).0;
-        let checkpoint = Checkpoint::new(self.signer.verifier().name(), leaves.len() as u64, merkle::root(&leaves));
+        let size = self.journal.head();
+        let root = self.root_for(member, size)?;
+        let checkpoint = Checkpoint::new(self.signer.verifier().name(), size, root);
         let signed = checkpoint.sign(&self.signer).ok()?;
         if !self.book.recent.contains(&signed) {
             self.book.recent.push_back(signed.clone());
@@ -103,21 +129,23 @@ impl Hub {
     }
 
     /// The proof of an entry for a member, under a checkpoint that enough others have cosigned.
-    pub fn proof_for(&self, member: &MemberId, position: u64) -> Option<String> {
+    pub fn proof_for(&mut self, member: &MemberId, position: u64) -> Option<String> {
         let charter = self.state.as_ref()?.charter()?;
-        let leaves = self.leaves_for(member);
         let own = witness_name(&charter.alliance.name, member.as_str());
+        let wanted = charter.witness.cosignatures as usize;
         let enough = |signed: &&SignedCheckpoint| {
-            let of = signed.unverified();
-            let theirs = usize::try_from(of.size).ok().and_then(|size| leaves.0.get(..size));
-            let others = self.book.gathered.witnesses_of(of).filter(|name| *name != own).count();
-            theirs.is_some_and(|theirs| merkle::root(theirs) == of.root)
-                && position < of.size
-                && others >= charter.witness.cosignatures as usize
+            let others = self.book.gathered.witnesses_of(signed.unverified()).filter(|name| *name != own).count();
+            position < signed.unverified().size && others >= wanted
         };
-        let signed = self.book.recent.iter().rev().find(enough)?;
+        let cosigned: Vec<SignedCheckpoint> = self.book.recent.iter().rev().filter(enough).cloned().collect();
+        let mut shown = |signed: &SignedCheckpoint| {
+            let of = signed.unverified();
+            self.root_for(member, of.size) == Some(of.root)
+        };
+        let signed = cosigned.into_iter().find(|signed| shown(signed))?;
+        let leaves = self.leaves_for(member);
         let (entry, nonce) = self.journal.entry(position)?;
-        let whole = self.book.gathered.cosigned(signed);
+        let whole = self.book.gathered.cosigned(&signed);
         paths::root(&leaves, signed.unverified().size).ok()?;
         let proof = EntryProof::make(&leaves, whole, position, Some(Opening { nonce, entry: entry.to_vec() }));
         proof.ok().map(|proof| proof.to_string())
@@ -191,6 +219,7 @@ impl Run {
         let at = self.hub.journal.head();
         self.note(|| format!("the hub shows {victims:?} another history from entry {at} on"));
         self.show(&Fact::Fork { at })?;
+        self.hub.book.roots = Default::default();
         self.hub.book.fork = Some(Fork { at, victims });
         Ok(())
     }
