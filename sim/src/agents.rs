@@ -49,7 +49,7 @@ impl Run {
             Output::Send(submission) => return self.send(id, submission),
             Output::FetchCharter(which) => self.ask(id, Request::Charter(which)),
             Output::FetchConsistency { from, to } => self.ask(id, Request::Consistency { from, to }),
-            Output::FetchProof { position } => self.fetch_proof(id, position),
+            Output::FetchProof { plan } => self.fetch_proof(id, plan),
             Output::Cosign(note) => self.cosigned(id, note),
             Output::WitnessAnswer(_) => {}
             Output::FetchSequence => self.ask(id, Request::Sequence),

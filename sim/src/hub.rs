@@ -8,7 +8,7 @@ use account::{Checkpoint, Signer};
 use agent::core::{Submission, WhichCharter};
 use alliance::{Alliance, Archive, Archived, Command, Drafted, Entry, Event, Report, Setup, Shard, SignedProposal};
 use charter::SignedCharter;
-use model::{Digest, MemberId, Refusal, Rule, SignedApproval, SignedDispute, StreamMessage, Timestamp};
+use model::{Digest, MemberId, PlanId, Refusal, Rule, SignedApproval, SignedDispute, StreamMessage, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub enum Request {
         to: u64,
     },
     /// The proof of the entry at this position.
-    Proof(u64),
+    Proof(PlanId),
     /// A checkpoint that the member's witness cosigned.
     Cosign(String),
     /// Open the stream.

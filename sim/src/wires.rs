@@ -68,7 +68,7 @@ impl Run {
             Request::Consistency { from, to } => {
                 self.hub.consistency_for(id, from, to).map(|path| Input::Consistency { from, to, path })
             }
-            Request::Proof(position) => self.hub.proof_for(id, position).map(Input::Proof),
+            Request::Proof(plan) => self.hub.proof_of(id, plan).map(Input::Proof),
             Request::Cosign(note) => {
                 self.hear_witness(id, &note)?;
                 None
@@ -275,6 +275,7 @@ impl Run {
         self.after(every, Event::HubTick);
         if self.hub.state.is_some() {
             self.order(None, true)?;
+            self.remind_witnesses()?;
         }
         Ok(())
     }

@@ -8,7 +8,8 @@ use account::{
     Checkpoint, EntryProof, Gathered, Opening, SignedCheckpoint, TileId, TileSource, WitnessKey, paths, witness_name,
 };
 use agent::core::Input;
-use model::{Digest, Growth, MemberId, Refusal, Rule, StreamMessage, merkle};
+use alliance::PlanState;
+use model::{Digest, Growth, MemberId, PlanId, Refusal, Rule, StreamMessage, merkle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Announced checkpoints that can still be cosigned.
@@ -128,6 +129,14 @@ impl Hub {
         WitnessKey::new(&witness_name(&charter.alliance.name, member.as_str()), *key).ok()
     }
 
+    /// The proof for a member that a plan is in force.
+    pub fn proof_of(&mut self, member: &MemberId, plan: PlanId) -> Option<String> {
+        let PlanState::InForce { position, .. } = self.state.as_ref()?.plan(plan, Some(member))?.state else {
+            return None;
+        };
+        self.proof_for(member, position)
+    }
+
     /// The proof of an entry for a member, under a checkpoint that enough others have cosigned.
     pub fn proof_for(&mut self, member: &MemberId, position: u64) -> Option<String> {
         let charter = self.state.as_ref()?.charter()?;
@@ -159,11 +168,11 @@ impl Run {
     }
 
     /// A proof that the stream did not bring.
-    pub(crate) fn fetch_proof(&mut self, id: &MemberId, position: u64) {
+    pub(crate) fn fetch_proof(&mut self, id: &MemberId, plan: PlanId) {
         if let Some(member) = self.members.get_mut(id) {
-            member.asked.retain(|_, asked| !matches!(asked, Request::Proof(at) if *at == position));
+            member.asked.retain(|_, asked| !matches!(asked, Request::Proof(of) if *of == plan));
         }
-        self.ask(id, Request::Proof(position));
+        self.ask(id, Request::Proof(plan));
     }
 
     /// A cosignature reaches the hub; whoever waits for it hears.
@@ -191,6 +200,14 @@ impl Run {
             self.announce_growth(true)?;
         }
         Ok(())
+    }
+
+    /// Whoever still waits may wait for a message that was lost: everybody's witness is asked again.
+    pub(crate) fn remind_witnesses(&mut self) -> Result<(), Violation> {
+        match self.hub.book.waiting.is_empty() {
+            true => Ok(()),
+            false => self.announce_growth(true),
+        }
     }
 
     /// A checkpoint for everybody who listens, with the path from the last one.

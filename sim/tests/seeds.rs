@@ -5,10 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How many seeds CI runs.
 const SEEDS: u64 = 200;
 
-/// Seeds that break a promise today and are not understood yet: 140 never comes to rest, in 178 an agent misses one
-/// mitigation. `cargo xtask sim --seed N --trace` shows each; this list must become empty again, never longer.
-const OPEN: [u64; 2] = [140, 178];
-
 #[test]
 fn every_promise_holds_for_two_hundred_seeds() {
     let next = AtomicU64::new(0);
@@ -18,9 +14,6 @@ fn every_promise_holds_for_two_hundred_seeds() {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= SEEDS {
                 return failed;
-            }
-            if OPEN.contains(&seed) {
-                continue;
             }
             let outcome = sim::run(seed, false);
             failed.extend(outcome.violation.map(|violation| format!("cargo xtask sim --seed {seed}: {violation:?}")));

@@ -6,7 +6,7 @@ use crate::core::{Input, Submission, WhichCharter};
 use crate::error::{Broken, Error};
 use crate::identity::Identity;
 use charter::{Charter, SignedCharter};
-use model::{Digest, MemberId, Refusal, Rule};
+use model::{Digest, MemberId, PlanId, Refusal, Rule};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -212,9 +212,9 @@ impl Client {
         limited(self.checked(answer).await?, ANSWER_BYTES_MAX).await.map(drop)
     }
 
-    /// The proof of one entry.
-    pub async fn proof(&self, position: u64) -> Result<Input, Away> {
-        let answer = self.checked(self.send(&format!("/api/v1/log/proof/{position}")).await?).await?;
+    /// The proof that a plan is in force.
+    pub async fn proof(&self, plan: PlanId) -> Result<Input, Away> {
+        let answer = self.checked(self.send(&format!("/api/v1/plans/{plan}/proof")).await?).await?;
         let bytes = limited(answer, ANSWER_BYTES_MAX).await?;
         let text = String::from_utf8(bytes).map_err(|_| Away::Later("a proof that is no text".into(), None))?;
         Ok(Input::Proof(text))

@@ -180,7 +180,10 @@ impl Core {
             Input::Tick => {}
             Input::Message { position, message } => self.on_message(position, *message),
             Input::Charter { signed, lists } => self.on_charter(*signed, &lists),
-            Input::CharterAnnounced(version) => self.on_charter_announced(version),
+            Input::CharterAnnounced(version) => {
+                self.ask_for_proofs_soon();
+                self.on_charter_announced(version);
+            }
             Input::Consistency { from, to, path } => self.on_consistency(from, to, &path),
             Input::NextSequence(next) => self.on_next_sequence(next),
             Input::Acknowledged { sequence } => self.on_acknowledged(sequence),

@@ -287,8 +287,8 @@ impl Main {
                 let sizes = (*from, *to);
                 self.fetch(sizes, |client, (from, to)| async move { client.consistency(from, to).await });
             }
-            Output::FetchProof { position } => {
-                self.once(*position, |client, position| async move { client.proof(position).await.map(Some) })
+            Output::FetchProof { plan } => {
+                self.once(*plan, |client, plan| async move { client.proof(plan).await.map(Some) })
             }
             Output::Cosign(note) => {
                 self.once(note.clone(), |client, note| async move { client.cosign(&note).await.map(|()| None) });

@@ -11,7 +11,7 @@ use account::{AddCheckpoint, SignedCheckpoint, WitnessKey, witness_name};
 use agent::core::{AlarmKind, Input, Output, Record};
 use common::{ME, mine};
 use log::{ALLIANCE, Log, line};
-use model::{MitigationState, Rule, Span, StreamMessage};
+use model::{MitigationState, PlanId, Rule, Span, StreamMessage};
 use rig::Rig;
 
 const BAD: &str = "8.8.4.4";
@@ -166,13 +166,32 @@ fn an_agent_that_cannot_get_them_says_so_asks_and_does_not_act() {
     rig.message(log.growth(3, true));
     rig.pass(Span::seconds(30));
     assert!(rig.alarmed(AlarmKind::CosignaturesMissing));
-    assert!(rig.asked.iter().any(|asked| matches!(asked, Output::FetchProof { position: p } if *p == position)));
+    let plan = mine(&rig.world, &[BAD]).header.id();
+    assert!(asks_for(&rig, plan) >= 3);
     assert_eq!((rig.state(&id), rig.reported(&id)), (None, vec![MitigationState::Due]));
     rig.pass(Span::hours(7));
     assert_eq!(rig.refusals(), [Rule::CosignaturesMissing]);
     assert_eq!(rig.core.status().witness.plans_waiting, 0);
     rig.message(StreamMessage::Witnessed(log.proof(&rig.world, position, &["cloud"])));
     assert_eq!(rig.state(&id), None);
+}
+
+/// How often the proof of this plan was asked for.
+fn asks_for(rig: &Rig, plan: PlanId) -> usize {
+    rig.asked.iter().filter(|asked| matches!(asked, Output::FetchProof { plan: of } if *of == plan)).count()
+}
+
+#[test]
+fn a_proof_is_asked_for_less_and_less_often_and_soon_when_the_hub_is_back() {
+    let (mut rig, log, _, _) = waiting(1);
+    rig.message(log.growth(3, true));
+    let plan = mine(&rig.world, &[BAD]).header.id();
+    rig.pass(Span::hours(1));
+    let asked = asks_for(&rig, plan);
+    assert!((60..70).contains(&asked), "{asked} times in an hour");
+    rig.give(Input::CharterAnnounced(1));
+    rig.pass(Span::seconds(20));
+    assert_eq!(asks_for(&rig, plan), asked + 3, "after 0.7, 5.7 and 15.7 s");
 }
 
 #[test]

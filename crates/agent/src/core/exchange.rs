@@ -4,7 +4,7 @@ use super::outbox::{Submission, TakenBack};
 use super::state::{Record, SourceMark};
 use act::{Effect, Protection, Seen};
 use charter::SignedCharter;
-use model::{Digest, MitigationId, Observable, PointName, Refusal, Salt, Sighting, StreamMessage};
+use model::{Digest, MitigationId, Observable, PlanId, PointName, Refusal, Salt, Sighting, StreamMessage};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -185,10 +185,11 @@ pub enum Output {
         /// Size of the newer tree.
         to: u64,
     },
-    /// Ask the hub once for the proof of the entry at this position.
+    /// Ask the hub once for the proof that this plan is in force. By its name: the id of an event of the stream is a
+    /// place to resume from, not where the plan stands in the journal.
     FetchProof {
-        /// The position.
-        position: u64,
+        /// The plan.
+        plan: PlanId,
     },
     /// Send the hub a checkpoint that this member's witness cosigned; if that fails, the next one will do.
     Cosign(String),

@@ -39,7 +39,7 @@ impl Core {
     pub(super) fn take_in(&mut self, position: u64, message: StreamMessage) {
         let before = position.checked_sub(1).filter(|before| self.state.position.is_none_or(|p| p < *before));
         match message {
-            StreamMessage::Part(part) => self.on_part_at(position, *part),
+            StreamMessage::Part(part) => self.hold_or_take(*part),
             StreamMessage::Withdraw(withdrawals) => self.on_withdrawals(&withdrawals),
             StreamMessage::Finding(finding) => self.remember(std::sync::Arc::unwrap_or_clone(finding)),
             StreamMessage::Checkpoint(note) => self.on_checkpoint(&note),

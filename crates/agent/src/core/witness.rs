@@ -25,9 +25,10 @@ const WAITING_MAX: usize = 256;
 const WAITING_ITEMS_MAX: usize = 20_000;
 /// Plans whose proof came, so that a resend need not wait.
 const PROVEN_MAX: usize = 1_024;
-/// A proof that was not pushed is asked for after so long, and again.
+/// A proof that was not pushed is asked for after so long, and again, less and less often.
 const ASK_FIRST: Span = Span::millis(700);
 const ASK_AGAIN: Span = Span::seconds(5);
+const ASK_AGAIN_MAX: Span = Span::minutes(1);
 /// Somebody is told of a plan that has waited so long.
 const TELL_AFTER: Span = Span::seconds(10);
 
@@ -46,10 +47,11 @@ pub(super) struct Witnessing {
 /// A part that is sound and waits for its proof.
 #[derive(Debug)]
 struct Waiting {
-    position: u64,
     part: Box<PlanPart>,
     since: Timestamp,
+    /// When its proof is asked for next, and how long after that again.
     again: Timestamp,
+    pause: Span,
     told: bool,
     /// A proof whose checkpoint is not proven to continue ours yet.
     proof: Option<Arc<EntryProof>>,
@@ -80,7 +82,7 @@ impl Core {
     }
 
     /// A part of a plan: dealt with now, or when its proof has come.
-    pub(super) fn on_part_at(&mut self, position: u64, part: PlanPart) {
+    pub(super) fn hold_or_take(&mut self, part: PlanPart) {
         let plan = part.header.id();
         let free = self.cosignatures_wanted() == 0 || self.witnessing.proven.contains(&plan);
         if free || !self.is_hopeful(&part) {
@@ -96,7 +98,8 @@ impl Core {
             return;
         }
         let (since, again) = (self.now, self.now.plus(ASK_FIRST));
-        waiting.push_back(Waiting { position, part: Box::new(part), since, again, told: false, proof: None });
+        let part = Box::new(part);
+        waiting.push_back(Waiting { part, since, again, pause: ASK_AGAIN, told: false, proof: None });
     }
 
     /// Does anything wait for a proof? Then the place in the stream stays before it.
@@ -312,6 +315,14 @@ impl Core {
         self.catch_up();
     }
 
+    /// The hub is there again: what was asked for in vain meanwhile is asked for soon.
+    pub(super) fn ask_for_proofs_soon(&mut self) {
+        let soon = self.now.plus(ASK_FIRST);
+        for waiting in &mut self.witnessing.waiting {
+            (waiting.again, waiting.pause) = (waiting.again.min(soon), ASK_AGAIN);
+        }
+    }
+
     pub(super) fn witness_at(&self) -> Option<Timestamp> {
         self.witnessing.waiting.iter().map(|waiting| waiting.again).min()
     }
@@ -325,14 +336,15 @@ impl Core {
         }
         let (now, mut asked, mut late) = (self.now, Vec::new(), Vec::new());
         for waiting in self.witnessing.waiting.iter_mut().filter(|waiting| waiting.again <= now) {
-            waiting.again = now.plus(ASK_AGAIN);
-            asked.push(waiting.position);
+            waiting.again = now.plus(waiting.pause);
+            waiting.pause = Span::millis(waiting.pause.as_millis() * 2).min(ASK_AGAIN_MAX);
+            asked.push(waiting.part.header.id());
             if now.since(waiting.since) >= TELL_AFTER && !waiting.told {
                 waiting.told = true;
                 late.push(waiting.part.clone());
             }
         }
-        asked.into_iter().for_each(|position| self.out.push(Output::FetchProof { position }));
+        asked.into_iter().for_each(|plan| self.out.push(Output::FetchProof { plan }));
         late.iter().for_each(|part| self.tell_late(part));
         self.give_up();
     }

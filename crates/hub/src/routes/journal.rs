@@ -7,13 +7,13 @@ use crate::problem::Problem;
 use crate::tree::Newest;
 use crate::wire::{ConsistencyPath, JournalItem, List, SCHEMA};
 use account::{EntryProof, Opening, paths};
-use alliance::Entry;
+use alliance::{Entry, PlanState};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use journal::Record;
-use model::{Digest, Refusal, Rule};
+use model::{Digest, PlanId, Refusal, Rule};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -133,6 +133,23 @@ pub(crate) async fn proof(
     let position: u64 = position.parse().map_err(refused)?;
     let proof = core.work(move |core| make_proof(core, &caller, position)).await?;
     Ok(text(proof.to_string()))
+}
+
+/// `GET /api/v1/plans/{id}/proof`
+pub(crate) async fn plan_proof(
+    State(core): State<Arc<Core>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id: PlanId = id.parse()?;
+    let proof = core.work(move |core| {
+        let state = core.read(|state| state.plan(id, Some(&caller.member)).map(|record| record.state.clone()))?;
+        let Some(PlanState::InForce { position, .. }) = state else {
+            return Err(Refusal::new(Rule::UnknownPlan, id, "a plan in force that this member may see").into());
+        };
+        make_proof(core, &caller, position)
+    });
+    Ok(text(proof.await?.to_string()))
 }
 
 /// The proof of an entry; it shows the entry only to those who may see it.

@@ -145,6 +145,8 @@ pub static TABLE: &[Route] = &[
         [LIMIT, param("after", "PlanId", false, "Those after this one.")]),
     route!("GET" "/api/v1/plans/{id}" READ, NONE => Json("PlanShown"), get(read::plan),
         "One plan, whole, with its evidence and approvals."),
+    route!("GET" "/api/v1/plans/{id}/proof" Token, NONE => Text, get(journal::plan_proof),
+        "The proof that a plan is in force (C2SP tlog-proof), with the cosignatures there are."),
     route!("GET" "/api/v1/mitigations" READ, NONE => List("MitigationView"), get(read::mitigations),
         "Mitigations in force or lately ended, by identifier.",
         [param("member", "MemberId", false, "Only this member's."), LIMIT,

@@ -69,7 +69,9 @@ async fn the_proof_of_a_plan_is_pushed_as_soon_as_enough_others_have_cosigned() 
     let bench = bench(1).await;
     let mut reader = open(&bench, "bank", None).await;
     corroborate(&bench, "80.3.3.3").await;
-    let position = reader.of("part").await.id.unwrap();
+    let event = reader.of("part").await;
+    let position = event.id.unwrap();
+    let StreamMessage::Part(part) = serde_json::from_str(&event.data).unwrap() else { panic!("{event:?}") };
     let growth = loop {
         let growth = wanted(&mut reader).await;
         if SignedCheckpoint::parse(growth.note.as_bytes()).unwrap().unverified().size > position {
@@ -87,10 +89,15 @@ async fn the_proof_of_a_plan_is_pushed_as_soon_as_enough_others_have_cosigned() 
     let cloud = WitnessKey::new(&witness_name(ALLIANCE, "cloud"), witness_key("cloud").public()).unwrap();
     let policy = Policy::of(log_key(&bench), 1, vec![("cloud".to_owned(), cloud)]).unwrap();
     policy.check(proof.checkpoint(), None).unwrap();
-    // Whoever missed it asks.
-    let proof = bench.request("bank", reqwest::Method::GET, &format!("/api/v1/log/proof/{position}"));
-    let proof = EntryProof::parse(&proof.send().await.unwrap().bytes().await.unwrap()).unwrap();
-    policy.check(proof.checkpoint(), None).unwrap();
+    // Whoever missed it asks, by the plan or by the entry.
+    for path in [format!("plans/{}/proof", part.header.id()), format!("log/proof/{position}")] {
+        let proof = bench.request("bank", reqwest::Method::GET, &format!("/api/v1/{path}"));
+        let proof = EntryProof::parse(&proof.send().await.unwrap().bytes().await.unwrap()).unwrap();
+        assert_eq!(proof.index(), position);
+        policy.check(proof.checkpoint(), None).unwrap();
+    }
+    let (status, answer) = bench.get("bank", "/api/v1/plans/plan-000000000000/proof").await;
+    assert_eq!((status, &answer["rule"]), (404, &"unknown_plan".into()), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
