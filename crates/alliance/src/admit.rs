@@ -50,7 +50,7 @@ impl Alliance {
         common_handling(sightings)
     }
 
-    fn admit_sighting(&self, author: &MemberId, sighting: &Sighting, now: Timestamp) -> Result<(), Refusal> {
+    pub(crate) fn admit_sighting(&self, author: &MemberId, sighting: &Sighting, now: Timestamp) -> Result<(), Refusal> {
         let in_force = self.in_force()?;
         require_time(&in_force.charter, "first", sighting.first, now)?;
         require_time(&in_force.charter, "last", sighting.last, now)?;
@@ -85,7 +85,7 @@ fn require_time(charter: &Charter, field: &str, time: Timestamp, now: Timestamp)
     Ok(())
 }
 
-fn require_group(charter: &Charter, author: &MemberId, handling: &Handling) -> Result<(), Refusal> {
+pub(crate) fn require_group(charter: &Charter, author: &MemberId, handling: &Handling) -> Result<(), Refusal> {
     let Some(id) = &handling.group else { return Ok(()) };
     match charter.group(id) {
         Some(group) if group.members.contains(author) => Ok(()),

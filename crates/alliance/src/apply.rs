@@ -7,9 +7,9 @@ use crate::state::{Alliance, InForceCharter, MitigationRecord, PlanRecord, PlanS
 use charter::{Charter, Guards, SignedCharter};
 use corroborate::{Attestation, MemberIndex, MemberTrust, Sight, SightOutcome};
 use model::{
-    Family, Finding, FindingId, FindingState, MemberKind, Mitigation, MitigationState, Observable, Plan, PlanId,
-    Receipt, Refusal, Sighting, SignedApproval, SignedReceipts, SignedRetraction, Span, Standing, Statement, Timestamp,
-    Withdrawal, finding_id,
+    Family, Finding, FindingId, FindingState, MemberId, MemberKind, Mitigation, MitigationState, Observable, Plan,
+    PlanId, Receipt, Refusal, Sighting, SignedApproval, SignedReceipts, SignedRetraction, Span, Standing, Statement,
+    Timestamp, Withdrawal, finding_id,
 };
 use std::sync::Arc;
 
@@ -58,6 +58,10 @@ impl Alliance {
             Event::JoinTokenRevoked { token } => self.take_join_token_revoked(*token),
             Event::CertificateIssued(record) => self.take_certificate(record, now),
             Event::CertificateRevoked { certificate, reason } => self.take_certificate_revoked(*certificate, reason),
+            // Where they stand is the index's to know.
+            Event::ObjectsShared(_) | Event::ObjectsDeleted(_) => {}
+            Event::TakenBack(taken) => self.take_back(taken, now),
+            Event::Objected(objection) => self.take_objection(objection),
             Event::Backlog { waiting } => self.ledger.backlog = *waiting > 0,
             Event::Held { finding, refusal, .. } => self.take_held(*finding, refusal),
         }
@@ -108,7 +112,7 @@ impl Alliance {
         let read;
         let sightings = match (typed, report) {
             (Some(sightings), _) => sightings,
-            (None, Report::Attested { sightings, .. }) => sightings,
+            (None, Report::Attested { sightings, .. } | Report::Drawn { sightings, .. }) => sightings,
             (None, Report::Signed(batch)) => {
                 read = batch.openings.iter().filter_map(|o| o.parse().ok()).collect::<Vec<_>>();
                 &read
@@ -175,11 +179,15 @@ impl Alliance {
         let submissions = self.ledger.submissions.entry(retraction.author.clone()).or_default();
         let mark = crate::command::mark(&signed.signature);
         submissions.note(Submitted { sequence: retraction.sequence, position, mark });
-        let Some(number) = self.number(&retraction.author) else { return };
-        let key = self.engine.keys().finding(&retraction.observable, retraction.family());
+        self.take_back_one(&retraction.author, &retraction.observable, retraction.family(), now);
+    }
+
+    pub(crate) fn take_back_one(&mut self, member: &MemberId, observable: &Observable, family: Family, now: Timestamp) {
+        let Some(number) = self.number(member) else { return };
+        let key = self.engine.keys().finding(observable, family);
         drop(self.engine.retract(key, number, now));
-        if self.ledger.findings.contains_key(&finding_id(&retraction.observable, retraction.family())) {
-            self.ledger.pending.insert((retraction.observable.clone(), retraction.family()), now);
+        if self.ledger.findings.contains_key(&finding_id(observable, family)) {
+            self.ledger.pending.insert((observable.clone(), family), now);
         }
     }
 
@@ -349,7 +357,7 @@ impl Alliance {
 fn attestation(report: &Report) -> Attestation {
     match report {
         Report::Signed(_) => Attestation::Signed,
-        Report::Attested { .. } => Attestation::ByHub,
+        Report::Attested { .. } | Report::Drawn { .. } => Attestation::ByHub,
     }
 }
 

@@ -34,7 +34,7 @@ impl Archived {
         let index = usize::try_from(place.index).ok()?;
         match &self.report {
             Report::Signed(batch) => batch.openings.get(index)?.parse().ok(),
-            Report::Attested { sightings, .. } => sightings.get(index).cloned(),
+            Report::Attested { sightings, .. } | Report::Drawn { sightings, .. } => sightings.get(index).cloned(),
         }
     }
 
@@ -45,7 +45,7 @@ impl Archived {
                 let tree = self.tree.get_or_init(|| batch.tree());
                 batch.evidence(tree, usize::try_from(place.index).ok()?)
             }
-            Report::Attested { .. } => None,
+            Report::Attested { .. } | Report::Drawn { .. } => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::entry::Report;
 use crate::joining::{CertificateRecord, JoinTokenRecord};
+use crate::objects::{Share, Unshare};
 use crate::proposal::SignedProposal;
 use crate::token::TokenRecord;
 use charter::SignedCharter;
@@ -54,6 +55,10 @@ pub enum Command {
         /// Why, in words.
         reason: String,
     },
+    /// A member shares objects of other tools; they were read, and belong to who shares them.
+    Share(Box<Share>),
+    /// A member takes an object out of a collection.
+    Unshare(Box<Unshare>),
     /// Time has passed: let fade what has faded, renew what still stands, close what nobody approved.
     Tick,
 }
@@ -89,6 +94,8 @@ impl Command {
             Self::RevokeJoinToken(_) => "revoke-join-token",
             Self::IssueCertificate { .. } => "issue-certificate",
             Self::RevokeCertificate { .. } => "revoke-certificate",
+            Self::Share(_) => "share",
+            Self::Unshare(_) => "unshare",
             Self::Tick => "tick",
         }
     }

@@ -1,6 +1,7 @@
 //! What stands in the journal: entries, each one event with its author, time and handling.
 
 use crate::joining::{CertificateRecord, JoinTokenRecord};
+use crate::objects::{Deleted, Objection, Objects, TakenBack};
 use crate::proposal::SignedProposal;
 use crate::token::TokenRecord;
 use charter::SignedCharter;
@@ -133,6 +134,14 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// A member shared objects of other tools.
+    ObjectsShared(Box<Objects>),
+    /// A member took an object out of a collection.
+    ObjectsDeleted(Box<Deleted>),
+    /// A member takes back what it reported, through a tool that does not sign.
+    TakenBack(Box<TakenBack>),
+    /// A member objects to a finding, through a tool that does not sign.
+    Objected(Objection),
     /// More was reported at once than is judged in one go: so many observables are judged next; 0: that is done.
     Backlog {
         /// How many wait.
@@ -172,6 +181,10 @@ impl Event {
             Self::JoinTokenRevoked { .. } => "join-token-revoked",
             Self::CertificateIssued(_) => "certificate-issued",
             Self::CertificateRevoked { .. } => "certificate-revoked",
+            Self::ObjectsShared(_) => "objects-shared",
+            Self::ObjectsDeleted(_) => "objects-deleted",
+            Self::TakenBack(_) => "taken-back",
+            Self::Objected(_) => "objected",
             Self::Backlog { .. } => "backlog",
             Self::Held { .. } => "held",
         }
@@ -194,6 +207,15 @@ pub enum Report {
         /// The sightings.
         sightings: Vec<Sighting>,
     },
+    /// Drawn from objects that the member shared; the hub vouches for the channel.
+    Drawn {
+        /// Whose they are.
+        member: MemberId,
+        /// The first entry of the objects.
+        from: u64,
+        /// The sightings.
+        sightings: Vec<Sighting>,
+    },
 }
 
 impl Report {
@@ -201,7 +223,7 @@ impl Report {
     pub fn member(&self) -> &MemberId {
         match self {
             Self::Signed(batch) => &batch.header.author,
-            Self::Attested { member, .. } => member,
+            Self::Attested { member, .. } | Self::Drawn { member, .. } => member,
         }
     }
 }

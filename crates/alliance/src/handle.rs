@@ -35,7 +35,7 @@ impl Drafted {
         Self { author: Author::Hub, handling, event, sightings: None }
     }
 
-    fn by(author: Author, handling: Handling, event: Event) -> Self {
+    pub(crate) fn by(author: Author, handling: Handling, event: Event) -> Self {
         Self { author, handling, event, sightings: None }
     }
 }
@@ -69,6 +69,8 @@ impl Alliance {
             Command::RevokeJoinToken(id) => self.revoke_join_token(id),
             Command::IssueCertificate { record, token } => self.issue_certificate(*record, token, now),
             Command::RevokeCertificate { certificate, reason } => self.revoke_certificate(certificate, reason),
+            Command::Share(share) => self.share(*share, now),
+            Command::Unshare(unshare) => self.unshare(*unshare, now),
             Command::Tick => Ok(self.close_unapproved(now)),
         }
     }

@@ -63,6 +63,8 @@ pub struct Ledger {
     pub renewals: BTreeSet<MitigationId>,
     /// Open and upheld disputes.
     pub disputes: BTreeMap<FindingId, Vec<SignedDispute>>,
+    /// Objections to findings that no person signed.
+    pub objections: BTreeMap<FindingId, Vec<crate::objects::Objection>>,
     /// Proposals that may not be sent again, by what they are known by, until they run out.
     #[serde(with = "as_pairs")]
     pub proposals: BTreeMap<Digest, Timestamp>,

@@ -170,6 +170,8 @@ pub struct WhyFinding {
     pub mitigations: Vec<MitigationView>,
     /// Who disputes it.
     pub disputes: Vec<SignedDispute>,
+    /// Who objects to it without a person's signature; that informs, and does not count.
+    pub objections: Vec<crate::objects::Objection>,
     /// Rules that kept it from going further.
     pub held: BTreeSet<Rule>,
 }
@@ -321,6 +323,7 @@ impl Alliance {
             sentence: finding.state.explains(),
             mitigations: of.map(|(mitigation, record)| mitigation_view(*mitigation, record, now)).collect(),
             disputes: self.ledger.disputes.get(&id).cloned().unwrap_or_default(),
+            objections: self.objections(id).to_vec(),
             held: self.ledger.held.get(&id).cloned().unwrap_or_default(),
             finding,
         }

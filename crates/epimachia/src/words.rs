@@ -39,6 +39,10 @@ pub fn what(event: &Event) -> String {
             format!("{} for {} of {}, until {}", record.id, record.agent, record.member, record.until)
         }
         Event::CertificateRevoked { certificate, reason } => format!("{certificate}: {reason}"),
+        Event::ObjectsShared(shared) => format!("{} objects in {}", shared.objects.len(), shared.collection),
+        Event::ObjectsDeleted(deleted) => format!("{} out of {}", deleted.id, deleted.collection),
+        Event::TakenBack(taken) => format!("{} reports taken back", taken.reports.len()),
+        Event::Objected(objection) => format!("{}: {}", objection.finding, objection.reason),
         Event::Backlog { waiting: 0 } => "all reports are judged".to_owned(),
         Event::Backlog { waiting } => format!("{waiting} observables wait to be judged"),
         Event::Held { finding, refusal, .. } => format!("{finding}: {}: {}", refusal.rule, refusal.value),
@@ -48,6 +52,7 @@ pub fn what(event: &Event) -> String {
 fn reported(report: &Report) -> String {
     match report {
         Report::Signed(batch) => format!("{} sightings, signed, number {}", batch.header.count, batch.header.sequence),
+        Report::Drawn { sightings, from, .. } => format!("{} sightings, drawn from entry {from}", sightings.len()),
         Report::Attested { sightings, .. } => format!("{} sightings, not signed", sightings.len()),
     }
 }

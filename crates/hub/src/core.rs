@@ -12,10 +12,12 @@ use crate::problem::Problem;
 use crate::quota::Quotas;
 use crate::sequencer::{Job, Outcome};
 use crate::streams::Streams;
+use crate::taxii::Fate;
 use crate::tree::Log;
-use alliance::{Alliance, Command};
+use alliance::{Alliance, Command, Share};
 use journal::Journal;
 use model::{Refusal, Rule};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -45,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) reports: Reports,
     pub(crate) log: Log,
+    /// Objects that members shared.
+    pub(crate) taxii: crate::taxii::Store,
     pub(crate) witnesses: crate::witness::Witnesses,
     /// Changed by the sequencer, but for guard lists that are added; locked from the first decision of a turn until it
     /// is durable.
@@ -67,6 +71,29 @@ impl Core {
     /// # Errors
     /// The rule that said no; 429 when the queue is full; broken.
     pub(crate) async fn submit(&self, command: Command) -> Result<Accepted, Problem> {
+        match self.ask(command).await? {
+            Outcome::Accepted { position } => Ok(Accepted { position, duplicate: false }),
+            Outcome::Duplicate { position } => Ok(Accepted { position, duplicate: true }),
+            Outcome::Refused(refusal) => Err(refusal.into()),
+            Outcome::Shared(_) => Err(Problem::unavailable("an answer to another question")),
+        }
+    }
+
+    /// As [`Core::submit`], for objects: what became of each, by its place.
+    ///
+    /// # Errors
+    /// As [`Core::submit`].
+    pub(crate) async fn submit_share(&self, share: Box<Share>) -> Result<BTreeMap<usize, Fate>, Problem> {
+        match self.ask(Command::Share(share)).await? {
+            Outcome::Shared(fates) => Ok(fates),
+            Outcome::Refused(refusal) => Err(refusal.into()),
+            Outcome::Accepted { .. } | Outcome::Duplicate { .. } => {
+                Err(Problem::unavailable("an answer to another question"))
+            }
+        }
+    }
+
+    async fn ask(&self, command: Command) -> Result<Outcome, Problem> {
         self.require_writable()?;
         let (reply, answer) = oneshot::channel();
         let queue_max = self.config.order.queue_max;
@@ -79,12 +106,7 @@ impl Core {
             }
             Err(Turned::Ended) => return Err(self.stopped()),
         }
-        match answer.await {
-            Ok(Outcome::Accepted { position }) => Ok(Accepted { position, duplicate: false }),
-            Ok(Outcome::Duplicate { position }) => Ok(Accepted { position, duplicate: true }),
-            Ok(Outcome::Refused(refusal)) => Err(refusal.into()),
-            Err(_) => Err(self.stopped()),
-        }
+        answer.await.map_err(|_| self.stopped())
     }
 
     /// Reads the state as of the last durable turn. Blocks while a turn is written: not for the server's own threads.
@@ -182,6 +204,7 @@ fn whose() -> Whose {
 fn cost(command: &Command) -> u64 {
     match command {
         Command::Report { sightings, .. } => COMMAND_COST + sightings.len() as u64,
+        Command::Share(share) => COMMAND_COST + (share.objects.len() + share.sightings.len()) as u64,
         _ => COMMAND_COST,
     }
 }

@@ -56,6 +56,8 @@ pub enum Need {
     Nothing,
     /// Anybody may ask, and few times a minute.
     Stranger,
+    /// Anybody may ask, few times a minute; who shows a credential must have one that counts.
+    Guest,
     /// Only from loopback, unless the configuration opens it.
     Loopback,
     /// Any token or agent's certificate that counts.

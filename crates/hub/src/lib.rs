@@ -38,6 +38,7 @@ mod space;
 mod start;
 mod strangers;
 mod streams;
+mod taxii;
 mod tls;
 mod tree;
 pub mod wire;

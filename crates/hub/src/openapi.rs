@@ -38,6 +38,9 @@ pub fn document() -> Value {
         "components": {
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer", "bearerFormat": "epi_ and 43 characters of base64url" },
+                "basic": {
+                    "type": "http", "scheme": "basic", "description": "The member's name, and a token as password.",
+                },
                 "certificate": { "type": "mutualTLS", "description": "An agent's certificate of the hub's authority." },
             },
             "schemas": schemas::all(),
@@ -63,6 +66,9 @@ fn operation(route: &Route) -> Value {
     let (needs, security) = match route.need {
         Need::Nothing | Need::Stranger => ("no token", json!([])),
         Need::Loopback => ("no token, loopback only", json!([])),
+        Need::Guest => {
+            ("no token for what is public", json!([{}, { "basic": [] }, { "token": [] }, { "certificate": [] }]))
+        }
         Need::Token => ("any token", json!([{ "token": [] }, { "certificate": [] }])),
         Need::Scope(scope) if AGENT_SCOPES.contains(&scope) => {
             (scope.as_str(), json!([{ "token": [scope.as_str()] }, { "certificate": [] }]))
@@ -109,6 +115,7 @@ fn request_body(request: Request) -> Option<Value> {
             "type": "string",
             "description": "One JSON value a line: a ReportHead and then Openings, or Sightings.",
         } } }),
+        Request::Taxii(schema) => json!({ share::taxii::media::TAXII: { "schema": schemas::named(schema) } }),
         Request::Bytes => json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } }),
     };
     Some(json!({ "required": true, "content": content }))
@@ -118,6 +125,7 @@ fn responses(route: &Route) -> Value {
     let (media_type, schema) = match route.answer {
         Answer::Json(schema) | Answer::Written(schema) => ("application/json", schemas::named(schema)),
         Answer::List(schema) => ("application/json", schemas::list_of(schema)),
+        Answer::Taxii(schema) => (share::taxii::media::TAXII, schemas::named(schema)),
         Answer::Text => ("text/plain", json!({ "type": "string" })),
         Answer::Bytes => ("application/octet-stream", json!({ "type": "string", "format": "binary" })),
         Answer::Events => (
@@ -135,11 +143,16 @@ fn responses(route: &Route) -> Value {
             "schema": { "type": "integer" },
         } });
     }
+    let (media_type, problem) = match crate::taxii::is_ours(route.path) {
+        true => (share::taxii::media::TAXII, "TaxiiError"),
+        false => ("application/problem+json", "Problem"),
+    };
+    let all_is_well = if matches!(route.request, Request::Taxii(_)) { "202" } else { "200" };
     json!({
-        "200": ok,
+        all_is_well: ok,
         "default": {
             "description": "A problem; 429 and 503 come with Retry-After.",
-            "content": { "application/problem+json": { "schema": schemas::named("Problem") } },
+            "content": { media_type: { "schema": schemas::named(problem) } },
         },
     })
 }

@@ -35,9 +35,16 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
 }
 
 async fn no_such_route(uri: axum::http::Uri) -> Response {
-    Problem::request(StatusCode::NOT_FOUND, uri.path(), "a path of /api/v1/openapi.json").into_response()
+    shaped(&uri, Problem::request(StatusCode::NOT_FOUND, uri.path(), "a path of /api/v1/openapi.json"))
 }
 
-async fn no_such_method(method: axum::http::Method) -> Response {
-    Problem::request(StatusCode::METHOD_NOT_ALLOWED, method, "a method of /api/v1/openapi.json").into_response()
+async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> Response {
+    shaped(&uri, Problem::request(StatusCode::METHOD_NOT_ALLOWED, method, "a method of /api/v1/openapi.json"))
+}
+
+fn shaped(uri: &axum::http::Uri, problem: Problem) -> Response {
+    match crate::taxii::is_ours(uri.path()) {
+        true => crate::taxii::Trouble::from(problem).into_response(),
+        false => problem.into_response(),
+    }
 }

@@ -8,10 +8,12 @@ use crate::fair::Next;
 use crate::figures::{APPEND_SECONDS, CLOCK_BEHIND, ENTRIES, QUEUE, SIGHTINGS, TURN_COMMANDS, TURN_SECONDS};
 use crate::space::free_bytes;
 use crate::streams::Addressed;
+use crate::taxii::Fate;
 use account::leaf;
 use alliance::{Alliance, Archived, Command, Drafted, ENTRY_VERSION, Entry, Event, Report};
 use journal::ENTRY_BYTES_MAX;
 use model::{Digest, Refusal, Rule, Sighting, Span, Timestamp};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
@@ -36,6 +38,8 @@ pub(crate) enum Outcome {
     Accepted { position: u64 },
     /// It stood in the journal before.
     Duplicate { position: u64 },
+    /// Objects were ordered: what became of each, by its place.
+    Shared(BTreeMap<usize, Fate>),
     /// A rule said no.
     Refused(Refusal),
 }
@@ -159,6 +163,7 @@ impl Sequencer {
             self.write(expected, turn)?;
         }
         self.core.reports.unpin();
+        self.core.taxii.settle();
         if turn.gate_changed {
             let before = self.core.gate.pass();
             self.core.gate.publish(before.next(state));
@@ -220,6 +225,16 @@ impl Sequencer {
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
             Ok(None) => {}
         }
+        let mut command = command;
+        let fates = match &mut command {
+            Command::Share(share) => Some(self.core.taxii.sort(share)),
+            _ => None,
+        };
+        if let (Some(fates), Command::Share(share)) = (&fates, &command)
+            && share.objects.is_empty()
+        {
+            return Ok(Outcome::Shared(fates.clone()));
+        }
         let drafts = match state.handle(command, now) {
             Ok(drafts) => drafts,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
@@ -229,7 +244,7 @@ impl Sequencer {
             Err(refusal) => Ok(Outcome::Refused(refusal)),
             Ok(made) => {
                 made.into_iter().try_for_each(|made| self.enter(state, turn, made))?;
-                Ok(Outcome::Accepted { position })
+                Ok(fates.map_or(Outcome::Accepted { position }, Outcome::Shared))
             }
         }
     }
@@ -276,6 +291,7 @@ impl Sequencer {
         turn.commitments.push(leaf::commitment(&nonce, &bytes));
         turn.gate_changed |= crate::gate::concerns(&entry.event);
         state.apply_typed(position, &entry, sightings.as_deref());
+        self.core.taxii.take(position, &entry);
         let messages = state.messages(&entry).into_iter();
         turn.messages.extend(messages.map(|(member, message)| Addressed { position, member, message }));
         self.count(&entry, sightings.as_deref());
@@ -290,7 +306,7 @@ impl Sequencer {
         figures.counter(&ENTRIES, &[("kind", entry.event.kind())]).increment(1);
         let source = match &entry.event {
             Event::SightingsReported(Report::Signed(_)) => "signed",
-            Event::SightingsReported(Report::Attested { .. }) => "attested",
+            Event::SightingsReported(Report::Attested { .. } | Report::Drawn { .. }) => "attested",
             Event::PlanProposed(_) => return crate::gauges::plan(figures, "proposed"),
             Event::PlanInForce { .. } => return crate::gauges::plan(figures, "in-force"),
             Event::PlanClosed { .. } => return crate::gauges::plan(figures, "closed"),

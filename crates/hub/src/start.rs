@@ -246,7 +246,9 @@ impl Opened {
         let streams = Streams::new(config.stream.queue_max, config.stream.per_member_max, Arc::clone(&figures));
         let cosigned = directory.path("journal/cosigned");
         let witnesses = crate::witness::Witnesses::open(cosigned, log.can_write(), log.verifier(), &clock);
+        let taxii = crate::taxii::Store::open(&directory.identity().alliance, Arc::clone(&journal))?;
         let core = Core {
+            taxii,
             reports: Reports::new(Arc::clone(&journal), config.journal.batches_cached_max as usize),
             workers: Arc::new(Turnstile::new(workers(config.intake.workers), WAITING_MAX)),
             clock,

@@ -2,11 +2,17 @@
 //!
 //! Section numbers are those of the standard. What is here decides; who serves it asks.
 
+pub mod collection;
 pub mod cursor;
 pub mod filter;
+pub mod index;
 pub mod media;
+mod page;
 pub mod resources;
 
+pub use collection::{CollectionId, Root};
 pub use cursor::{Clock, Next};
 pub use filter::{Filter, Versions};
+pub use index::{Index, Known, NewObject, Row, Source};
+pub use page::{Ask, Page};
 pub use resources::{ApiRoot, Collection, Details, Discovery, Envelope, Failure, ManifestRecord, State, Status};

@@ -30,7 +30,7 @@ pub(crate) async fn guard(
     let begun = Instant::now();
     let id = format!("{:08x}", COUNT.fetch_add(1, Ordering::Relaxed));
     let mut response = match admit(&core, route, &mut request) {
-        Err(problem) => problem.into_response(),
+        Err(problem) => shaped(route, problem),
         Ok(in_hand) => {
             let limits = &core.config.limits;
             let time_max = limits.body_time_max.to_std() + limits.answer_time_max.to_std();
@@ -38,7 +38,7 @@ pub(crate) async fn guard(
             let whose = in_hand.as_ref().map(|in_hand| in_hand.member().clone());
             let response = tokio::time::timeout(time_max, WHOSE.scope(whose, next.run(request))).await;
             drop(in_hand);
-            response.unwrap_or_else(|_| Problem::unavailable(late).into_response())
+            response.unwrap_or_else(|_| shaped(route, Problem::unavailable(late)))
         }
     };
     if let Ok(id) = HeaderValue::from_str(&id) {
@@ -47,6 +47,14 @@ pub(crate) async fn guard(
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     note(&core, route, &id, &response, begun);
     response
+}
+
+/// A problem in the form that the route's clients read.
+fn shaped(route: &Route, problem: Problem) -> Response {
+    match crate::taxii::is_ours(route.path) {
+        true => crate::taxii::Trouble::from(problem).into_response(),
+        false => problem.into_response(),
+    }
 }
 
 /// Is this caller let in, and within its quota? What the request takes is given back when it is answered.
@@ -69,11 +77,23 @@ fn admit(core: &Arc<Core>, route: &Route, request: &mut Request) -> Result<Optio
                 }
             }
         }
-        need @ (Need::Token | Need::Scope(_)) => {
+        Need::Guest if shows_nothing(request) => {
+            let peer = request.extensions().get::<Connection>().map(|connection| connection.peer.ip());
+            let peer = peer.ok_or_else(|| Problem::unavailable("the caller's address is not known"))?;
+            core.joining.strangers.take(peer, core.config.join.strangers_per_minute_max, core.clock.now())?;
+            Ok(None)
+        }
+        need @ (Need::Token | Need::Scope(_) | Need::Guest) => {
             let now = core.clock.now();
             let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let shown = request.extensions().get::<Connection>().and_then(|connection| connection.certificate.clone());
+            let basic = header.filter(|_| need == Need::Guest).and_then(crate::taxii::bearer_of_basic);
+            let header = basic.as_ref().map_or(header, |(_, bearer)| Some(bearer));
             let caller = core.gate.pass().admit(header, shown.as_deref(), need, now)?;
+            if let Some((user, _)) = basic.filter(|(user, _)| *user != caller.member.as_str()) {
+                let limit = format!("{}, whose token this is", caller.member);
+                return Err(Refusal::new(Rule::TokenInvalid, format_args!("user name {user}"), limit).into());
+            }
             let class = class(route);
             let in_hand = core.quotas.request(&caller.member, class, allowed(&core.config.limits, class), now)?;
             if class == Class::Sightings
@@ -88,6 +108,11 @@ fn admit(core: &Arc<Core>, route: &Route, request: &mut Request) -> Result<Optio
             Ok(Some(in_hand))
         }
     }
+}
+
+fn shows_nothing(request: &Request) -> bool {
+    let certificate = request.extensions().get::<Connection>().is_some_and(|c| c.certificate.is_some());
+    !certificate && !request.headers().contains_key(header::AUTHORIZATION)
 }
 
 fn class(route: &Route) -> Class {

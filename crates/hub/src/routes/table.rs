@@ -3,6 +3,7 @@
 use super::{charter, join, journal, plain, read, stream, submit, tokens, witness};
 use crate::core::Core;
 use crate::gate::Need;
+use crate::taxii;
 use alliance::Scope;
 use axum::routing::{MethodRouter, delete, get, post, put};
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub enum Request {
     Report,
     /// Bytes.
     Bytes,
+    /// JSON of this schema in TAXII's media type.
+    Taxii(&'static str),
 }
 
 /// What a route answers.
@@ -68,6 +71,8 @@ pub enum Answer {
     Bytes,
     /// Server-sent events.
     Events,
+    /// JSON of this schema in TAXII's media type.
+    Taxii(&'static str),
 }
 
 const fn param(name: &'static str, schema: &'static str, required: bool, explains: &'static str) -> Param {
@@ -93,8 +98,17 @@ macro_rules! route {
     };
 }
 
-use Answer::{Bytes, Events, Json, List, Text, Written};
-use Need::{Loopback, Nothing, Stranger, Token};
+use Answer::{Bytes, Events, Json, List, Taxii, Text, Written};
+use Need::{Guest, Loopback, Nothing, Stranger, Token};
+
+const ADDED: Param = param("added_after", "text", false, "Only what was added after this time.");
+const TAXII_LIMIT: Param = param("limit", "integer", false, "How many objects at most; never more than 1000.");
+const NEXT: Param = param("next", "text", false, "Go on where an earlier answer said.");
+const IDS: Param = param("match[id]", "text", false, "Only these identifiers, commas between them.");
+const TYPES: Param = param("match[type]", "text", false, "Only these types, commas between them.");
+const VERSIONS: Param =
+    param("match[version]", "text", false, "first, last, all, or times; last where it is left out.");
+const SPECS: Param = param("match[spec_version]", "text", false, "2.0, 2.1; the latest where it is left out.");
 
 const REPORT: Need = Need::Scope(Scope::Report);
 const RECEIVE: Need = Need::Scope(Scope::Receive);
@@ -199,6 +213,30 @@ pub static TABLE: &[Route] = &[
          (C2SP tlog-checkpoint, tlog-cosignature)."),
     route!("GET" "/log/tile/{*path}" Token, NONE => Bytes, get(journal::tile),
         "A tile or a bundle of leaves (C2SP tlog-tiles). Leaves are salted commitments and show nothing."),
+    route!("GET" "/taxii2/" Guest, NONE => Taxii("TaxiiDiscovery"), get(taxii::discovery),
+        "TAXII 2.1: the API roots that the caller may know of."),
+    route!("GET" "/taxii2/{root}/" Guest, NONE => Taxii("TaxiiApiRoot"), get(taxii::root), "TAXII 2.1: an API root."),
+    route!("GET" "/taxii2/{root}/status/{id}/" Guest, NONE => Taxii("TaxiiStatus"), get(taxii::status),
+        "TAXII 2.1: what became of objects that were added."),
+    route!("GET" "/taxii2/{root}/collections/" Guest, NONE => Taxii("TaxiiCollections"), get(taxii::collections),
+        "TAXII 2.1: the collections of an API root."),
+    route!("GET" "/taxii2/{root}/collections/{id}/" Guest, NONE => Taxii("TaxiiCollection"), get(taxii::collection),
+        "TAXII 2.1: a collection, by its identifier or alias."),
+    route!("GET" "/taxii2/{root}/collections/{id}/manifest/" Guest, NONE => Taxii("TaxiiManifest"),
+        get(taxii::manifest), "TAXII 2.1: what a collection holds.",
+        [ADDED, TAXII_LIMIT, NEXT, IDS, TYPES, VERSIONS, SPECS]),
+    route!("GET" "/taxii2/{root}/collections/{id}/objects/" Guest, NONE => Taxii("TaxiiEnvelope"),
+        get(taxii::objects), "TAXII 2.1: objects, in the order of adding.",
+        [ADDED, TAXII_LIMIT, NEXT, IDS, TYPES, VERSIONS, SPECS]),
+    route!("POST" "/taxii2/{root}/collections/{id}/objects/" Guest, Request::Taxii("TaxiiEnvelope") =>
+        Taxii("TaxiiStatus"), post(taxii::add), "TAXII 2.1: add objects. They stand in the journal as they came; what \
+        they say as evidence counts as the caller's, informs people, and no machine acts on it."),
+    route!("GET" "/taxii2/{root}/collections/{id}/objects/{object}/" Guest, NONE => Taxii("TaxiiEnvelope"),
+        get(taxii::object), "TAXII 2.1: one object.", [ADDED, TAXII_LIMIT, NEXT, VERSIONS, SPECS]),
+    route!("DELETE" "/taxii2/{root}/collections/{id}/objects/{object}/" Guest, NONE => Taxii("TaxiiNothing"),
+        delete(taxii::remove), "TAXII 2.1: take an object of the caller's out of a collection.", [VERSIONS, SPECS]),
+    route!("GET" "/taxii2/{root}/collections/{id}/objects/{object}/versions/" Guest, NONE => Taxii("TaxiiVersions"),
+        get(taxii::versions), "TAXII 2.1: the versions of an object.", [ADDED, TAXII_LIMIT, NEXT, SPECS]),
     route!("GET" "/metrics" Loopback, NONE => Text, get(plain::metrics),
         "Figures for Prometheus; from loopback only, unless metrics.public is set."),
     route!("GET" "/health" Nothing, NONE => Json("Health"), get(plain::health),

@@ -76,9 +76,12 @@ async fn every_route_refuses_every_wrong_credential_by_its_name() {
     for route in TABLE {
         for credential in &credentials {
             let (status, problem) = ask(&bench, credential, route).await;
+            // TAXII's errors carry the same in their details.
+            let problem = if problem["rule"].is_null() { problem["details"].clone() } else { problem };
             let rule = problem["rule"].as_str();
             let expected = match (route.need, credential.refused) {
                 (Need::Nothing | Need::Stranger | Need::Loopback, _) => None,
+                (Need::Guest, _) if credential.name == "nothing" => None,
                 (_, Some(refused)) => Some((401, refused)),
                 (Need::Scope(scope), None) if !AGENT_SCOPES.contains(&scope) => Some((403, "scope_missing")),
                 (_, None) => None,
@@ -109,7 +112,7 @@ async fn every_route_refuses_every_wrong_credential_by_its_name() {
 /// Asks for something that no handler would do, so that the guard's answer, or something harmless, comes back.
 async fn ask(bench: &Bench, credential: &Credential, route: &Route) -> (u16, Value) {
     let path = route.path.replace("{member}", "cloud").replace("{*path}", "0/000").replace("{sha256}", "x");
-    let path = path.replace("{id}", "x").replace("{position}", "x");
+    let path = path.replace("{id}", "x").replace("{position}", "x").replace("{root}", "x").replace("{object}", "x");
     let method = Method::from_bytes(route.method.as_bytes()).unwrap();
     let mut request = credential.client.request(method, format!("{}{path}", bench.running.url()));
     if let Some(token) = &credential.token {

@@ -12,5 +12,7 @@ mod start;
 mod stream;
 mod submit;
 mod support;
+mod taxii;
+mod taxii_must;
 mod tokens;
 mod witness;

@@ -180,7 +180,8 @@ pub async fn read(response: Response) -> (u16, Value) {
     let value =
         serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
     if status >= 400 {
-        crate::api::check("Problem", &value).unwrap_or_else(|wrong| panic!("{path}: {wrong}: {value}"));
+        let schema = if path.starts_with("/taxii2/") { "TaxiiError" } else { "Problem" };
+        crate::api::check(schema, &value).unwrap_or_else(|wrong| panic!("{path}: {wrong}: {value}"));
     }
     (status, value)
 }

@@ -67,6 +67,17 @@ pub fn uuid5(namespace: &[u8; 16], name: &str) -> [u8; 16] {
     uuid
 }
 
+/// The bytes of a UUID, in either case; `None` for what is none.
+pub fn uuid(text: &str) -> Option<[u8; 16]> {
+    let digits = Some(text).filter(|text| is_uuid(text))?.bytes().filter(|byte| *byte != b'-');
+    let mut uuid = [0; 16];
+    for (at, digit) in digits.enumerate() {
+        // Hexadecimal digits, which `is_uuid` has looked at: 0 to 15.
+        uuid[at / 2] = uuid[at / 2] << 4 | char::from(digit).to_digit(16)? as u8;
+    }
+    Some(uuid)
+}
+
 /// A UUID as text, in lower case.
 pub fn uuid_text(uuid: &[u8; 16]) -> String {
     let digits = model::digest::hex(uuid);

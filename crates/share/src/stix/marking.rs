@@ -55,6 +55,11 @@ impl Markings {
         Self { known: two.chain(one).chain(groups).collect() }
     }
 
+    /// Is it known what this marking means?
+    pub fn knows(&self, id: &str) -> bool {
+        self.known.contains_key(id)
+    }
+
     /// Learns a definition that came with the objects. What the standards and the alliance define cannot be redefined.
     ///
     /// # Errors

@@ -38,6 +38,12 @@ impl StixTime {
         }
     }
 
+    /// Microseconds since 1970.
+    pub fn from_micros(micros: i64) -> Self {
+        let nanos = u32::try_from(micros.rem_euclid(1_000_000)).unwrap_or(0) * 1_000;
+        Self { seconds: micros.div_euclid(1_000_000), nanos }
+    }
+
     /// Nanoseconds from `earlier` to this; negative if it is before.
     pub fn nanos_since(self, earlier: Self) -> i128 {
         let seconds = i128::from(self.seconds) - i128::from(earlier.seconds);

@@ -10,6 +10,10 @@ pub const VALUES_MAX: usize = 1_000;
 /// Most objects of one page, whatever a client asks for.
 pub const LIMIT_MAX: usize = 1_000;
 
+/// The parameters that the standard has.
+const NAMES: [&str; 7] =
+    ["added_after", "limit", "next", "match[id]", "match[type]", "match[version]", "match[spec_version]"];
+
 /// A request's filters: between them AND, inside of one OR.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Filter {
@@ -76,11 +80,14 @@ impl Filter {
     /// Reads the pairs of a query, already decoded. Pairs that the standard does not have are passed over.
     ///
     /// # Errors
-    /// Names the parameter, the value and what is allowed: the answer is 400.
+    /// Names the parameter, the value and what is allowed: the answer is 400. So is a parameter that comes twice.
     pub fn read<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, ParseError> {
         let mut filter = Self::default();
-        let mut versions: Option<Versions> = None;
+        let mut seen = BTreeSet::new();
         for (name, value) in pairs {
+            if NAMES.contains(&name) && !seen.insert(name) {
+                return Err(ParseError::new(name, value, "once in a request"));
+            }
             match name {
                 "added_after" => filter.added_after = Some(micros(name, value)?),
                 "limit" => filter.limit = limit(value)?,
@@ -93,8 +100,8 @@ impl Filter {
                 }
                 "match[type]" => filter.types.extend(values(name, value)?.into_iter().map(ToOwned::to_owned)),
                 "match[version]" => {
-                    let none = Versions { last: false, ..Versions::default() };
-                    versions.get_or_insert(none).add(values(name, value)?)?;
+                    filter.versions = Versions { last: false, ..Versions::default() };
+                    filter.versions.add(&values(name, value)?)?;
                 }
                 "match[spec_version]" => {
                     for text in values(name, value)? {
@@ -104,7 +111,6 @@ impl Filter {
                 _ => {}
             }
         }
-        filter.versions = versions.unwrap_or_default();
         Ok(filter)
     }
 
@@ -130,9 +136,14 @@ impl Filter {
 }
 
 impl Versions {
-    fn add(&mut self, values: Vec<&str>) -> Result<(), ParseError> {
+    fn add(&mut self, values: &[&str]) -> Result<(), ParseError> {
+        let mut seen = BTreeSet::new();
         for value in values {
-            match value {
+            let alone = *value != "all" || values.len() == 1;
+            if !alone || !seen.insert(*value) {
+                return Err(ParseError::new("match[version]", value, "each value once, and `all` by itself"));
+            }
+            match *value {
                 "all" => self.all = true,
                 "first" => self.first = true,
                 "last" => self.last = true,
@@ -200,7 +211,7 @@ mod tests {
         assert_eq!(kept(&[], &of), [1]);
         assert_eq!(kept(&[("match[version]", "all")], &of), [0, 1, 2]);
         assert_eq!(kept(&[("match[version]", "first,last")], &of), [0, 1]);
-        assert_eq!(kept(&[("match[version]", "first"), ("match[version]", "2026-01-02T00:00:00.000Z")], &of), [0, 2]);
+        assert_eq!(kept(&[("match[version]", "first,2026-01-02T00:00:00.000Z")], &of), [0, 2]);
         assert_eq!(kept(&[("match[spec_version]", "2.0")], &of), [3]);
         assert_eq!(kept(&[("match[spec_version]", "2.0,2.1")], &of), [1, 3]);
         assert_eq!(kept(&[("match[spec_version]", "2.0,2.1"), ("match[version]", "all")], &of), [0, 1, 2, 3, 4]);
@@ -229,8 +240,14 @@ mod tests {
             ("match[type]", "a,,b"),
             ("match[version]", "newest"),
             ("match[spec_version]", "1.0"),
+            ("match[version]", "all,last"),
+            ("match[version]", "first,first"),
         ] {
             assert_eq!(read(&[(name, value)]).unwrap_err().field, name, "{name}={value}");
+        }
+        for name in ["limit", "match[type]", "added_after"] {
+            let value = if name == "limit" { "1" } else { "2026-01-01T00:00:00Z" };
+            assert_eq!(read(&[(name, value), (name, value)]).unwrap_err().allowed, "once in a request");
         }
         assert_eq!(read(&[("x", "y"), ("match[x]", "")]).unwrap(), Filter::default());
         assert_eq!(read(&[("limit", "100000")]).unwrap().limit, LIMIT_MAX);

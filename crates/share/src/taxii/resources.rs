@@ -4,7 +4,6 @@ use super::cursor::Next;
 use super::media::TAXII;
 use model::ParseError;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 /// Longest message of a status or an error, in characters.
 const MESSAGE_CHARS_MAX: usize = 500;
@@ -70,6 +69,8 @@ pub struct Collection {
     pub media_types: Vec<&'static str>,
 }
 
+/// The media type of objects of STIX 2.0, which collections hold too.
+pub const STIX_20: &str = "application/stix+json;version=2.0";
 /// The media type of what collections hold.
 pub const STIX: &str = "application/stix+json;version=2.1";
 
@@ -86,34 +87,40 @@ pub struct ManifestRecord {
     pub media_type: &'static str,
 }
 
-/// A page of objects, byte for byte (§3.7).
-#[derive(Clone, Debug, Default)]
-pub struct Envelope<'a> {
-    /// The objects.
-    pub objects: Vec<&'a RawValue>,
-    /// Where to go on, if there is more.
-    pub next: Option<Next>,
+/// A page of objects in the making, byte for byte (§3.7). An empty one is `{}`.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    text: String,
+    objects: bool,
 }
 
-impl Envelope<'_> {
-    /// The envelope as JSON; an empty one is `{}`.
-    pub fn json(&self) -> String {
-        let length: usize = self.objects.iter().map(|object| object.get().len() + 1).sum();
-        let mut text = String::with_capacity(length + 64);
+impl Envelope {
+    /// An envelope that holds about so many bytes; with where to go on, if there is more.
+    pub fn new(next: Option<Next>, bytes: usize) -> Self {
+        let mut text = String::with_capacity(bytes + 64);
         text.push('{');
-        if let Some(next) = self.next {
+        if let Some(next) = next {
             text += &format!("\"more\":true,\"next\":\"{next}\"");
         }
-        if !self.objects.is_empty() {
-            text += if self.next.is_some() { ",\"objects\":[" } else { "\"objects\":[" };
-            for (i, object) in self.objects.iter().enumerate() {
-                text.push_str(if i > 0 { "," } else { "" });
-                text.push_str(object.get());
-            }
-            text.push(']');
-        }
-        text.push('}');
-        text
+        Self { text, objects: false }
+    }
+
+    /// One more object.
+    pub fn push(&mut self, object: &str) {
+        let before = match (self.objects, self.text.len()) {
+            (true, _) => ",",
+            (false, 1) => "\"objects\":[",
+            (false, _) => ",\"objects\":[",
+        };
+        self.text.push_str(before);
+        self.text.push_str(object);
+        self.objects = true;
+    }
+
+    /// The envelope as JSON.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.text.push_str(if self.objects { "]}" } else { "}" });
+        self.text.into_bytes()
     }
 }
 
@@ -187,10 +194,15 @@ pub struct Details {
 }
 
 impl Details {
+    /// An object and what there is to say of it, within bounds.
+    pub fn new(id: String, version: String, message: Option<String>) -> Self {
+        let message = message.map(|message| message.chars().take(MESSAGE_CHARS_MAX).collect());
+        Self { id, version, message }
+    }
+
     /// An object that was refused: which field, what stood there, what is allowed.
     pub fn refused(id: String, version: String, error: &ParseError) -> Self {
-        let message = error.to_string().chars().take(MESSAGE_CHARS_MAX).collect();
-        Self { id, version, message: Some(message) }
+        Self::new(id, version, Some(error.to_string()))
     }
 }
 
@@ -234,12 +246,16 @@ mod tests {
     #[test]
     fn envelopes_keep_bytes_and_read_back() {
         let objects = ["{ \"type\" : \"tool\", \"x\": 1.50 }", "{\"type\":\"x-own\"}"];
-        let raws: Vec<&RawValue> = objects.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
-        let json = Envelope { objects: raws, next: Some(Next(255)) }.json();
-        let split = Split::read(json.as_bytes(), &Limits::ENVELOPE).unwrap();
+        let mut envelope = Envelope::new(Some(Next(255)), 100);
+        objects.iter().for_each(|object| envelope.push(object));
+        let json = envelope.finish();
+        let split = Split::read(&json, &Limits::ENVELOPE).unwrap();
         assert_eq!(split.wrapper, Wrapper::Envelope { more: true, next: Some("sff".into()) });
         assert!(split.objects.iter().map(|object| object.get()).eq(objects));
-        assert_eq!(Envelope::default().json(), "{}");
+        assert_eq!(Envelope::new(None, 0).finish(), b"{}");
+        let mut last = Envelope::new(None, 0);
+        last.push(objects[0]);
+        assert_eq!(last.finish(), format!("{{\"objects\":[{}]}}", objects[0]).into_bytes());
     }
 
     #[test]

@@ -1,0 +1,22 @@
+//! The TAXII 2.1 server (OASIS Standard) at `/taxii2/`: existing tools push STIX in and pull it out.
+//!
+//! `ask` reads requests, `roots` says which collections a caller has, `push` and `read` answer, `store` holds the index
+//! of what is where in the journal. What a document, a filter or a page is, `share::taxii` decides.
+
+mod answer;
+mod ask;
+mod push;
+mod read;
+mod remove;
+mod roots;
+mod status;
+mod store;
+
+pub(crate) use answer::{Trouble, is_ours};
+pub(crate) use ask::bearer_of_basic;
+pub(crate) use push::add;
+pub(crate) use read::{manifest, object, objects, versions};
+pub(crate) use remove::remove;
+pub(crate) use roots::{collection, collections, discovery, root};
+pub(crate) use status::status;
+pub(crate) use store::{Fate, Store};

@@ -1,0 +1,381 @@
+//! Adding objects (TAXII 2.1 §5.5): each is read, kept as it came or refused with its reason, and what it says as
+//! evidence is drawn from it. One bad object does not spoil the others.
+
+use super::answer::{Trouble, body};
+use super::ask;
+use super::roots::{Access, Asking, access, shown};
+use super::store::Fate;
+use crate::core::Core;
+use crate::intake::{self, Bounds};
+use alliance::{Said, Share, Shared};
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use model::{Grade, ParseError, Sensor, Sighting, Span, Timestamp, Tlp};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use share::stix::{Context, Head, Kind, Markings, Split, StixTime};
+use share::taxii::index::print;
+use share::taxii::resources::{Details, Status};
+use share::taxii::{Row, cursor};
+use share::{Defaults, Limits, Reading, Skip, Word};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Most objects of the collection that are read because those that are added refer to them.
+const REFERRED_MAX: usize = 1_000;
+/// Reports are held against the clock once more when they are ordered: what is just not too old here is not then.
+const ORDERED_WITHIN: Span = Span::minutes(2);
+/// Longest identifier that an answer repeats, in characters.
+const ID_CHARS_MAX: usize = 288;
+
+/// `POST /taxii2/{root}/collections/{id}/objects/`
+pub(crate) async fn add(
+    State(core): State<Arc<Core>>,
+    asking: Asking,
+    Path((root, id)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Trouble> {
+    let (parts, incoming) = request.into_parts();
+    ask::acceptable(&parts.headers)?;
+    let access = access(&core, asking, &root, &id)?;
+    let caller = access.writer()?.clone();
+    ask::readable(&parts.headers)?;
+    core.require_writable()?;
+    let limits = &core.config.limits;
+    let bounds = Bounds { bytes_max: limits.body_bytes_max, time_max: limits.body_time_max.to_std() };
+    let packed = intake::read(&parts.headers, incoming, bounds).await?;
+    let came = core.clock.now();
+    let worked = core.work(move |core| Ok(packed.unpack().map(|bytes| prepare(core, &access, &bytes, came))));
+    let mut prepared = worked.await???;
+    let count = u32::try_from(prepared.objects.len()).unwrap_or(u32::MAX);
+    let per_minute = core.gate.pass().charter()?.limits.sightings_per_minute_max;
+    core.quotas.sightings(&caller.member, count, per_minute, came)?;
+    if let Some(share) = prepared.share.take() {
+        let fates = core.submit_share(share).await?;
+        prepared.settle(fates);
+    }
+    let id = random_id()?;
+    let status = prepared.status(id.clone(), came);
+    // Texts and numbers: serde_json cannot fail on them.
+    let json = serde_json::to_vec(&status).unwrap_or_default();
+    core.taxii.statuses.keep(id, &caller.member, root, &json, came);
+    Ok(body(StatusCode::ACCEPTED, json))
+}
+
+/// A UUID of version 4 (RFC 9562 §5.4).
+fn random_id() -> Result<String, Trouble> {
+    let random = crate::directory::random::<16>();
+    let mut bytes = random.map_err(|_| crate::problem::Problem::unavailable("no random bytes"))?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    Ok(share::stix::id::uuid_text(&bytes))
+}
+
+/// What is known of a request before it is ordered, and after.
+struct Prepared {
+    /// Identifier and version of each object.
+    objects: Vec<(String, String)>,
+    /// Why objects are refused.
+    refused: BTreeMap<usize, String>,
+    /// What there is to say of those that are not.
+    notes: BTreeMap<usize, String>,
+    /// What is to be ordered.
+    share: Option<Box<Share>>,
+}
+
+impl Prepared {
+    fn settle(&mut self, fates: BTreeMap<usize, Fate>) {
+        for (place, fate) in fates {
+            match fate {
+                Fate::Added => {}
+                Fate::Same => drop(self.notes.insert(place, "it was there before".to_owned())),
+                Fate::Refused(why) => drop(self.refused.insert(place, why.to_owned())),
+            }
+        }
+    }
+
+    fn status(mut self, id: String, came: Timestamp) -> Status {
+        let (mut successes, mut failures) = (Vec::new(), Vec::new());
+        for (place, (id, version)) in self.objects.into_iter().enumerate() {
+            match self.refused.remove(&place) {
+                Some(why) => failures.push(Details::new(id, version, Some(why))),
+                None => successes.push(Details::new(id, version, self.notes.remove(&place))),
+            }
+        }
+        Status::complete(id, cursor::text(came.as_millis() * 1_000), successes, failures)
+    }
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// The body is no envelope: 422, and nothing is stored.
+fn prepare(core: &Core, access: &Access, bytes: &[u8], now: Timestamp) -> Result<Prepared, Trouble> {
+    let limits = Limits { bytes: bytes.len(), depth: core.config.limits.json_depth_max as usize, ..Limits::ENVELOPE };
+    let split = Split::read(bytes, &limits).map_err(|error| Trouble::unprocessable(&error))?;
+    if split.objects.is_empty() {
+        let error = ParseError::new("objects", "none", "an envelope with one object or more");
+        return Err(Trouble::unprocessable(&error));
+    }
+    let caller = access.writer()?;
+    let mut reader = Reader::new(core, access, now)?;
+    let heads = reader.heads(&split.objects);
+    let objects = reader.shared(&heads);
+    let (mut sightings, mut retractions, mut objections) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, word) in reader.words(&split.objects, &heads)? {
+        match word {
+            Word::Sighting(sighting) => sightings.extend(reader.timely(place, sighting)),
+            Word::Retraction { observables, behaviour } => {
+                retractions.extend(observables.into_iter().map(|observable| (place, observable, behaviour)));
+            }
+            Word::Dispute { finding, ground, reason } => objections.push((place, finding, ground, reason)),
+            Word::Agreement { .. } => {}
+        }
+    }
+    let Reader { refused, notes, .. } = reader;
+    let mut share = Share {
+        collection: access.shelf,
+        member: caller.member.clone(),
+        by: shown(caller),
+        objects,
+        sightings,
+        retractions,
+        objections,
+    };
+    share.retain(|object| !refused.contains_key(&object.place));
+    let named = split.objects.iter().zip(&heads).map(|(object, head)| match head {
+        Some(head) => (
+            head.id.clone().into_owned(),
+            head.version().map_or_else(|| cursor::text(now.as_millis() * 1_000), |v| v.to_string()),
+        ),
+        None => (id_of(object), cursor::text(now.as_millis() * 1_000)),
+    });
+    let objects = named.collect();
+    let share = (!share.objects.is_empty()).then(|| Box::new(share));
+    Ok(Prepared { objects, refused, notes, share })
+}
+
+/// The identifier of an object that cannot be read, as far as it has one.
+fn id_of(object: &RawValue) -> String {
+    #[derive(Deserialize)]
+    struct Id<'a> {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+    }
+    let id = serde_json::from_str::<Id<'_>>(object.get()).map_or_else(|_| "unknown".into(), |object| object.id);
+    id.chars().take(ID_CHARS_MAX).collect()
+}
+
+/// Reads the objects of one request.
+struct Reader<'a> {
+    core: &'a Core,
+    access: &'a Access,
+    defaults: Defaults,
+    markings: Markings,
+    /// Nothing is made after this.
+    latest: Timestamp,
+    /// What was seen before this is no evidence any more.
+    earliest: Timestamp,
+    refused: BTreeMap<usize, String>,
+    notes: BTreeMap<usize, String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(core: &'a Core, access: &'a Access, now: Timestamp) -> Result<Self, Trouble> {
+        let charter = access.pass.charter()?;
+        let groups = charter.groups.iter().map(|group| &group.id);
+        // A member says so under its own name: nobody else can have forged it. What a machine saw says so itself, in
+        // our extension.
+        let defaults = Defaults {
+            handling: access.default_handling(),
+            behaviour: None,
+            sensor: Sensor::Analyst,
+            grade: Grade::Analyst,
+        };
+        Ok(Self {
+            core,
+            access,
+            defaults,
+            markings: Markings::new(core.taxii.alliance(), groups),
+            latest: now.plus(charter.limits.skew_future_max),
+            earliest: now.minus(charter.limits.skew_past_max).plus(ORDERED_WITHIN),
+            refused: BTreeMap::new(),
+            notes: BTreeMap::new(),
+        })
+    }
+
+    /// The heads of objects that have a good one; markings that come along are learned.
+    fn heads<'o>(&mut self, objects: &[&'o RawValue]) -> Vec<Option<Head<'o>>> {
+        let latest = StixTime::from(self.latest);
+        let mut heads = Vec::with_capacity(objects.len());
+        for (place, object) in objects.iter().enumerate() {
+            let head = Head::read(object).and_then(|head| head.not_after(latest).map(|()| head));
+            let head = head.and_then(|head| match head.kind {
+                Kind::MarkingDefinition => self.markings.learn(&head).map(|()| head),
+                _ => Ok(head),
+            });
+            heads.push(head.map_err(|error| drop(self.refused.insert(place, error.to_string()))).ok());
+        }
+        self.learn_stored(&heads);
+        heads
+    }
+
+    /// Markings that were defined in this collection before.
+    fn learn_stored(&mut self, heads: &[Option<Head<'_>>]) {
+        let marked = heads.iter().flatten().flat_map(|head| &head.markings);
+        let unknown: BTreeSet<&str> =
+            marked.map(|id| &**id).filter(|id| !self.markings.knows(id)).take(REFERRED_MAX).collect();
+        for text in self.stored(unknown) {
+            let raw: Option<&RawValue> = serde_json::from_str(&text).ok();
+            if let Some(head) = raw.and_then(|raw| Head::read(raw).ok()) {
+                // One that says nothing we know stays unknown, and what refers to it is refused.
+                let _ = self.markings.learn(&head);
+            }
+        }
+    }
+
+    /// Objects of the collection that the caller may see, each in its latest version.
+    fn stored(&self, ids: BTreeSet<&str>) -> Vec<String> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let mut rows: Vec<Row> = {
+            let index = self.core.taxii.index();
+            let latest = |id: &str| index.versions(self.access.shelf, id).max_by_key(|row| row.version).copied();
+            let seen = |row: &Row| match (index.handling(row), index.author(row)) {
+                (Some(handling), Some(author)) => self.access.sees(handling, author),
+                _ => false,
+            };
+            ids.into_iter().filter_map(latest).filter(seen).collect()
+        };
+        rows.sort_by_key(|row| row.sequence);
+        let mut texts = Vec::new();
+        // What cannot be read now is as if it were not there: what refers to it says less.
+        let _ = self.core.taxii.each(&rows, |text| texts.push(text.to_owned()));
+        texts
+    }
+
+    /// The objects that may be shared, with who may see them.
+    fn shared(&mut self, heads: &[Option<Head<'_>>]) -> Vec<Shared> {
+        let mut objects = Vec::with_capacity(heads.len());
+        for (place, head) in heads.iter().enumerate() {
+            let Some(head) = head else { continue };
+            match self.handling(head) {
+                Ok(handling) => objects.push(Shared {
+                    place,
+                    id: head.id.clone().into_owned(),
+                    version: head.version(),
+                    print: print(head.raw.get().as_bytes()),
+                    handling,
+                    object: head.raw.to_owned(),
+                }),
+                Err(error) => drop(self.refused.insert(place, error.to_string())),
+            }
+        }
+        objects
+    }
+
+    /// A marking that does not resolve could be RED; RED is not taken; another group has another API root.
+    fn handling(&self, head: &Head<'_>) -> Result<model::Handling, ParseError> {
+        let handling = self.markings.of(head, &self.defaults.handling)?;
+        if handling.tlp == Tlp::Red {
+            return Err(ParseError::new("object_marking_refs", "TLP:RED", "CLEAR, GREEN, AMBER or AMBER+STRICT"));
+        }
+        match handling.group == self.defaults.handling.group {
+            true => Ok(handling),
+            false => {
+                let limit = "objects of this API root's audience; each sharing group has its own API root";
+                Err(ParseError::new("object_marking_refs", &handling.to_string(), limit))
+            }
+        }
+    }
+
+    /// What the objects say. Those of the collection that they refer to are read with them.
+    fn words(&mut self, objects: &[&RawValue], heads: &[Option<Head<'_>>]) -> Result<Vec<(usize, Word)>, Trouble> {
+        let good: Vec<usize> = (0..objects.len()).filter(|place| !self.refused.contains_key(place)).collect();
+        let here: BTreeSet<&str> = heads.iter().flatten().map(|head| &*head.id).collect();
+        let texts = self.stored(
+            good.iter().flat_map(|place| references(objects[*place])).filter(|id| !here.contains(id)).collect(),
+        );
+        let stored: Vec<&RawValue> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        let all: Vec<&RawValue> = good.iter().map(|place| objects[*place]).chain(stored).collect();
+        let Reading { words, skipped, refused } = share::stix::read(&all, self.context());
+        for (at, error) in refused {
+            good.get(at).map(|place| self.refused.insert(*place, error.to_string()));
+        }
+        for (at, skip) in skipped {
+            good.get(at).zip(said(skip)).map(|(place, why)| self.notes.insert(*place, why));
+        }
+        Ok(words.into_iter().filter_map(|(at, word)| Some((*good.get(at)?, word))).collect())
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            defaults: &self.defaults,
+            markings: self.markings.clone(),
+            finding: &|_| None,
+            latest: StixTime::from(self.latest),
+        }
+    }
+
+    /// Evidence is from the time that reports may be from; what is said to hold since long ago holds since then.
+    fn timely(&mut self, place: usize, sighting: Sighting) -> Option<(usize, Sighting)> {
+        if sighting.last < self.earliest {
+            let why = format!("kept; no evidence: last seen before {}", self.earliest);
+            self.notes.insert(place, why);
+            return None;
+        }
+        let first = sighting.first.max(self.earliest);
+        Some((place, Sighting { first, ..sighting }))
+    }
+}
+
+/// Why an object is no evidence, where its sender would want to know.
+fn said(skip: Skip) -> Option<String> {
+    let unasked = matches!(skip, Skip::Context | Skip::Sighted | Skip::Superseded | Skip::Finding | Skip::NotSeen);
+    (!unasked).then(|| format!("kept; no evidence: {}", skip.as_str()))
+}
+
+/// What a sighting or observed data refers to.
+fn references(object: &RawValue) -> Vec<&str> {
+    #[derive(Deserialize)]
+    struct Refs<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: &'a str,
+        #[serde(borrow, default)]
+        sighting_of_ref: Option<&'a str>,
+        #[serde(borrow, default)]
+        observed_data_refs: Vec<&'a str>,
+        #[serde(borrow, default)]
+        object_refs: Vec<&'a str>,
+    }
+    // Identifiers have no escapes: what cannot be borrowed is none.
+    let Ok(refs) = serde_json::from_str::<Refs<'_>>(object.get()) else { return Vec::new() };
+    let named: Vec<&str> = match refs.kind {
+        "sighting" => refs.sighting_of_ref.into_iter().chain(refs.observed_data_refs).collect(),
+        "observed-data" => refs.object_refs,
+        _ => Vec::new(),
+    };
+    named.into_iter().take(REFERRED_MAX).collect()
+}
+
+/// What an object that is taken out had said as evidence.
+pub(super) fn words_of(core: &Core, access: &Access, text: &str) -> Vec<Said> {
+    let Ok(reader) = Reader::new(core, access, core.clock.now()) else { return Vec::new() };
+    let Ok(object) = serde_json::from_str::<&RawValue>(text) else { return Vec::new() };
+    let texts = reader.stored(references(object).into_iter().collect());
+    let stored = texts.iter().filter_map(|text| serde_json::from_str::<&RawValue>(text).ok());
+    let all: Vec<&RawValue> = std::iter::once(object).chain(stored).collect();
+    let words = share::stix::read(&all, reader.context()).words;
+    let own = words.into_iter().filter(|(place, _)| *place == 0);
+    own.flat_map(|(_, word)| match word {
+        Word::Sighting(sighting) => vec![(sighting.observable, Some(sighting.behaviour))],
+        Word::Retraction { observables, behaviour } => {
+            observables.into_iter().map(|observable| (observable, behaviour)).collect()
+        }
+        Word::Dispute { .. } | Word::Agreement { .. } => Vec::new(),
+    })
+    .collect()
+}

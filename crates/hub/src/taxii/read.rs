@@ -1,0 +1,152 @@
+//! Reading: objects, one object, its versions, the manifest (TAXII 2.1 §5.3, §5.4, §5.6, §5.8).
+
+use super::answer::{Trouble, body, dated, json};
+use super::ask;
+use super::roots::{Access, Asking, access};
+use crate::core::Core;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use model::{Handling, MemberId};
+use serde::Serialize;
+use share::taxii::{Ask, Filter, ManifestRecord, Next, Page, Root, cursor, resources};
+use std::sync::Arc;
+
+/// A page of a collection as this caller may see it.
+pub(super) fn page(core: &Core, access: &Access, filter: &Filter) -> Page {
+    let sees = |handling: &Handling, author: &MemberId| access.sees(handling, author);
+    let ask = Ask { collection: access.shelf, public: access.root == Root::Public, filter, sees: &sees };
+    core.taxii.index().page(&ask)
+}
+
+/// `GET /taxii2/{root}/collections/{id}/objects/` (§5.4)
+pub(crate) async fn objects(
+    State(core): State<Arc<Core>>,
+    asking: Asking,
+    Path((root, id)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    ask::acceptable(&headers)?;
+    let access = access(&core, asking, &root, &id)?;
+    access.require_read()?;
+    let filter = ask::filter(query.as_deref())?;
+    envelope(&core, access, filter).await
+}
+
+/// `GET /taxii2/{root}/collections/{id}/objects/{object}/` (§5.6)
+pub(crate) async fn object(
+    State(core): State<Arc<Core>>,
+    asking: Asking,
+    Path((root, id, object)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    ask::acceptable(&headers)?;
+    let access = access(&core, asking, &root, &id)?;
+    access.require_read()?;
+    let filter = of_one(&core, &access, &object, ask::filter(query.as_deref())?)?;
+    envelope(&core, access, filter).await
+}
+
+/// The filter of a request for one object, which is there.
+fn of_one(core: &Core, access: &Access, object: &str, mut filter: Filter) -> Result<Filter, Trouble> {
+    let index = core.taxii.index();
+    let seen = index.versions(access.shelf, object).any(|row| match (index.handling(row), index.author(row)) {
+        (Some(handling), Some(author)) => access.sees(handling, author),
+        _ => false,
+    });
+    if !seen {
+        return Err(Trouble::not_found("an object of this collection", object));
+    }
+    // Only the versions may be chosen.
+    filter.types.clear();
+    filter.ids = [object.to_owned()].into();
+    Ok(filter)
+}
+
+async fn envelope(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Response, Trouble> {
+    let page = page(core, &access, &filter);
+    let bytes = match page.rows.is_empty() {
+        // Nothing new: what members hear all day needs nobody else's time.
+        true => share::taxii::Envelope::new(page.next, 0).finish(),
+        false => {
+            let asked = page.clone();
+            core.work(move |core| Ok(core.taxii.envelope(&asked)?)).await?
+        }
+    };
+    Ok(dated(body(StatusCode::OK, bytes), &page, filter.added_after))
+}
+
+#[derive(Serialize)]
+struct Manifest {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<ManifestRecord>,
+}
+
+/// `GET /taxii2/{root}/collections/{id}/manifest/` (§5.3)
+pub(crate) async fn manifest(
+    State(core): State<Arc<Core>>,
+    asking: Asking,
+    Path((root, id)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    ask::acceptable(&headers)?;
+    let access = access(&core, asking, &root, &id)?;
+    access.require_read()?;
+    let filter = ask::filter(query.as_deref())?;
+    let page = page(&core, &access, &filter);
+    let index = core.taxii.index();
+    let record = |row| ManifestRecord {
+        id: index.id(row),
+        date_added: cursor::text(row.added),
+        version: row.version.to_string(),
+        media_type: media_type(row.spec()),
+    };
+    let objects = page.rows.iter().map(record).collect();
+    drop(index);
+    let manifest = Manifest { more: page.next.is_some(), next: page.next.as_ref().map(Next::to_string), objects };
+    Ok(dated(json(StatusCode::OK, &manifest), &page, filter.added_after))
+}
+
+/// Collections hold both versions of the standard, each object as it came.
+const fn media_type(spec: share::stix::SpecVersion) -> &'static str {
+    match spec {
+        share::stix::SpecVersion::V20 => resources::STIX_20,
+        share::stix::SpecVersion::V21 => resources::STIX,
+    }
+}
+
+#[derive(Serialize)]
+struct Versions {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    versions: Vec<String>,
+}
+
+/// `GET /taxii2/{root}/collections/{id}/objects/{object}/versions/` (§5.8)
+pub(crate) async fn versions(
+    State(core): State<Arc<Core>>,
+    asking: Asking,
+    Path((root, id, object)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    ask::acceptable(&headers)?;
+    let access = access(&core, asking, &root, &id)?;
+    access.require_read()?;
+    let mut filter = of_one(&core, &access, &object, ask::filter(query.as_deref())?)?;
+    filter.versions = share::taxii::Versions { all: true, ..share::taxii::Versions::default() };
+    let page = page(&core, &access, &filter);
+    let versions = page.rows.iter().map(|row| row.version.to_string()).collect();
+    let document = Versions { more: page.next.is_some(), next: page.next.as_ref().map(Next::to_string), versions };
+    Ok(dated(json(StatusCode::OK, &document), &page, filter.added_after))
+}

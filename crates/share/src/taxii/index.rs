@@ -1,0 +1,388 @@
+//! Where every object stands: a small row for each version of each object in each collection, in the order of the
+//! journal. The bytes stay in the journal.
+//!
+//! Rows are added by whoever makes the order and shown once they are durable ([`Index::settle`]). A row never moves,
+//! so that a place in the order stays a place. All of it can be dropped and made again from the journal.
+
+use super::collection::CollectionId;
+use super::cursor::Clock;
+use crate::stix::{SpecVersion, StixTime, id};
+use model::{Handling, MemberId, Timestamp, Tlp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most versions that a collection keeps of one object.
+pub const VERSIONS_MAX: usize = 1_000;
+/// Most types of objects that a hub knows.
+pub const TYPES_MAX: usize = 4_096;
+/// Bits of a sequence for the object's number in its entry.
+const NUMBER_BITS: u32 = 14;
+/// No row.
+const NONE: u32 = u32::MAX;
+
+/// One version of one object in one collection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// When it was added, in microseconds since 1970; each row of a hub has its own.
+    pub added: i64,
+    /// The entry of the journal that holds it, and its number in that entry.
+    pub sequence: u64,
+    /// Which version: `modified`, else `created`, else when it was added.
+    pub version: StixTime,
+    /// Its length, in bytes.
+    pub bytes: u32,
+    uuid: [u8; 16],
+    print: u64,
+    previous: u32,
+    kind: u16,
+    shelf: u16,
+    author: u16,
+    handling: u16,
+    flags: u8,
+}
+
+/// STIX 2.0.
+const OLD: u8 = 1;
+/// Taken out of its collection.
+const GONE: u8 = 2;
+/// It has no version of its own: cyber-observables.
+const UNVERSIONED: u8 = 4;
+
+impl Row {
+    /// The entry of the journal that holds the object.
+    pub const fn position(&self) -> u64 {
+        self.sequence >> NUMBER_BITS
+    }
+
+    /// Its number in that entry, from 0.
+    pub const fn number(&self) -> usize {
+        (self.sequence & ((1 << NUMBER_BITS) - 1)) as usize
+    }
+
+    /// The sequence of an object in an entry.
+    pub const fn sequence_of(position: u64, number: usize) -> u64 {
+        position << NUMBER_BITS | number as u64
+    }
+
+    /// The version of the standard that it follows.
+    pub const fn spec(&self) -> SpecVersion {
+        if self.flags & OLD != 0 { SpecVersion::V20 } else { SpecVersion::V21 }
+    }
+
+    pub(super) const fn is_gone(&self) -> bool {
+        self.flags & GONE != 0
+    }
+
+    fn key(&self) -> Key {
+        Key { uuid: self.uuid, kind: self.kind, shelf: self.shelf }
+    }
+}
+
+/// What an object is known by in a collection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Key {
+    uuid: [u8; 16],
+    kind: u16,
+    shelf: u16,
+}
+
+/// A collection's rows, in their order.
+#[derive(Clone, Debug)]
+pub(super) struct Shelf {
+    id: CollectionId,
+    pub(super) all: Vec<u32>,
+    /// Those that everybody may see.
+    pub(super) clear: Vec<u32>,
+    pub(super) by_kind: BTreeMap<u16, Vec<u32>>,
+}
+
+/// All rows.
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    rows: Vec<Row>,
+    newest: BTreeMap<Key, u32>,
+    shelves: Vec<Shelf>,
+    kinds: Vec<Arc<str>>,
+    authors: Vec<MemberId>,
+    handlings: Vec<Handling>,
+    clock: Clock,
+    shown: u32,
+    leaving: Vec<u32>,
+}
+
+/// Where objects come from: what all objects of an entry share.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Into which collection.
+    pub collection: CollectionId,
+    /// Who brought them.
+    pub author: &'a MemberId,
+    /// Who may see them.
+    pub handling: &'a Handling,
+    /// The entry.
+    pub position: u64,
+    /// The entry's time.
+    pub time: Timestamp,
+}
+
+/// An object as the index looks at it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewObject<'a> {
+    /// Its identifier, well formed.
+    pub id: &'a str,
+    /// The standard it follows.
+    pub spec: SpecVersion,
+    /// Its version, if it has versions.
+    pub version: Option<StixTime>,
+    /// A short digest of its bytes: [`print`].
+    pub print: u64,
+    /// Its length, in bytes.
+    pub bytes: usize,
+}
+
+/// What a collection knows of an object that is to be added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// Nothing, or only other versions: it may come in.
+    New,
+    /// The same: there is nothing to do.
+    Same,
+    /// This version with other bytes, in this row.
+    Other(Row),
+    /// The object was brought by another member, who alone brings its versions.
+    Foreign,
+    /// There are as many versions, or types, as may be.
+    Full,
+}
+
+impl Index {
+    /// What the collection knows of an object of `author`'s.
+    pub fn known(&self, collection: CollectionId, author: &MemberId, object: &NewObject<'_>) -> Known {
+        let Some((kind, uuid)) = parts(object.id) else { return Known::Full };
+        let Some(kind) = self.kinds.iter().position(|known| **known == *kind) else {
+            return if self.kinds.len() >= TYPES_MAX { Known::Full } else { Known::New };
+        };
+        let Some(shelf) = self.shelf_of(collection) else { return Known::New };
+        let key = Key { uuid, kind: number(kind), shelf };
+        let (mut versions, mut owner) = (0, None);
+        for row in self.chain(key).filter(|row| !row.is_gone()) {
+            versions += 1;
+            owner = Some(row.author);
+            match object.version {
+                None if row.print == object.print => return Known::Same,
+                Some(version) if row.version == version && row.flags & UNVERSIONED == 0 => {
+                    return if row.print == object.print { Known::Same } else { Known::Other(*row) };
+                }
+                _ => {}
+            }
+        }
+        let foreign = owner.is_some_and(|owner| self.authors[usize::from(owner)] != *author);
+        match object.version.is_some() && foreign {
+            true => Known::Foreign,
+            false if versions >= VERSIONS_MAX => Known::Full,
+            false => Known::New,
+        }
+    }
+
+    /// Adds the object with this number in its entry. Entries come in the order of the journal. An object whose
+    /// identifier is none, or beyond what may be counted, is left out: it was refused before.
+    pub fn add(&mut self, source: &Source<'_>, at: usize, object: &NewObject<'_>) {
+        let (Some((kind, uuid)), false) = (parts(object.id), self.rows.len() >= NONE as usize) else { return };
+        let Some(kind) = interned(&mut self.kinds, TYPES_MAX, |known| **known == *kind, || Arc::from(kind)) else {
+            return;
+        };
+        let names = usize::from(u16::MAX);
+        let author = interned(&mut self.authors, names, |known| known == source.author, || source.author.clone());
+        let handling =
+            interned(&mut self.handlings, names, |known| known == source.handling, || source.handling.clone());
+        let shelf = interned(
+            &mut self.shelves,
+            names,
+            |known| known.id == source.collection,
+            || Shelf { id: source.collection, all: Vec::new(), clear: Vec::new(), by_kind: BTreeMap::new() },
+        );
+        let (Some(author), Some(handling), Some(shelf)) = (author, handling, shelf) else { return };
+        let added = self.clock.tick(source.time);
+        let old = if object.spec == SpecVersion::V20 { OLD } else { 0 };
+        let key = Key { uuid, kind, shelf };
+        // Fewer than NONE, as was looked at above.
+        let row = self.rows.len() as u32;
+        let previous = self.newest.insert(key, row).unwrap_or(NONE);
+        self.rows.push(Row {
+            added,
+            sequence: Row::sequence_of(source.position, at),
+            version: object.version.unwrap_or_else(|| StixTime::from_micros(added)),
+            bytes: u32::try_from(object.bytes).unwrap_or(u32::MAX),
+            uuid,
+            print: object.print,
+            previous,
+            kind,
+            shelf,
+            author,
+            handling,
+            flags: old | if object.version.is_none() { UNVERSIONED } else { 0 },
+        });
+        let everybody = source.handling.tlp == Tlp::Clear && source.handling.group.is_none();
+        let shelf = &mut self.shelves[usize::from(shelf)];
+        shelf.all.push(row);
+        shelf.by_kind.entry(kind).or_default().push(row);
+        if everybody {
+            shelf.clear.push(row);
+        }
+    }
+
+    /// Takes an object of `author`'s out of a collection: all of its versions, or those that are named. What is taken
+    /// out is shown until [`Index::settle`].
+    pub fn delete(&mut self, collection: CollectionId, author: &MemberId, id: &str, versions: &[StixTime]) {
+        let Some(key) = self.key(collection, id) else { return };
+        let mut at = self.newest.get(&key).copied().unwrap_or(NONE);
+        while let Some(row) = self.rows.get(at as usize) {
+            let own = self.authors[usize::from(row.author)] == *author;
+            if own && (versions.is_empty() || versions.contains(&row.version)) {
+                self.leaving.push(at);
+            }
+            at = row.previous;
+        }
+    }
+
+    /// All that was added is durable: it may be shown, and what was taken out is not any more.
+    pub fn settle(&mut self) {
+        // `add` keeps the number of rows within 32 bits.
+        self.shown = self.rows.len() as u32;
+        for at in self.leaving.drain(..) {
+            if let Some(row) = self.rows.get_mut(at as usize) {
+                row.flags |= GONE;
+            }
+        }
+    }
+
+    /// Was anything added or taken out that is not shown so?
+    pub const fn is_unsettled(&self) -> bool {
+        self.rows.len() != self.shown as usize || !self.leaving.is_empty()
+    }
+
+    /// Rows that are shown.
+    pub const fn len(&self) -> usize {
+        self.shown as usize
+    }
+
+    /// Is nothing shown?
+    pub const fn is_empty(&self) -> bool {
+        self.shown == 0
+    }
+
+    /// The identifier of a row's object.
+    pub fn id(&self, row: &Row) -> String {
+        let kind = self.kinds.get(usize::from(row.kind)).map_or("", |kind| kind);
+        format!("{kind}--{}", id::uuid_text(&row.uuid))
+    }
+
+    /// Who brought a row's object.
+    pub fn author(&self, row: &Row) -> Option<&MemberId> {
+        self.authors.get(usize::from(row.author))
+    }
+
+    /// Who may see a row's object.
+    pub fn handling(&self, row: &Row) -> Option<&Handling> {
+        self.handlings.get(usize::from(row.handling))
+    }
+
+    /// Versions of an object in a collection that are shown, from the one that was added last.
+    pub fn versions(&self, collection: CollectionId, id: &str) -> impl Iterator<Item = &Row> {
+        self.key(collection, id).into_iter().flat_map(|key| self.chain(key)).filter(|row| self.is_shown(row))
+    }
+
+    pub(super) fn shelf(&self, collection: CollectionId) -> Option<&Shelf> {
+        self.shelves.iter().find(|shelf| shelf.id == collection)
+    }
+
+    pub(super) fn kind_number(&self, name: &str) -> Option<u16> {
+        self.kinds.iter().position(|known| **known == *name).map(number)
+    }
+
+    /// The row with this number, if it is shown.
+    pub(super) fn row(&self, at: u32) -> Option<&Row> {
+        self.rows.get(at as usize).filter(|row| at < self.shown && !row.is_gone())
+    }
+
+    /// The row with this number, shown or not.
+    pub(super) fn any(&self, at: u32) -> Option<&Row> {
+        self.rows.get(at as usize)
+    }
+
+    pub(super) fn kind_of(&self, row: &Row) -> Option<&str> {
+        self.kinds.get(usize::from(row.kind)).map(|kind| &**kind)
+    }
+
+    /// The number of a row among all.
+    pub(super) fn place_of(&self, row: &Row) -> u32 {
+        // Fewer than 2^32 rows, as `add` looks at.
+        self.rows.partition_point(|other| other.sequence < row.sequence) as u32
+    }
+
+    /// The rows of the same object in the same collection that are shown.
+    pub(super) fn siblings(&self, row: &Row) -> impl Iterator<Item = &Row> {
+        self.chain(row.key()).filter(|row| self.is_shown(row))
+    }
+
+    /// Is it the only version there ever was?
+    pub(super) fn is_alone(&self, row: &Row) -> bool {
+        let newest = self.newest.get(&row.key()).and_then(|at| self.rows.get(*at as usize));
+        row.previous == NONE && newest.is_some_and(|newest| newest.sequence == row.sequence)
+    }
+
+    fn is_shown(&self, row: &Row) -> bool {
+        let last = self.shown.checked_sub(1).and_then(|last| self.rows.get(last as usize));
+        !row.is_gone() && last.is_some_and(|last| row.sequence <= last.sequence)
+    }
+
+    fn shelf_of(&self, collection: CollectionId) -> Option<u16> {
+        self.shelves.iter().position(|shelf| shelf.id == collection).map(number)
+    }
+
+    fn key(&self, collection: CollectionId, id: &str) -> Option<Key> {
+        let (kind, uuid) = parts(id)?;
+        Some(Key { uuid, kind: self.kind_number(kind)?, shelf: self.shelf_of(collection)? })
+    }
+
+    fn chain(&self, key: Key) -> impl Iterator<Item = &Row> {
+        let newest = self.newest.get(&key).and_then(|at| self.rows.get(*at as usize));
+        std::iter::successors(newest, |row| self.rows.get(row.previous as usize))
+    }
+}
+
+/// A short digest of an object's bytes: the same bytes have the same one. Others may too, if somebody looks for them:
+/// then what stands already stays, which harms nobody.
+pub fn print(bytes: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut chunks = bytes.chunks_exact(8);
+    let mut mixed = (&mut chunks).fold(bytes.len() as u64, |sum, chunk| {
+        let word = chunk.try_into().map_or(0, u64::from_le_bytes);
+        (sum.rotate_left(23) ^ word).wrapping_mul(ODD)
+    });
+    for byte in chunks.remainder() {
+        mixed = (mixed.rotate_left(23) ^ u64::from(*byte)).wrapping_mul(ODD);
+    }
+    mixed ^ mixed >> 29
+}
+
+fn parts(id: &str) -> Option<(&str, [u8; 16])> {
+    let (kind, text) = id::split("id", id).ok()?;
+    Some((kind, id::uuid(text)?))
+}
+
+/// The place of a name in its table, which holds at most 65,535.
+fn number(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
+}
+
+fn interned<T>(names: &mut Vec<T>, max: usize, same: impl Fn(&T) -> bool, name: impl FnOnce() -> T) -> Option<u16> {
+    if let Some(known) = names.iter().position(same) {
+        return Some(number(known));
+    }
+    if names.len() >= max {
+        return None;
+    }
+    names.push(name());
+    Some(number(names.len() - 1))
+}
