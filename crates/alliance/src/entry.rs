@@ -226,4 +226,15 @@ impl Report {
             Self::Attested { member, .. } | Self::Drawn { member, .. } => member,
         }
     }
+
+    /// What was seen. Nothing is verified: what stands in the journal was.
+    ///
+    /// # Errors
+    /// As [`Sighting::parse`].
+    pub fn sightings(&self) -> Result<Vec<Sighting>, Refusal> {
+        match self {
+            Self::Signed(batch) => batch.openings.iter().map(model::Opening::parse).collect(),
+            Self::Attested { sightings, .. } | Self::Drawn { sightings, .. } => Ok(sightings.clone()),
+        }
+    }
 }

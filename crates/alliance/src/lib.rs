@@ -9,6 +9,7 @@ mod admit;
 mod apply;
 mod archive;
 mod command;
+pub mod contribution;
 mod entry;
 mod follow;
 mod handle;

@@ -145,6 +145,7 @@ fn lone_newcomer_is_heard_and_not_followed() {
 
 mod amend;
 mod bad_input;
+mod contribution;
 mod flow;
 mod joining;
 mod replay;

@@ -318,7 +318,7 @@ fn journal_dir(dir: &Path) -> PathBuf {
     if inner.is_dir() { inner } else { dir.to_owned() }
 }
 
-fn open(dir: &Path) -> Result<FileJournal, Failure> {
+pub(crate) fn open(dir: &Path) -> Result<FileJournal, Failure> {
     FileJournal::open_read_only(&journal_dir(dir), None, journal::Check::From(u64::MAX)).map_err(|e| damaged(&e))
 }
 
@@ -337,6 +337,6 @@ fn parse_key(text: &str) -> Result<VerifierKey, Failure> {
     text.parse().map_err(|e| Failure::Usage(format!("--key: {e}")))
 }
 
-fn damaged(error: &Error) -> Failure {
+pub(crate) fn damaged(error: &Error) -> Failure {
     Failure::failed(error, "keep the directory as it is; restore a backup, or copy it from another member")
 }

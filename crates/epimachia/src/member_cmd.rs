@@ -1,6 +1,7 @@
 //! `epimachia member`: who belongs, in what standing, last heard when.
 
 mod invite;
+mod standing;
 
 use crate::ask::{Change, Read, connect};
 use crate::client::answers::MemberView;
@@ -26,6 +27,8 @@ pub enum Command {
         #[command(flatten)]
         read: Read,
     },
+    /// Show what members' reports were worth to the others, counted from the journal
+    Standing(standing::Wish),
     /// Make a join token, with which one agent of a member joins
     Invite(invite::Invite),
     /// List the join tokens that are open, without their secrets
@@ -50,6 +53,7 @@ pub fn run(command: Command) -> Outcome {
     match command {
         Command::List { read } => list(&read),
         Command::Show { member, read } => show(&member, &read),
+        Command::Standing(wish) => standing::run(&wish),
         Command::Invite(wish) => invite::invite(&wish),
         Command::Invites { read } => invite::list(&read),
         Command::Uninvite { id, yes, change } => invite::revoke(&id, yes, &change),

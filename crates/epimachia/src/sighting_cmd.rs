@@ -101,18 +101,10 @@ fn wanted(search: &Search, shown: &Shown) -> bool {
 fn of_entry(item: &JournalItem) -> Result<Vec<Shown>, Failure> {
     let entry = Entry::from_bytes(item.entry.get().as_bytes())?;
     let position = item.position;
-    Ok(match entry.event {
-        Event::SightingsReported(Report::Signed(batch)) => {
-            let member = batch.header.author.clone();
-            let parsed = batch.openings.iter().map(|opening| opening.parse()).collect::<Result<Vec<_>, _>>()?;
-            parsed.into_iter().map(|s| Shown { position, member: member.clone(), signed: true, sighting: s }).collect()
-        }
-        Event::SightingsReported(Report::Attested { member, sightings, .. }) => sightings
-            .into_iter()
-            .map(|s| Shown { position, member: member.clone(), signed: false, sighting: s })
-            .collect(),
-        _ => Vec::new(),
-    })
+    let Event::SightingsReported(report) = entry.event else { return Ok(Vec::new()) };
+    let (member, signed) = (report.member(), matches!(report, Report::Signed(_)));
+    let sightings = report.sightings()?.into_iter();
+    Ok(sightings.map(|sighting| Shown { position, member: member.clone(), signed, sighting }).collect())
 }
 
 fn print(shown: &[Shown], json: bool) {

@@ -193,7 +193,8 @@ async fn a_certificate_renews_itself_and_after_an_outage_by_the_members_key() {
     until("the agent is ready", async || status(&agent).await["ready"] == true).await;
     let certificates = alliance.get("/api/v1/certificates").await;
     assert!(certificates["items"].as_array().unwrap().len() >= 4, "{certificates}");
-    assert!(!home.join("identity.pending").exists());
+    // Another renewal may just be under way.
+    until("nothing half done is left", async || !home.join("identity.pending").exists()).await;
     agent.stop().await.unwrap();
 }
 
