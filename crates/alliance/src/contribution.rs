@@ -98,6 +98,10 @@ impl Contributions {
                 let finding = model::finding_id(&retraction.observable, retraction.family());
                 self.retracted(finding, &retraction.author);
             }
+            Event::TakenBack(taken) => {
+                let findings = taken.reports.iter().map(|(what, family)| model::finding_id(what, *family));
+                findings.for_each(|finding| self.retracted(finding, &taken.member));
+            }
             _ => {}
         }
         self.sweep(entry.time);

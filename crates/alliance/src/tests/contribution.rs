@@ -2,9 +2,10 @@
 
 use super::{World, key, member};
 use crate::contribution::{Contributions, Points};
+use crate::objects::{Shown, TakenBack};
 use crate::tests::flow::dispute;
-use crate::{Command, Event};
-use model::{Behaviour, Ground, Retraction, SignedRetraction, Span};
+use crate::{Author, Command, Entry, Event};
+use model::{Behaviour, Family, Ground, Retraction, SignedRetraction, Span, TokenId};
 
 fn counted(world: &World) -> Contributions {
     let mut counted = Contributions::default();
@@ -100,4 +101,21 @@ fn whoever_takes_a_report_back_loses_its_own_points_only() {
     world.run(Command::Retract(SignedRetraction::sign(retraction, &key("cloud")))).unwrap();
     assert_eq!((of(&world, "cloud").total(), of(&world, "cloud").lost), (0, 1));
     assert_eq!(of(&world, "telecom").findings, 1);
+}
+
+#[test]
+fn what_a_tool_takes_back_without_a_signature_is_lost_all_the_same() {
+    let mut world = World::new("");
+    world.saw("telecom", "1.2.3.4");
+    world.saw("cloud", "1.2.3.4");
+    let taken = TakenBack {
+        member: member("telecom"),
+        by: Shown::Token(TokenId::of(&model::Digest::of(&[b"a token"]))),
+        reports: Family::ALL.iter().map(|family| ("1.2.3.4".parse().unwrap(), *family)).collect(),
+    };
+    let (time, handling) = (world.now, world.entries.last().unwrap().handling.clone());
+    let event = Event::TakenBack(Box::new(taken));
+    world.entries.push(Entry { v: 1, time, author: Author::Member(member("telecom")), handling, event });
+    assert_eq!((of(&world, "telecom").total(), of(&world, "telecom").lost), (0, 1));
+    assert_eq!(of(&world, "cloud").findings, 1);
 }
