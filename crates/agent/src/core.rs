@@ -72,7 +72,7 @@ pub struct Core {
     doubts: Doubts,
     alarms: Alarms,
     counts: views::Counts,
-    findings: BTreeMap<FindingId, Finding>,
+    findings: BTreeMap<FindingId, Arc<Finding>>,
     /// Mitigations that were refused since the start, so that a resend is not refused again.
     refused: BTreeSet<MitigationId>,
     withdrawn: parts::Withdrawn,
@@ -321,13 +321,15 @@ impl Core {
         self.persist(Record::Gone(*id));
     }
 
-    fn remember(&mut self, finding: Finding) {
-        if self.findings.len() >= FINDINGS_MAX && !self.findings.contains_key(&finding.id) {
-            // The one that was made longest ago.
-            let oldest = self.findings.values().min_by_key(|f| f.made).map(|f| f.id);
-            oldest.map(|id| self.findings.remove(&id));
+    fn remember(&mut self, findings: &[Arc<Finding>]) {
+        self.findings.extend(findings.iter().map(|finding| (finding.id, Arc::clone(finding))));
+        if self.findings.len() > FINDINGS_MAX {
+            // Those made longest ago go, a tenth more than must, so that it need not be looked for each time.
+            let mut made: Vec<_> = self.findings.values().map(|finding| (finding.made, finding.id)).collect();
+            made.sort_unstable();
+            let gone = made.len() - FINDINGS_MAX + FINDINGS_MAX / 10;
+            made.iter().take(gone).for_each(|(_, id)| drop(self.findings.remove(id)));
         }
-        self.findings.insert(finding.id, finding);
     }
 }
 

@@ -455,7 +455,7 @@ fn no_hostile_part_of_any_kind_comes_into_force() {
 fn what_was_refused_under_the_kill_switch_is_asked_for_again_when_it_is_off() {
     let mut rig = Rig::new();
     let part = mine(&rig.world, &[BAD]);
-    rig.message(StreamMessage::Finding(std::sync::Arc::new(rig.world.finding(&observable(BAD), Behaviour::Scan))));
+    rig.message(StreamMessage::Findings(vec![rig.world.finding(&observable(BAD), Behaviour::Scan).into()].into()));
     rig.give(Input::Kill { reason: "an outage".into() });
     let id = rig.part(part.clone());
     assert_eq!(rig.reported(&id), [Refused]);

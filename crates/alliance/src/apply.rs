@@ -36,7 +36,7 @@ impl Alliance {
             Event::CharterAdopted(signed) => self.take_charter(position, signed),
             Event::SightingsReported(report) => self.take_report(position, report, sightings, now),
             Event::Retracted(signed) => self.take_retraction(position, signed, now),
-            Event::FindingChanged(finding) => self.take_finding(finding),
+            Event::FindingsChanged { findings } => findings.iter().for_each(|finding| self.take_finding(finding)),
             Event::Proposed(signed) => {
                 self.ledger.proposals.insert(signed.digest(), signed.proposal.expires);
             }

@@ -75,8 +75,11 @@ pub enum Event {
     SightingsReported(Report),
     /// A member takes back what it reported of one observable.
     Retracted(SignedRetraction),
-    /// What the alliance holds of an observable changed.
-    FindingChanged(Box<Finding>),
+    /// What the alliance holds of some observables changed; all have the entry's handling.
+    FindingsChanged {
+        /// Each as it is now.
+        findings: Vec<Finding>,
+    },
     /// A person proposed a plan.
     Proposed(Box<SignedProposal>),
     /// A plan was made and passed the checker.
@@ -165,7 +168,7 @@ impl Event {
             Self::CharterAdopted(_) => "charter-adopted",
             Self::SightingsReported(_) => "sightings-reported",
             Self::Retracted(_) => "retracted",
-            Self::FindingChanged(_) => "finding-changed",
+            Self::FindingsChanged { .. } => "findings-changed",
             Self::Proposed(_) => "proposed",
             Self::PlanProposed(_) => "plan-proposed",
             Self::Approved(_) => "approved",

@@ -1,6 +1,7 @@
 //! What follows from the state: new evidence becomes findings, findings become one automatic plan.
 
 use crate::archive::Archive;
+use crate::changed::Changed;
 use crate::entry::Event;
 use crate::handle::Drafted;
 use crate::judge::Judged;
@@ -23,6 +24,14 @@ pub struct Followed {
     pub more: bool,
 }
 
+/// Where what follows from a finding goes.
+struct Next<'a> {
+    changed: &'a mut Changed,
+    /// What stands after the findings that changed.
+    drafts: &'a mut Vec<Drafted>,
+    plan: &'a mut Vec<Judged>,
+}
+
 impl Alliance {
     /// Draws what follows from the state, without changing anything. `ticked` also looks at what time alone changed:
     /// evidence that faded, mitigations to be renewed.
@@ -36,16 +45,18 @@ impl Alliance {
         if followed.judged.is_empty() || self.charter.is_none() {
             return followed;
         }
-        let mut candidates = Vec::new();
+        let (mut candidates, mut changed) = (Vec::new(), Changed::default());
         for (observable, family) in &followed.judged {
             let subject = (observable.clone(), *family);
             let anew = self.ledger.pending.contains_key(&subject) || due.contains(&subject);
             // What was judged then is judged as it was then: what time did to it since is seen when it is due.
             let at = self.ledger.again.get(&subject).copied().filter(|_| !anew).unwrap_or(now);
             if let Some(judged) = self.judge(observable, *family, at, archive) {
-                self.follow_finding(judged, anew, now, &mut followed.drafts, &mut candidates);
+                let next = Next { drafts: &mut followed.drafts, changed: &mut changed, plan: &mut candidates };
+                self.follow_finding(judged, anew, now, next);
             }
         }
+        followed.drafts = changed.drafts().chain(followed.drafts).collect();
         followed.drafts.extend(self.automatic_plans(candidates, now));
         if more != self.ledger.backlog {
             let left = self.ledger.pending.len().saturating_sub(followed.judged.len());
@@ -53,6 +64,12 @@ impl Alliance {
             followed.drafts.push(Drafted::hub(crate::handle::internal(), Event::Backlog { waiting }));
         }
         followed
+    }
+
+    /// More waits to be judged than is judged in one go. Whoever takes no reports until that is done keeps what waits
+    /// short, and its reports at hand.
+    pub fn is_behind(&self) -> bool {
+        self.ledger.pending.len() > JUDGED_AT_ONCE
     }
 
     /// Says that what followed was applied.
@@ -72,17 +89,16 @@ impl Alliance {
         let mut waiting = std::mem::take(&mut self.ledger.pending);
         waiting.retain(|_, since| backlog || Some(*since) == last);
         self.ledger.again.append(&mut waiting);
+        // A turn is one write, but a crash may leave half of it: found, and not planned any more.
+        let unplanned =
+            |f: &&Arc<Finding>| f.actionable && Some(f.made) == last && !self.ledger.lineages.contains_key(&f.id);
+        let unplanned: Vec<_> = self.ledger.findings.values().filter(unplanned).map(Arc::clone).collect();
+        self.ledger.pending.extend(unplanned.iter().map(|f| ((f.observable.clone(), f.family), f.made)));
     }
 
     /// `anew`: something happened to it since it was judged last, or its time has come; otherwise only news counts.
-    fn follow_finding(
-        &self,
-        judged: Judged,
-        anew: bool,
-        now: Timestamp,
-        drafts: &mut Vec<Drafted>,
-        plan: &mut Vec<Judged>,
-    ) {
+    fn follow_finding(&self, judged: Judged, anew: bool, now: Timestamp, next: Next<'_>) {
+        let Next { drafts, changed, plan } = next;
         let finding = &judged.finding;
         let known = self.ledger.findings.get(&finding.id).map(Arc::as_ref);
         if known.is_none() && finding.state == FindingState::Observed {
@@ -93,8 +109,7 @@ impl Alliance {
             return;
         }
         if news {
-            let event = Event::FindingChanged(Box::new(finding.clone()));
-            drafts.push(Drafted::hub(finding.handling.clone(), event));
+            changed.add(finding.clone());
             drafts.extend(self.held_by_guard(finding));
         }
         match finding.state {

@@ -146,7 +146,7 @@ impl Alliance {
             let mut revoked = Finding::clone(finding);
             (revoked.state, revoked.actionable, revoked.made) = (FindingState::Revoked, false, now);
             drafts.extend(self.withdrawals(finding.id, &format!("revoked: {reason}"), now));
-            drafts.push(Drafted::hub(finding.handling.clone(), Event::FindingChanged(Box::new(revoked))));
+            drafts.push(Drafted::hub(finding.handling.clone(), Event::FindingsChanged { findings: vec![revoked] }));
         }
         Ok(drafts)
     }

@@ -32,17 +32,20 @@ impl Alliance {
         let hit = self.guard(observable);
         let key = self.engine.keys().finding(observable, family);
         let truth = self.engine.truth(key, now, &guard_word(hit.as_ref()));
-        let support = self.support(&truth, observable, family, archive);
         let id = finding_id(observable, family);
         let state = self.state_of(id, &truth);
+        let acts = state == FindingState::Corroborated && truth.act.verdict == Verdict::Corroborated;
+        let actionable = acts && self.is_shown_by_enough(&truth);
+        let shows = if actionable { Shows::Evidence } else { Shows::Nothing };
+        let support = self.support(&truth, (observable, family), shows, archive);
         let finding = Finding {
             id,
             observable: observable.clone(),
             family,
             behaviours: support.behaviours,
             state,
-            actionable: state == FindingState::Corroborated && truth.act.verdict == Verdict::Corroborated,
-            sum: self.sum(&truth),
+            actionable,
+            sum: self.sum(&truth, acts && !actionable),
             guard: hit,
             handling: support.handling?,
             first: support.first?,
@@ -65,6 +68,16 @@ impl Alliance {
         }
     }
 
+    /// As many members as agents ask for: one that publishes alone informs people, and machines wait for a second one.
+    /// Everybody who trusts a member alone has to be asked, which is a matter for persons.
+    fn is_shown_by_enough(&self, truth: &TruthSum) -> bool {
+        truth.reporters.iter().filter(|reporter| counts_to_act(reporter)).count() >= self.evidence_members()
+    }
+
+    fn evidence_members(&self) -> usize {
+        self.charter.as_ref().map_or(usize::MAX, |c| c.charter.corroboration.evidence_members as usize)
+    }
+
     fn state_of(&self, id: FindingId, truth: &TruthSum) -> FindingState {
         let known = self.ledger.findings.get(&id).map(|f| f.state);
         match truth.inform.verdict {
@@ -82,7 +95,13 @@ impl Alliance {
     }
 
     /// What the journal holds of the sightings behind the reports that are not too old.
-    fn support(&self, truth: &TruthSum, observable: &Observable, family: Family, archive: &dyn Archive) -> Support {
+    fn support(
+        &self,
+        truth: &TruthSum,
+        (observable, family): (&Observable, Family),
+        shows: Shows,
+        archive: &dyn Archive,
+    ) -> Support {
         let mut support = Support::default();
         for reporter in truth.reporters.iter().filter(|r| r.inform_limited != Some(Reason::Forgotten)) {
             let Some(place) = Place::of(reporter.mark) else { continue };
@@ -93,15 +112,16 @@ impl Alliance {
                 continue;
             }
             support.take(&sighting);
-            if counts_to_act(reporter) {
+            if shows == Shows::Evidence && counts_to_act(reporter) {
                 support.evidence.extend(archived.evidence(place));
             }
         }
         support
     }
 
-    fn sum(&self, truth: &TruthSum) -> Sum {
-        let lines = truth.reporters.iter().filter_map(|r| self.line(r)).collect();
+    /// `alone`: too few members for machines to act upon it, whatever the points.
+    fn sum(&self, truth: &TruthSum, alone: bool) -> Sum {
+        let lines = truth.reporters.iter().filter_map(|r| self.line(r, alone && counts_to_act(r))).collect();
         let cut = truth.inform.strong + truth.inform.weak - truth.inform.total;
         Sum {
             lines,
@@ -111,7 +131,7 @@ impl Alliance {
         }
     }
 
-    fn line(&self, reporter: &Reporter) -> Option<SumLine> {
+    fn line(&self, reporter: &Reporter, alone: bool) -> Option<SumLine> {
         Some(SumLine {
             member: self.numbered(reporter.member)?.clone(),
             grade: reporter.grade,
@@ -120,17 +140,20 @@ impl Alliance {
             decay: rounded(reporter.decay),
             dependence: rounded(reporter.dependence),
             points: rounded(reporter.points),
-            note: self.note(reporter),
+            note: self.note(reporter, alone),
         })
     }
 
     /// Why a reporter counts for less than its weight, in words.
-    fn note(&self, reporter: &Reporter) -> String {
+    fn note(&self, reporter: &Reporter, alone: bool) -> String {
         let mut notes: Vec<String> = Vec::new();
         if let Some(reason) = reporter.inform_limited {
             notes.push(explain(reason).to_owned());
         } else if let Some(reason) = reporter.act_limited {
             notes.push(format!("informs people only: {}", explain(reason)));
+        } else if alone {
+            let least = self.evidence_members();
+            notes.push(format!("informs people only: machines wait for evidence of {least} members"));
         }
         if let Some(copied) = reporter.copies.and_then(|m| self.numbered(m)) {
             notes.push(format!("seems to copy {copied}"));
@@ -140,6 +163,14 @@ impl Alliance {
         }
         notes.join("; ")
     }
+}
+
+/// What of the reports goes with a finding.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    Evidence,
+    /// Nobody acts on it, so nobody is shown anything.
+    Nothing,
 }
 
 /// Only signed, unforgeable reports of members in good standing are shown to agents as evidence.

@@ -8,6 +8,7 @@
 mod admit;
 mod apply;
 mod archive;
+mod changed;
 mod command;
 pub mod contribution;
 mod entry;

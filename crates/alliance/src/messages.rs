@@ -2,9 +2,8 @@
 
 use crate::entry::{Entry, Event};
 use crate::state::{Alliance, PlanState};
-use model::{Finding, Handling, MemberId, Mitigation, PlanId, StreamMessage, Withdrawal};
+use model::{Handling, MemberId, Mitigation, PlanId, StreamMessage, Withdrawal};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 impl Alliance {
     /// The messages that an entry, already applied, means for each member's agent.
@@ -12,9 +11,7 @@ impl Alliance {
         match &entry.event {
             Event::PlanInForce { plan } => self.parts_of(*plan),
             Event::Withdrawn { withdrawals } => by_member(withdrawals),
-            Event::FindingChanged(finding) => {
-                self.ledger.findings.get(&finding.id).map_or_else(Vec::new, |finding| self.finding_for_all(finding))
-            }
+            Event::FindingsChanged { findings } => self.findings_for_all(findings),
             Event::CharterAdopted(_) => self.charter_for_all(),
             _ => Vec::new(),
         }
@@ -89,14 +86,6 @@ impl Alliance {
             .collect();
         withdrawals.dedup();
         withdrawals
-    }
-
-    fn finding_for_all(&self, finding: &Arc<Finding>) -> Vec<(MemberId, StreamMessage)> {
-        let Some(in_force) = &self.charter else { return Vec::new() };
-        (in_force.charter.members.iter())
-            .filter(|member| self.may_see(Some(&member.id), &finding.handling))
-            .map(|member| (member.id.clone(), StreamMessage::Finding(Arc::clone(finding))))
-            .collect()
     }
 
     fn charter_for_all(&self) -> Vec<(MemberId, StreamMessage)> {

@@ -76,6 +76,12 @@ impl World {
         let from = self.entries.len();
         let drafts = self.alliance.handle(command, self.now)?;
         self.take(drafts);
+        self.follow(ticked);
+        Ok(self.entries[from..].iter().map(|e| e.event.kind()).collect())
+    }
+
+    /// Everything that follows.
+    pub fn follow(&mut self, ticked: bool) {
         loop {
             let followed = self.alliance.follow(self.now, ticked, self);
             self.take(followed.drafts.clone());
@@ -84,7 +90,6 @@ impl World {
                 break;
             }
         }
-        Ok(self.entries[from..].iter().map(|e| e.event.kind()).collect())
     }
 
     fn take(&mut self, drafts: Vec<crate::Drafted>) {
@@ -108,11 +113,23 @@ impl World {
     }
 
     pub fn report(&mut self, name: &str, sightings: Vec<Sighting>) -> Result<Vec<&'static str>, model::Refusal> {
+        let command = self.reporting(name, &sightings);
+        self.run(command)
+    }
+
+    /// A signed report of these.
+    pub fn reporting(&self, name: &str, sightings: &[Sighting]) -> Command {
         let sequence = self.alliance.next_sequence(&member(name));
         let openings = sightings.iter().map(|s| Opening::seal(Salt([3; 16]), s)).collect();
         let batch = Batch::seal(member(name), &key(name), sequence, self.now, openings);
         let sightings = batch.verify(&key(name).public()).unwrap();
-        self.run(Command::Report { report: Report::Signed(Box::new(batch)), sightings })
+        Command::Report { report: Report::Signed(Box::new(batch)), sightings }
+    }
+
+    /// A report is taken in, and what follows waits.
+    pub fn take_in(&mut self, name: &str, sightings: &[Sighting]) {
+        let drafts = self.alliance.handle(self.reporting(name, sightings), self.now).unwrap();
+        self.take(drafts);
     }
 
     pub fn saw(&mut self, name: &str, observable: &str) -> Vec<&'static str> {
@@ -133,7 +150,7 @@ fn two_founders_corroborate_and_one_does_not() {
     assert_eq!(world.saw("telecom", "1.2.3.4"), ["sightings-reported"]);
     assert_eq!(world.state("1.2.3.4"), Some(FindingState::Observed));
     let followed = world.saw("cloud", "1.2.3.4");
-    assert!(followed.contains(&"finding-changed"), "{followed:?}");
+    assert!(followed.contains(&"findings-changed"), "{followed:?}");
     assert_eq!(world.state("1.2.3.4"), Some(FindingState::Corroborated));
 }
 
@@ -143,6 +160,7 @@ fn lone_newcomer_is_heard_and_not_followed() {
     assert_eq!(world.saw("newcomer", "1.2.3.4"), ["sightings-reported"]);
 }
 
+mod alone;
 mod amend;
 mod bad_input;
 mod contribution;

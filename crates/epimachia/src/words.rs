@@ -1,7 +1,7 @@
 //! Events in one line each, as the journal's listing and the demo's transcript say them.
 
 use alliance::{Event, Report};
-use model::{MitigationState, SignedReceipts, Verdict};
+use model::{Finding, MitigationState, SignedReceipts, Verdict};
 use std::collections::BTreeMap;
 
 /// What happened, in one line.
@@ -10,9 +10,7 @@ pub fn what(event: &Event) -> String {
         Event::CharterAdopted(signed) => format!("charter {}", &signed.digest().to_string()[..12]),
         Event::SightingsReported(report) => reported(report),
         Event::Retracted(signed) => format!("{} taken back", signed.retraction.observable),
-        Event::FindingChanged(f) => {
-            format!("{} {} is {}, {} of {} points", f.id, f.observable, f.state, f.sum.total, f.sum.threshold)
-        }
+        Event::FindingsChanged { findings } => changed(findings),
         Event::Proposed(signed) => format!("{}: {}", signed.proposal.person, signed.proposal.measure),
         Event::PlanProposed(plan) => format!(
             "{} generation {}, {} mitigations, class {}",
@@ -46,6 +44,15 @@ pub fn what(event: &Event) -> String {
         Event::Backlog { waiting: 0 } => "all reports are judged".to_owned(),
         Event::Backlog { waiting } => format!("{waiting} observables wait to be judged"),
         Event::Held { finding, refusal, .. } => format!("{finding}: {}: {}", refusal.rule, refusal.value),
+    }
+}
+
+fn changed(findings: &[Finding]) -> String {
+    let Some(f) = findings.first() else { return "no findings".to_owned() };
+    let first = format!("{} {} is {}, {} of {} points", f.id, f.observable, f.state, f.sum.total, f.sum.threshold);
+    match findings.len() - 1 {
+        0 => first,
+        more => format!("{first}; {more} more"),
     }
 }
 

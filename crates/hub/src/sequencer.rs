@@ -56,6 +56,8 @@ pub(crate) struct Sequencer {
     stopping: bool,
     /// More follows from the state than one turn took.
     more: bool,
+    /// So much more that no commands are taken meanwhile.
+    behind: bool,
 }
 
 /// A turn in the making.
@@ -71,7 +73,7 @@ struct Turn {
 
 impl Sequencer {
     pub(crate) fn new(core: Arc<Core>, after: SyncSender<Done>) -> Self {
-        Self { core, after, stopping: false, more: true }
+        Self { core, after, stopping: false, more: true, behind: false }
     }
 
     /// Runs until it is told to stop or the hub is broken.
@@ -80,7 +82,7 @@ impl Sequencer {
         let mut next_tick = Instant::now();
         while !self.stopping {
             let wait = if self.more { Duration::ZERO } else { next_tick.saturating_duration_since(Instant::now()) };
-            let first = match self.core.queue.next(wait) {
+            let first = match self.next(wait) {
                 Next::Item(job) => Some(job),
                 Next::Nothing => None,
                 Next::Ended => {
@@ -99,6 +101,14 @@ impl Sequencer {
             }
         }
         self.core.stopping.store(true, Ordering::Release);
+    }
+
+    /// The next command. While what was reported waits to be judged, nothing is taken: what waits stays short.
+    fn next(&self, wait: Duration) -> Next<Job> {
+        match self.behind {
+            true => Next::Nothing,
+            false => self.core.queue.next(wait),
+        }
     }
 
     /// Once a tick: room on the disk, samples into buckets.
@@ -159,6 +169,7 @@ impl Sequencer {
             // Nothing may follow now: the next tick asks again.
             false => self.more = false,
         }
+        self.behind = self.more && state.is_behind();
         if !turn.packed.is_empty() {
             self.write(expected, turn)?;
         }
@@ -198,7 +209,7 @@ impl Sequencer {
             let outcome = self.command(state, turn, *command, now)?;
             turn.answers.push((reply, outcome));
             taken += 1;
-            let full = taken >= order.batch_max || turn.bytes >= order.batch_bytes_max;
+            let full = taken >= order.batch_max || turn.bytes >= order.batch_bytes_max || state.is_behind();
             next = match full || begun.elapsed() >= TURN_MAX {
                 true => None,
                 false => match self.core.queue.next(Duration::ZERO) {

@@ -169,7 +169,7 @@ pub(crate) fn events(messages: &[(u64, StreamMessage)]) -> Vec<(u64, Event)> {
 /// What is the same for many members is written once.
 #[derive(Default)]
 struct Bodies {
-    findings: BTreeMap<*const Finding, Arc<str>>,
+    findings: BTreeMap<*const Vec<Arc<Finding>>, Arc<str>>,
 }
 
 impl Bodies {
@@ -186,9 +186,9 @@ impl Bodies {
 
     fn body(&mut self, message: &StreamMessage) -> Arc<str> {
         match message {
-            // The messages live until all is written, so that one address is one finding.
-            StreamMessage::Finding(finding) => {
-                Arc::clone(self.findings.entry(Arc::as_ptr(finding)).or_insert_with(|| body(message)))
+            // The messages live until all is written, so that one address is one list.
+            StreamMessage::Findings(findings) => {
+                Arc::clone(self.findings.entry(Arc::as_ptr(findings)).or_insert_with(|| body(message)))
             }
             _ => body(message),
         }
@@ -206,7 +206,7 @@ pub(crate) const fn kind(message: &StreamMessage) -> &'static str {
     match message {
         StreamMessage::Part(_) => "part",
         StreamMessage::Withdraw(_) => "withdraw",
-        StreamMessage::Finding(_) => "finding",
+        StreamMessage::Findings(_) => "findings",
         StreamMessage::Checkpoint(_) => "checkpoint",
         StreamMessage::Grown(_) => "grown",
         StreamMessage::Witnessed(_) => "witnessed",

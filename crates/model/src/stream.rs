@@ -14,8 +14,8 @@ pub enum StreamMessage {
     Part(Box<PlanPart>),
     /// Mitigations of the member that are to end now.
     Withdraw(Vec<Withdrawal>),
-    /// A finding changed, and the member may see it.
-    Finding(Arc<Finding>),
+    /// Findings changed that machines act upon or must not, and the member may see them.
+    Findings(Arc<Vec<Arc<Finding>>>),
     /// A new checkpoint of the journal (C2SP signed note).
     Checkpoint(String),
     /// A new checkpoint with the path from the last one that was announced.

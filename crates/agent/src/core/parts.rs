@@ -41,7 +41,7 @@ impl Core {
         match message {
             StreamMessage::Part(part) => self.hold_or_take(*part),
             StreamMessage::Withdraw(withdrawals) => self.on_withdrawals(&withdrawals),
-            StreamMessage::Finding(finding) => self.remember(std::sync::Arc::unwrap_or_clone(finding)),
+            StreamMessage::Findings(findings) => self.remember(&findings),
             StreamMessage::Checkpoint(note) => self.on_checkpoint(&note),
             StreamMessage::Grown(growth) => self.on_growth(&growth),
             StreamMessage::Witnessed(proof) => self.on_witnessed(&proof),

@@ -218,7 +218,7 @@ impl Core {
             concerns(&held.mitigation.observable) || concerns(&held.mitigation.measure.target().observable())
         });
         let findings: Vec<Finding> =
-            self.findings.values().filter(|finding| concerns(&finding.observable)).cloned().collect();
+            self.findings.values().filter(|f| concerns(&f.observable)).map(|f| Finding::clone(f)).collect();
         let named = findings.iter().map(|finding| finding.id);
         let named = named.chain(held.clone().map(|(_, held)| held.mitigation.finding));
         let decision = |id: FindingId| Some((id, self.state.decisions.get(&id)?.clone()));

@@ -102,7 +102,7 @@ fn evidence_of_a_member_that_was_suspended_carries_nothing_any_more() {
     let (all, _) = without("telecom", "vetted");
     let suspended = all.replacen("\"vetted\"", "\"suspended\"", 1);
     let followed = amend(&mut world, &[(&all, &suspended)]).unwrap();
-    assert!(followed.contains(&"finding-changed") && followed.contains(&"withdrawn"), "{followed:?}");
+    assert!(followed.contains(&"findings-changed") && followed.contains(&"withdrawn"), "{followed:?}");
     assert_eq!(world.state("1.2.3.4"), Some(FindingState::Faded));
     assert!(!world.alliance.in_force_for(&member("dns"), None).iter().any(is_part));
 }

@@ -77,7 +77,7 @@ fn corroborated_address_leads_to_one_automatic_plan_in_force() {
     let kinds: Vec<_> = world.entries.iter().map(|e| e.event.kind()).collect();
     assert_eq!(
         kinds[1..],
-        ["sightings-reported", "sightings-reported", "finding-changed", "plan-proposed", "plan-in-force"]
+        ["sightings-reported", "sightings-reported", "findings-changed", "plan-proposed", "plan-in-force"]
     );
     let plan = last_plan(&world);
     assert_eq!(plan.header.class, Class::Automatic);
@@ -154,7 +154,7 @@ fn upheld_dispute_withdraws_everywhere_and_bars() {
     let mut world = corroborated("1.2.3.4");
     assert_eq!(dispute(&mut world, "dns", Ground::FalsePositive).unwrap(), ["disputed"]);
     let followed = dispute(&mut world, "device", Ground::FalsePositive).unwrap();
-    assert_eq!(followed, ["disputed", "dispute-upheld", "withdrawn", "finding-changed"]);
+    assert_eq!(followed, ["disputed", "dispute-upheld", "withdrawn", "findings-changed"]);
     assert_eq!(world.state("1.2.3.4"), Some(FindingState::Revoked));
     world.now = at(100);
     let followed = world.saw("dns", "1.2.3.4");
@@ -212,7 +212,7 @@ fn evidence_that_faded_ends_the_finding() {
     let mut world = corroborated("1.2.3.4");
     world.now = world.now.plus(Span::days(9));
     let followed = world.run(Command::Tick).unwrap();
-    assert!(followed.contains(&"finding-changed"), "{followed:?}");
+    assert!(followed.contains(&"findings-changed"), "{followed:?}");
     assert_eq!(world.state("1.2.3.4"), Some(FindingState::Faded));
 }
 

@@ -80,11 +80,25 @@ fn a_turn_that_was_cut_off_before_its_findings_were_written_is_judged_at_the_nex
     world.saw("telecom", "1.2.3.4");
     world.now = at(10);
     world.saw("cloud", "1.2.3.4");
-    let cut = world.entries.iter().position(|entry| entry.event.kind() == "finding-changed").unwrap();
+    let cut = world.entries.iter().position(|entry| entry.event.kind() == "findings-changed").unwrap();
     world.entries.truncate(cut);
     let followed = replayed(&world).follow(at(11), false, &world);
     let kinds: Vec<_> = followed.drafts.iter().map(|draft| draft.event.kind()).collect();
-    assert_eq!(kinds, ["finding-changed", "plan-proposed", "plan-in-force"]);
+    assert_eq!(kinds, ["findings-changed", "plan-proposed", "plan-in-force"]);
+}
+
+#[test]
+fn a_turn_that_was_cut_off_before_its_plan_was_written_is_planned_at_the_next_start() {
+    let mut world = World::new("");
+    world.saw("telecom", "1.2.3.4");
+    world.now = at(10);
+    world.saw("cloud", "1.2.3.4");
+    assert!(replayed(&world).follow(at(11), false, &world).drafts.is_empty(), "all was written");
+    let cut = world.entries.iter().position(|entry| entry.event.kind() == "plan-proposed").unwrap();
+    world.entries.truncate(cut);
+    let followed = replayed(&world).follow(at(11), false, &world);
+    let kinds: Vec<_> = followed.drafts.iter().map(|draft| draft.event.kind()).collect();
+    assert_eq!(kinds, ["plan-proposed", "plan-in-force"]);
 }
 
 #[test]
@@ -106,6 +120,10 @@ fn more_than_one_turn_judges_is_said_and_survives_a_start_in_between() {
     let open = world.entries.iter().position(|entry| entry.event.kind() == "backlog").unwrap();
     world.entries.truncate(open + 1);
     let followed = replayed(&world).follow(world.now, false, &world);
-    let found = followed.drafts.iter().filter(|draft| draft.event.kind() == "finding-changed").count();
+    let found = |draft: &crate::Drafted| match &draft.event {
+        crate::Event::FindingsChanged { findings } => findings.len(),
+        _ => 0,
+    };
+    let found: usize = followed.drafts.iter().map(found).sum();
     assert_eq!(found, 16, "what was left over and nothing else");
 }

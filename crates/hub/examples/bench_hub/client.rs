@@ -2,14 +2,15 @@
 
 use crate::Failure;
 use model::{MemberId, SigningKey};
-use reqwest::{Body, Client, Response};
+use reqwest::{Body, Certificate, Client, Identity, RequestBuilder, Response};
 use serde_json::Value;
 
 /// A member with one connection to the hub.
 pub struct Sender {
     pub client: Client,
     pub url: String,
-    pub token: String,
+    /// What it shows with each request; none where its certificate says who it is.
+    pub token: Option<String>,
     pub member: MemberId,
     /// Signs reports; without one the hub attests them.
     pub key: Option<SigningKey>,
@@ -17,12 +18,15 @@ pub struct Sender {
     pub sequence: u64,
 }
 
-/// A client that trusts this certificate, or what everybody's client trusts.
-pub fn client(certificate_pem: Option<&str>) -> Result<Client, Failure> {
+/// A client that trusts these certificates, or what everybody's client trusts, and shows this one with its key.
+pub fn client(authority_pem: &str, identity_pem: Option<&str>) -> Result<Client, Failure> {
     // CrowdSec lets nobody in who does not say a name and a version.
     let mut builder = Client::builder().user_agent("epimachia-bench/1").use_rustls_tls().pool_max_idle_per_host(1);
-    if let Some(pem) = certificate_pem {
-        builder = builder.add_root_certificate(reqwest::Certificate::from_pem(pem.as_bytes())?);
+    for certificate in Certificate::from_pem_bundle(authority_pem.as_bytes())? {
+        builder = builder.add_root_certificate(certificate);
+    }
+    if let Some(pem) = identity_pem {
+        builder = builder.identity(Identity::from_pem(pem.as_bytes())?);
     }
     Ok(builder.build()?)
 }
@@ -30,7 +34,7 @@ pub fn client(certificate_pem: Option<&str>) -> Result<Client, Failure> {
 impl Sender {
     /// Sends a report and waits until it is durable.
     pub async fn report(&self, body: impl Into<Body>, zstd: bool) -> Result<Response, Failure> {
-        let request = self.client.post(format!("{}/api/v1/sightings", self.url)).bearer_auth(&self.token);
+        let request = self.shown(self.client.post(format!("{}/api/v1/sightings", self.url)));
         let request = request.header("content-type", "application/x-ndjson");
         let request = if zstd { request.header("content-encoding", "zstd") } else { request };
         Ok(request.body(body).send().await?)
@@ -38,8 +42,20 @@ impl Sender {
 
     /// Sends JSON, and gives the JSON of a good answer.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.token).json(body);
+        let request = self.shown(self.client.post(format!("{}{path}", self.url))).json(body);
         good(request.send().await?).await
+    }
+
+    /// Asks for a path.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.shown(self.client.get(format!("{}{path}", self.url)))
+    }
+
+    fn shown(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 }
 

@@ -80,7 +80,7 @@ async fn log_in(url: &str, machines: usize) -> Result<Vec<(reqwest::Client, Stri
     let deadline = Instant::now() + STARTS_WITHIN;
     let mut all = Vec::new();
     while all.len() < machines {
-        let http = client(None)?;
+        let http = client("", None)?;
         let who = json!({ "machine_id": format!("machine{}", all.len()), "password": SECRET, "scenarios": [] });
         match http.post(format!("{url}/v1/watchers/login")).json(&who).send().await {
             Ok(answer) => {

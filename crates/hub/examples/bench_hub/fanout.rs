@@ -58,8 +58,7 @@ async fn report(sender: &mut Sender, batch: &Batch) -> Result<(), Failure> {
 /// Opens a stream, and from then on tells the time of each part it brings.
 async fn listen(stage: &Stage, member: usize, heard: mpsc::UnboundedSender<Instant>) -> Result<(), Failure> {
     let sender = stage.sender(member).await?;
-    let request = sender.client.get(format!("{}/api/v1/stream", sender.url)).bearer_auth(&sender.token);
-    let response = request.send().await?;
+    let response = sender.get("/api/v1/stream").send().await?;
     if !response.status().is_success() {
         return Err(format!("{}: {}", response.status(), response.text().await?).into());
     }

@@ -23,10 +23,11 @@ pub async fn run(words: &Words) -> Result<(), Failure> {
     let connections = senders.len();
     let work = prepare(words, connections)?;
     println!(
-        "{connections} connections, batches of {}, {} distinct values, {} of a million shared, TLS{}",
+        "{connections} connections, batches of {}, {} distinct values, {} of a million shared, {}{}",
         words.batch,
         words.distinct,
         words.shared,
+        if words.hub.is_some() { "TLS and a token" } else { "mutual TLS" },
         if words.zstd { ", zstd" } else { "" }
     );
     let before = (stage.as_ref().map(Stage::taken), processor_seconds("self"), Instant::now());

@@ -1,6 +1,7 @@
 //! A hub as a second process, with an alliance of as many members as the run needs.
 
 use crate::client::{Sender, client, good};
+use crate::joined;
 use crate::words::{Given, Words};
 use crate::{Failure, figures};
 use hub::{Config, Directory, Hub, Init, admin};
@@ -29,7 +30,7 @@ pub struct Stage {
     pub url: String,
     /// From the start of the process to its first answer.
     pub started: Duration,
-    pub certificate: String,
+    authority: String,
     admin: Sender,
     child: Child,
     root: PathBuf,
@@ -59,6 +60,7 @@ fn config(root: &Path) -> Config {
     config.listen.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     config.limits.connections_max = 16_384;
     config.limits.connections_per_address_max = 16_384;
+    config.join.strangers_per_minute_max = 100_000;
     config.limits.requests_per_minute_max = 1_000_000;
     config.limits.reads_per_minute_max = 1_000_000;
     config
@@ -96,10 +98,11 @@ impl Stage {
         let directory = Directory::init(&root, &Init { alliance: "bench.alliance".to_owned(), names: Vec::new() })?;
         admin::first_token(&directory, &FIRST.parse()?)?;
         let (child, url, started) = start(&root).await?;
-        let certificate = std::fs::read_to_string(root.join("tls.pem"))?;
+        let authority = std::fs::read_to_string(root.join("ca.pem"))?;
         let token = std::fs::read_to_string(root.join("admin.token"))?.trim().to_owned();
-        let client = client(Some(&certificate))?;
-        let admin = Sender { client, url: url.clone(), token, member: FIRST.parse()?, key: None, sequence: 1 };
+        let client = client(&authority, None)?;
+        let admin =
+            Sender { client, url: url.clone(), token: Some(token), member: FIRST.parse()?, key: None, sequence: 1 };
         let text = charter(&directory, alliance);
         let mut consents = Vec::new();
         for member in (0..alliance.members).map(|n| format!("member-{n}")) {
@@ -107,19 +110,13 @@ impl Stage {
             consents.push(consent.map_err(|refusal| refusal.to_string())?);
         }
         admin.post("/api/v1/charter", &json!({ "text": text, "consents": consents })).await?;
-        Ok(Self { url, started, certificate, admin, child, root, _dir: dir })
+        Ok(Self { url, started, authority, admin, child, root, _dir: dir })
     }
 
-    /// A sender for a member, with a connection of its own.
+    /// A sender for a member, with a certificate and a connection of its own.
     pub async fn sender(&self, member: usize) -> Result<Sender, Failure> {
         let member = format!("member-{member}");
-        let wish = json!({ "member": member, "scopes": ["report", "receive", "read"], "label": "bench",
-                           "valid": "1d" });
-        let shown = self.admin.post("/api/v1/tokens", &wish).await?;
-        let token = shown["token"].as_str().ok_or("no token in the answer")?.to_owned();
-        let client = client(Some(&self.certificate))?;
-        let key = Some(key(&member));
-        Ok(Sender { client, url: self.url.clone(), token, member: member.parse()?, key, sequence: 1 })
+        joined::sender(&self.admin, &self.authority, member.parse()?, key(&member)).await
     }
 
     /// Processor seconds and resident bytes of the hub.
@@ -168,7 +165,7 @@ async fn start(root: &Path) -> Result<(Child, String, Duration), Failure> {
 
 /// A sender for somebody's own hub.
 pub async fn given(hub: &Given) -> Result<Sender, Failure> {
-    let certificate = hub.ca.as_ref().map(std::fs::read_to_string).transpose()?;
+    let authority = hub.ca.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
     let token = std::fs::read_to_string(&hub.token_file)?.trim().to_owned();
     let (member, key) = match &hub.member {
         None => ("attested".parse()?, None),
@@ -178,11 +175,11 @@ pub async fn given(hub: &Given) -> Result<Sender, Failure> {
             (member.parse::<MemberId>()?, Some(SigningKey::from_seed(&seed)))
         }
     };
-    let client = client(certificate.as_deref())?;
-    let mut sender = Sender { client, url: hub.url.clone(), token, member, key, sequence: 1 };
+    let client = client(&authority, None)?;
+    let mut sender = Sender { client, url: hub.url.clone(), token: Some(token), member, key, sequence: 1 };
     if sender.key.is_some() {
-        let request = sender.client.get(format!("{}/api/v1/members/{}/sequence", sender.url, sender.member));
-        let answer = good(request.bearer_auth(&sender.token).send().await?).await?;
+        let request = sender.get(&format!("/api/v1/members/{}/sequence", sender.member));
+        let answer = good(request.send().await?).await?;
         sender.sequence = answer["next"].as_u64().ok_or("the hub did not say the next number")?;
     }
     Ok(sender)

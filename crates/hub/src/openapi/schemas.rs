@@ -323,7 +323,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("family", "Family", "The family."),
         ("behaviours", "[]Behaviour", "Those that were reported."),
         ("state", "FindingState", "Where it stands."),
-        ("actionable", "boolean", "May machines act on it?"),
+        ("actionable", "boolean", "May machines act on it? Only with the signed evidence of enough members (evidence_members)."),
         ("sum", "Sum", "The sum that led here."),
         ("guard", "GuardHit|null", "What a guard said."),
         ("handling", "Handling", "The strictest marking of its evidence."),
@@ -417,8 +417,8 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("charter", "integer", "The charter's version; 0 before the first."),
     ]),
     ("StreamMessage", "One message of a stream.", &[
-        ("type", "text", "part, withdraw, finding, checkpoint, grown, witnessed or charter."),
-        ("body", "any", "PlanPart, a list of Withdrawal, Finding, a signed note, {note, from, path, wanted}, a proof, \
+        ("type", "text", "part, withdraw, findings, checkpoint, grown, witnessed or charter."),
+        ("body", "any", "PlanPart, a list of Withdrawal, a list of Finding, a signed note, {note, from, path, wanted}, a proof, \
             or {version}."),
     ]),
     ("MitigationView", "One mitigation in force or lately ended.", &[

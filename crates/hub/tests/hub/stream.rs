@@ -107,7 +107,7 @@ async fn a_stream_begins_with_hello_and_pushes_parts_findings_and_checkpoints() 
     assert_eq!(hello.kind, "hello");
     crate::api::check("Hello", &serde_json::from_str(&hello.data).unwrap()).unwrap();
     corroborate(&bench, 1, "80.3.3.3").await;
-    let finding = reader.of("finding").await;
+    let finding = reader.of("findings").await;
     crate::api::check("StreamMessage", &serde_json::from_str(&finding.data).unwrap()).unwrap();
     let part = reader.of("part").await;
     assert_eq!(part_of(&part), ["80.3.3.3"]);
@@ -177,17 +177,22 @@ async fn a_revoked_finding_is_withdrawn_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_falls_behind_is_cut_off_and_resumes() {
-    let bench = Bench::start_with(|config| config.stream.queue_max = 4).await;
+    let bench = Bench::start_with(|config| config.stream.queue_max = 1).await;
     let mut slow = open(&bench, "bank", None).await;
     assert_eq!(slow.next().await.unwrap().kind, "hello");
-    // Many findings in one turn. Each pair of members reports a third of them, so that nobody looks like an echo.
-    for (n, (first, second)) in (1..).zip([("telecom", "cloud"), ("cloud", "bank"), ("bank", "telecom")]) {
+    // Findings, parts and checkpoints until it is cut off: at the latest when the connection's buffers are full. Each
+    // pair of members reports a third of them, so that nobody looks like an echo.
+    let pairs = [("telecom", "cloud"), ("cloud", "bank"), ("bank", "telecom")].into_iter().cycle();
+    for (n, (first, second)) in (1..=200).zip(pairs) {
         let seen: Vec<_> = (1..=200).map(|host| sighting(&format!("81.{n}.0.{host}"))).collect();
         for member in [first, second] {
             let (_, next) = bench.get(member, &format!("/api/v1/members/{member}/sequence")).await;
             let body = signed_report(member, next["next"].as_u64().unwrap(), &seen);
             let (status, answer) = bench.report(member, body).await;
             assert_eq!(status, 200, "{answer}");
+        }
+        if bench.running.figures().contains("epimachia_streams_cut_total 1") {
+            break;
         }
     }
     let mut last = None;
