@@ -5,6 +5,7 @@ use crate::config::HubConfig;
 use crate::core::{Input, Submission, WhichCharter};
 use crate::error::{Broken, Error};
 use crate::identity::Identity;
+use crate::packed::packed;
 use charter::{Charter, SignedCharter};
 use model::{Digest, MemberId, PlanId, Refusal, Rule};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
@@ -169,7 +170,12 @@ impl Client {
             Submission::Receipts(signed) => ("/api/v1/receipts", "application/json", json(signed)),
             Submission::Retraction(signed) => ("/api/v1/retractions", "application/json", json(signed)),
         };
-        let request = self.request(Method::POST, path)?.header("content-type", kind).body(body).timeout(ANSWER_MAX);
+        let (body, coding) = packed(body);
+        let request = self.request(Method::POST, path)?.header("content-type", kind).timeout(ANSWER_MAX);
+        let request = match coding {
+            Some(coding) => request.header("content-encoding", coding).body(body),
+            None => request.body(body),
+        };
         let answer = request.send().await.map_err(|error| away(&error))?;
         let answer = self.checked(answer).await?;
         // What it says is of no use here; read, so that the connection can be used again.
@@ -373,6 +379,7 @@ fn roots(ca: &Path) -> Result<rustls::RootCertStore, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::{Batch, Behaviour, Grade, Handling, Opening, Salt, Sensor, Sighting, SigningKey, Timestamp, Tlp};
     use rustls::pki_types::PrivateKeyDer;
     use std::os::unix::fs::OpenOptionsExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -423,6 +430,13 @@ mod tests {
         Client::new(&toml::from_str(&text).unwrap(), &"telecom".parse().unwrap()).unwrap()
     }
 
+    fn sighting() -> Sighting {
+        let (first, last) = (Timestamp::MIN, Timestamp::MIN);
+        let handling = Handling::alliance(Tlp::Green);
+        let (behaviour, sensor, grade) = (Behaviour::Scan, Sensor::Ids, Grade::Handshake);
+        Sighting { observable: "80.1.1.1".parse().unwrap(), behaviour, first, last, count: 1, sensor, grade, handling }
+    }
+
     #[tokio::test]
     async fn only_a_hub_of_the_alliances_own_ca_hears_the_token() {
         let dir = tempfile::tempdir().unwrap();
@@ -436,6 +450,12 @@ mod tests {
             asked.contains("get /api/v1/members/telecom/sequence") && asked.contains("bearer epi_secret"),
             "{asked}"
         );
+        let (url, asked) = server(&ours).await;
+        let openings = (0..50).map(|_| Opening::seal(Salt([7; 16]), &sighting())).collect();
+        let key = SigningKey::from_seed(&[1; 32]);
+        let batch = Batch::seal("telecom".parse().unwrap(), &key, 1, Timestamp::MIN, openings);
+        client(dir.path(), "long", url, &ours.cert.pem()).submit(&Submission::Sightings(batch.into())).await.unwrap();
+        assert!(asked.await.unwrap().to_ascii_lowercase().contains("content-encoding: zstd"));
         let (url, asked) = server(&other).await;
         let error = client(dir.path(), "other", url, &ours.cert.pem()).next_sequence().await.unwrap_err();
         assert!(!error.to_string().contains("epi_secret"), "{error}");

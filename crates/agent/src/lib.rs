@@ -17,6 +17,7 @@ pub mod heartbeat;
 pub mod identity;
 pub mod join;
 pub mod keys;
+mod packed;
 mod peers;
 mod renew;
 mod running;

@@ -24,6 +24,14 @@ impl Archived {
         Self { report, tree: OnceLock::new() }
     }
 
+    /// How many sightings it holds.
+    pub fn sightings(&self) -> usize {
+        match &self.report {
+            Report::Signed(batch) => batch.openings.len(),
+            Report::Attested { sightings, .. } => sightings.len(),
+        }
+    }
+
     /// The report.
     pub fn report(&self) -> &Report {
         &self.report

@@ -4,12 +4,15 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::out;
 use account::VerifierKey;
 use clap::{Args, Subcommand};
-use hub::{Config, Directory, Hub, Init};
+use hub::{Config, Directory, Hub, Init, Running};
 use model::MemberId;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where packages put the hub's configuration.
 const CONFIG: &str = "/etc/epimachia/hub.toml";
+/// How often the service manager is told that the hub is alive.
+const SIGN_EVERY: Duration = Duration::from_secs(10);
 
 /// Run a hub, or make its data directory
 #[derive(Args, Debug)]
@@ -146,6 +149,7 @@ fn serve(config: &Path) -> Outcome {
         out::say(format_args!("The hub listens on {}. To stop it: Ctrl-C.", running.url()));
         agent::heartbeat::notify("READY=1");
         tokio::select! {
+            () = show_life(&running) => {}
             reason = running.broken() => {
                 let what = format!("the hub has stopped itself: {reason}; nothing acknowledged is lost");
                 return Err(Failure::failed(what, "epimachia journal verify DIR, then start the hub again"));
@@ -157,6 +161,19 @@ fn serve(config: &Path) -> Outcome {
         out::say("The hub has stopped.");
         Ok(Exit::Done)
     })
+}
+
+/// Tells the service manager that the hub is alive, as long as its sequencer ticks. Never ends.
+async fn show_life(running: &Running) {
+    let mut last = None;
+    loop {
+        let ticks = Some(running.ticks());
+        if ticks != last {
+            agent::heartbeat::notify("WATCHDOG=1");
+            last = ticks;
+        }
+        tokio::time::sleep(SIGN_EVERY).await;
+    }
 }
 
 /// The hub's error as a command's.

@@ -63,6 +63,8 @@ pub(crate) struct Core {
     pub(crate) protections: crate::gauges::Counted,
     /// The sequencer has stopped in good order.
     pub(crate) stopping: AtomicBool,
+    /// Ticks of the sequencer since the start.
+    pub(crate) ticks: AtomicU64,
 }
 
 impl Core {

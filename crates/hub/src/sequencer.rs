@@ -113,6 +113,7 @@ impl Sequencer {
 
     /// Once a tick: room on the disk, samples into buckets.
     fn look_after(&self) {
+        self.core.ticks.fetch_add(1, Ordering::Relaxed);
         let figures = &self.core.figures;
         figures.gauge(&QUEUE, &[]).set(self.core.queue.len() as f64);
         figures.upkeep();

@@ -25,7 +25,7 @@ use alliance::{Alliance, Setup};
 use journal::{FileJournal, Journal, Options, read_checkpoint};
 use model::Timestamp;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
@@ -131,6 +131,11 @@ impl Running {
             Ok(Condition::Broken(reason)) => reason.clone(),
             _ => "the hub is gone".to_owned(),
         }
+    }
+
+    /// How often the sequencer has looked after itself, once a tick: while this grows, the hub is alive.
+    pub fn ticks(&self) -> u64 {
+        self.core.ticks.load(Ordering::Relaxed)
     }
 
     /// Takes no more connections and lets streams end; requests on open connections are still answered.
@@ -249,7 +254,7 @@ impl Opened {
         let taxii = crate::taxii::Store::open(&directory.identity().alliance, Arc::clone(&journal))?;
         let core = Core {
             taxii,
-            reports: Reports::new(Arc::clone(&journal), config.journal.batches_cached_max as usize),
+            reports: Reports::new(Arc::clone(&journal), config.journal.sightings_cached_max as usize),
             workers: Arc::new(Turnstile::new(workers(config.intake.workers), WAITING_MAX)),
             clock,
             gate,
@@ -267,6 +272,7 @@ impl Opened {
             queue: Queue::new(config.order.queue_max as usize),
             protections: crate::gauges::Counted::default(),
             stopping: AtomicBool::new(false),
+            ticks: AtomicU64::new(0),
             config,
             directory,
         };

@@ -187,8 +187,8 @@ section! {
         free_bytes_min: u64 = 256 << 20, 1 << 20, 1 << 60;
         /// Entries after which a snapshot is made. Fewer: more writing; more: a longer start.
         snapshot_every: u64 = 50_000, 1, 100_000_000;
-        /// Batches kept unpacked for evidence. Each may take some MiB.
-        batches_cached_max: u32 = 64, 1, 10_000;
+        /// Sightings of the latest reports kept unpacked for evidence, about 250 bytes each.
+        sightings_cached_max: u32 = 64_000, 1_000, 100_000_000;
     }
 }
 
