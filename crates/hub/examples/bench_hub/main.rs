@@ -1,4 +1,5 @@
-//! Load on a hub: signed batches through mutual TLS until they are durable, fan-out to many streams, one member that floods.
+//! Load on a hub: signed batches through mutual TLS until they are durable, fan-out to many streams, one member
+//! that floods.
 //!
 //! `cargo xtask bench hub -- --help` says how. Without `--hub` it starts a hub of its own as a second process on a free
 //! loopback port, so that processor time is told apart; with `--hub` it measures the hub of whoever runs it.

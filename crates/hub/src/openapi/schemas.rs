@@ -323,7 +323,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("family", "Family", "The family."),
         ("behaviours", "[]Behaviour", "Those that were reported."),
         ("state", "FindingState", "Where it stands."),
-        ("actionable", "boolean", "May machines act on it? Only with the signed evidence of enough members (evidence_members)."),
+        ("actionable", "boolean", "May machines act on it? Only upon the signed evidence of enough members."),
         ("sum", "Sum", "The sum that led here."),
         ("guard", "GuardHit|null", "What a guard said."),
         ("handling", "Handling", "The strictest marking of its evidence."),
@@ -418,8 +418,8 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
     ]),
     ("StreamMessage", "One message of a stream.", &[
         ("type", "text", "part, withdraw, findings, checkpoint, grown, witnessed or charter."),
-        ("body", "any", "PlanPart, a list of Withdrawal, a list of Finding, a signed note, {note, from, path, wanted}, a proof, \
-            or {version}."),
+        ("body", "any", "PlanPart, a list of Withdrawal, a list of Finding, a signed note, \
+            {note, from, path, wanted}, a proof, or {version}."),
     ]),
     ("MitigationView", "One mitigation in force or lately ended.", &[
         ("id", "MitigationId", "Which."),
