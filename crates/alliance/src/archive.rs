@@ -28,7 +28,7 @@ impl Archived {
     pub fn sightings(&self) -> usize {
         match &self.report {
             Report::Signed(batch) => batch.openings.len(),
-            Report::Attested { sightings, .. } => sightings.len(),
+            Report::Attested { sightings, .. } | Report::Drawn { sightings, .. } => sightings.len(),
         }
     }
 

@@ -91,7 +91,9 @@ impl Contributions {
                 let member = report.member();
                 report.sightings()?.iter().for_each(|sighting| self.reported(member, sighting, entry.time));
             }
-            Event::FindingChanged(finding) => self.changed(finding, entry.time),
+            Event::FindingsChanged { findings } => {
+                findings.iter().for_each(|finding| self.changed(finding, entry.time))
+            }
             Event::DisputeUpheld { finding, .. } => self.revoked(*finding),
             Event::Retracted(signed) => {
                 let retraction = &signed.retraction;
