@@ -34,6 +34,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Turns that may wait to be published before the sequencer waits.
 const BEHIND_MAX: usize = 64;
+/// Entries of the journal that the index of objects takes in before the doors open.
+const CAUGHT_UP_AT_START: u64 = 20_000;
 /// Fewest workers: some wait for the sequencer while others verify.
 const WORKERS_MIN: usize = 4;
 
@@ -251,7 +253,9 @@ impl Opened {
         let streams = Streams::new(config.stream.queue_max, config.stream.per_member_max, Arc::clone(&figures));
         let cosigned = directory.path("journal/cosigned");
         let witnesses = crate::witness::Witnesses::open(cosigned, log.can_write(), log.verifier(), &clock);
-        let taxii = crate::taxii::Store::open(&directory.identity().alliance, Arc::clone(&journal))?;
+        let taxii = crate::taxii::Store::new(&directory.identity().alliance, Arc::clone(&journal));
+        // A long journal is gone through while the hub serves.
+        taxii.catch_up(CAUGHT_UP_AT_START, &|| false)?;
         let core = Core {
             taxii,
             reports: Reports::new(Arc::clone(&journal), config.journal.sightings_cached_max as usize),
@@ -382,11 +386,23 @@ fn start_threads(core: &Arc<Core>, snapshots: &Arc<Snapshots>) -> Result<Vec<Joi
     let sequencer = Sequencer::new(Arc::clone(core), after);
     let behind = Behind { core: Arc::clone(core), done, snapshots: ask };
     let (of, store) = (Arc::clone(core), Arc::clone(snapshots));
+    let objects = Arc::clone(core);
     Ok(vec![
         spawn("sequencer", move || sequencer.run())?,
         spawn("behind", move || behind.run())?,
+        spawn("objects", move || index_objects(&objects))?,
         spawn("snapshots", move || make_snapshots(&of, &store, &asked))?,
     ])
+}
+
+/// Brings the index of objects up to the journal.
+fn index_objects(core: &Core) {
+    let stop = || core.stopping.load(std::sync::atomic::Ordering::Acquire);
+    match core.taxii.catch_up(u64::MAX, &stop) {
+        Ok(true) => tracing::info!("the index of objects is up to the journal's head"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "the index of objects cannot be made: TAXII answers that it is away"),
+    }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod ask;
+mod findings;
 mod push;
 mod read;
 mod remove;

@@ -5,6 +5,7 @@
 pub mod collection;
 pub mod cursor;
 pub mod filter;
+pub mod findings;
 pub mod index;
 pub mod media;
 mod page;
@@ -13,6 +14,7 @@ pub mod resources;
 pub use collection::{CollectionId, Root};
 pub use cursor::{Clock, Next};
 pub use filter::{Filter, Versions};
+pub use findings::{Findings, Seen};
 pub use index::{Index, Known, NewObject, Row, Source};
 pub use page::{Ask, Page};
 pub use resources::{ApiRoot, Collection, Details, Discovery, Envelope, Failure, ManifestRecord, State, Status};

@@ -6,7 +6,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use model::{ParseError, Refusal, Rule};
 use serde::Serialize;
-use share::taxii::{Failure, Page, cursor, media};
+use share::taxii::{Failure, cursor, media};
 
 /// How every path of the server begins.
 const PREFIX: &str = "/taxii2/";
@@ -99,10 +99,9 @@ pub(super) fn body(status: StatusCode, bytes: Vec<u8>) -> Response {
 
 /// When the first and the last object of a page were added (§3.2). On an empty page both are the time after which was
 /// asked, so that whoever goes on from there misses nothing.
-pub(super) fn dated(mut response: Response, page: &Page, added_after: Option<i64>) -> Response {
+pub(super) fn dated(mut response: Response, ends: Option<(i64, i64)>, added_after: Option<i64>) -> Response {
     let asked = added_after.unwrap_or(0);
-    let first = page.rows.first().map_or(asked, |row| row.added);
-    let last = page.rows.last().map_or(asked, |row| row.added);
+    let (first, last) = ends.unwrap_or((asked, asked));
     for (name, micros) in [(&FIRST, first), (&LAST, last)] {
         if let Ok(value) = HeaderValue::from_str(&cursor::text(micros)) {
             response.headers_mut().insert(name.clone(), value);

@@ -2,16 +2,16 @@
 //! evidence is drawn from it. One bad object does not spoil the others.
 
 use super::answer::{Trouble, body};
-use super::ask;
 use super::roots::{Access, Asking, access, shown};
 use super::store::Fate;
+use super::{ask, findings};
 use crate::core::Core;
 use crate::intake::{self, Bounds};
 use alliance::{Said, Share, Shared};
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use model::{Grade, ParseError, Sensor, Sighting, Span, Timestamp, Tlp};
+use model::{FindingId, Grade, ParseError, Sensor, Sighting, Span, Timestamp, Tlp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use share::stix::{Context, Head, Kind, Markings, Split, StixTime};
@@ -241,6 +241,8 @@ impl<'a> Reader<'a> {
         if ids.is_empty() {
             return Vec::new();
         }
+        let named: Vec<&str> = ids.iter().copied().collect();
+        let mut texts = findings::texts_of(self.core, self.access, &named);
         let mut rows: Vec<Row> = {
             let index = self.core.taxii.index();
             let latest = |id: &str| index.versions(self.access.shelf, id).max_by_key(|row| row.version).copied();
@@ -251,7 +253,6 @@ impl<'a> Reader<'a> {
             ids.into_iter().filter_map(latest).filter(seen).collect()
         };
         rows.sort_by_key(|row| row.sequence);
-        let mut texts = Vec::new();
         // What cannot be read now is as if it were not there: what refers to it says less.
         let _ = self.core.taxii.each(&rows, |text| texts.push(text.to_owned()));
         texts
@@ -301,7 +302,8 @@ impl<'a> Reader<'a> {
         );
         let stored: Vec<&RawValue> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         let all: Vec<&RawValue> = good.iter().map(|place| objects[*place]).chain(stored).collect();
-        let Reading { words, skipped, refused } = share::stix::read(&all, self.context());
+        let finding = |id: &str| findings::finding_of(self.core, self.access, id);
+        let Reading { words, skipped, refused } = share::stix::read(&all, self.context(&finding));
         for (at, error) in refused {
             good.get(at).map(|place| self.refused.insert(*place, error.to_string()));
         }
@@ -311,11 +313,11 @@ impl<'a> Reader<'a> {
         Ok(words.into_iter().filter_map(|(at, word)| Some((*good.get(at)?, word))).collect())
     }
 
-    fn context(&self) -> Context<'_> {
+    fn context<'c>(&'c self, finding: &'c dyn Fn(&str) -> Option<FindingId>) -> Context<'c> {
         Context {
             defaults: &self.defaults,
             markings: self.markings.clone(),
-            finding: &|_| None,
+            finding,
             latest: StixTime::from(self.latest),
         }
     }
@@ -368,7 +370,7 @@ pub(super) fn words_of(core: &Core, access: &Access, text: &str) -> Vec<Said> {
     let texts = reader.stored(references(object).into_iter().collect());
     let stored = texts.iter().filter_map(|text| serde_json::from_str::<&RawValue>(text).ok());
     let all: Vec<&RawValue> = std::iter::once(object).chain(stored).collect();
-    let words = share::stix::read(&all, reader.context()).words;
+    let words = share::stix::read(&all, reader.context(&|_| None)).words;
     let own = words.into_iter().filter(|(place, _)| *place == 0);
     own.flat_map(|(_, word)| match word {
         Word::Sighting(sighting) => vec![(sighting.observable, Some(sighting.behaviour))],

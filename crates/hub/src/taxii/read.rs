@@ -1,8 +1,8 @@
 //! Reading: objects, one object, its versions, the manifest (TAXII 2.1 §5.3, §5.4, §5.6, §5.8).
 
 use super::answer::{Trouble, body, dated, json};
-use super::ask;
 use super::roots::{Access, Asking, access};
+use super::{ask, findings};
 use crate::core::Core;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -19,6 +19,11 @@ pub(super) fn page(core: &Core, access: &Access, filter: &Filter) -> Page {
     core.taxii.index().page(&ask)
 }
 
+/// When the first and the last object of a page were added.
+fn ends(page: &Page) -> Option<(i64, i64)> {
+    Some((page.rows.first()?.added, page.rows.last()?.added))
+}
+
 /// `GET /taxii2/{root}/collections/{id}/objects/` (§5.4)
 pub(crate) async fn objects(
     State(core): State<Arc<Core>>,
@@ -31,6 +36,9 @@ pub(crate) async fn objects(
     let access = access(&core, asking, &root, &id)?;
     access.require_read()?;
     let filter = ask::filter(query.as_deref())?;
+    if access.is_findings {
+        return findings::objects(&core, access, filter).await;
+    }
     envelope(&core, access, filter).await
 }
 
@@ -45,7 +53,11 @@ pub(crate) async fn object(
     ask::acceptable(&headers)?;
     let access = access(&core, asking, &root, &id)?;
     access.require_read()?;
-    let filter = of_one(&core, &access, &object, ask::filter(query.as_deref())?)?;
+    let filter = ask::filter(query.as_deref())?;
+    if access.is_findings {
+        return findings::object(&core, access, object, filter).await;
+    }
+    let filter = of_one(&core, &access, &object, filter)?;
     envelope(&core, access, filter).await
 }
 
@@ -75,17 +87,18 @@ async fn envelope(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Re
             core.work(move |core| Ok(core.taxii.envelope(&asked)?)).await?
         }
     };
-    Ok(dated(body(StatusCode::OK, bytes), &page, filter.added_after))
+    Ok(dated(body(StatusCode::OK, bytes), ends(&page), filter.added_after))
 }
 
+/// A manifest (§5.3.1).
 #[derive(Serialize)]
-struct Manifest {
+pub(super) struct Manifest {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    more: bool,
+    pub(super) more: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
+    pub(super) next: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    objects: Vec<ManifestRecord>,
+    pub(super) objects: Vec<ManifestRecord>,
 }
 
 /// `GET /taxii2/{root}/collections/{id}/manifest/` (§5.3)
@@ -100,6 +113,9 @@ pub(crate) async fn manifest(
     let access = access(&core, asking, &root, &id)?;
     access.require_read()?;
     let filter = ask::filter(query.as_deref())?;
+    if access.is_findings {
+        return findings::manifest(&core, access, filter).await;
+    }
     let page = page(&core, &access, &filter);
     let index = core.taxii.index();
     let record = |row| ManifestRecord {
@@ -111,7 +127,7 @@ pub(crate) async fn manifest(
     let objects = page.rows.iter().map(record).collect();
     drop(index);
     let manifest = Manifest { more: page.next.is_some(), next: page.next.as_ref().map(Next::to_string), objects };
-    Ok(dated(json(StatusCode::OK, &manifest), &page, filter.added_after))
+    Ok(dated(json(StatusCode::OK, &manifest), ends(&page), filter.added_after))
 }
 
 /// Collections hold both versions of the standard, each object as it came.
@@ -122,14 +138,15 @@ const fn media_type(spec: share::stix::SpecVersion) -> &'static str {
     }
 }
 
+/// Versions of an object (§5.8.1).
 #[derive(Serialize)]
-struct Versions {
+pub(super) struct Versions {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    more: bool,
+    pub(super) more: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
+    pub(super) next: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    versions: Vec<String>,
+    pub(super) versions: Vec<String>,
 }
 
 /// `GET /taxii2/{root}/collections/{id}/objects/{object}/versions/` (§5.8)
@@ -143,10 +160,14 @@ pub(crate) async fn versions(
     ask::acceptable(&headers)?;
     let access = access(&core, asking, &root, &id)?;
     access.require_read()?;
-    let mut filter = of_one(&core, &access, &object, ask::filter(query.as_deref())?)?;
+    let filter = ask::filter(query.as_deref())?;
+    if access.is_findings {
+        return findings::versions(&core, access, object, filter).await;
+    }
+    let mut filter = of_one(&core, &access, &object, filter)?;
     filter.versions = share::taxii::Versions { all: true, ..share::taxii::Versions::default() };
     let page = page(&core, &access, &filter);
     let versions = page.rows.iter().map(|row| row.version.to_string()).collect();
     let document = Versions { more: page.next.is_some(), next: page.next.as_ref().map(Next::to_string), versions };
-    Ok(dated(json(StatusCode::OK, &document), &page, filter.added_after))
+    Ok(dated(json(StatusCode::OK, &document), ends(&page), filter.added_after))
 }

@@ -29,6 +29,8 @@ pub(super) struct Access {
     pub(super) root: Root,
     /// The collection that holds the rows; another root may show a part of it under another identifier.
     pub(super) shelf: CollectionId,
+    /// It holds findings.
+    pub(super) is_findings: bool,
     /// Its objects may be asked for.
     pub(super) can_read: bool,
     /// Objects may be added to it.
@@ -45,33 +47,48 @@ struct Known {
     of: Option<Root>,
 }
 
+/// The collection of findings, written from the journal.
+pub(super) const FINDINGS: &str = "findings";
 const SIGHTINGS: &str = "sightings";
 const SHARES: &str = "shares";
 
+const fn of_findings(description: &'static str) -> Known {
+    Known { name: FINDINGS, title: "Findings", description, writable: false, of: None }
+}
+
 fn known(root: &Root) -> Vec<Known> {
     match root {
-        Root::Public => vec![Known {
-            name: SIGHTINGS,
-            title: "Sightings for everybody",
-            description: "What members share with the marking CLEAR",
-            writable: false,
-            of: Some(Root::Alliance),
-        }],
-        Root::Alliance => vec![Known {
-            name: SIGHTINGS,
-            title: "Sightings",
-            description: "What members share with all members: STIX as it was sent. Evidence in it counts as its \
+        Root::Public => vec![
+            of_findings("Findings for everybody, marked CLEAR"),
+            Known {
+                name: SIGHTINGS,
+                title: "Sightings for everybody",
+                description: "What members share with the marking CLEAR",
+                writable: false,
+                of: Some(Root::Alliance),
+            },
+        ],
+        Root::Alliance => vec![
+            of_findings("What the alliance holds, each with its reasons"),
+            Known {
+                name: SIGHTINGS,
+                title: "Sightings",
+                description: "What members share with all members: STIX as it was sent. Evidence in it counts as its \
                           sender's",
-            writable: true,
-            of: None,
-        }],
-        Root::Group(_) => vec![Known {
-            name: SHARES,
-            title: "Shares",
-            description: "What members of this sharing group share among themselves",
-            writable: true,
-            of: None,
-        }],
+                writable: true,
+                of: None,
+            },
+        ],
+        Root::Group(_) => vec![
+            of_findings("What rests on what this sharing group shares"),
+            Known {
+                name: SHARES,
+                title: "Shares",
+                description: "What members of this sharing group share among themselves",
+                writable: true,
+                of: None,
+            },
+        ],
     }
 }
 
@@ -82,6 +99,14 @@ impl Access {
         let group = handling.group.as_ref().and_then(|id| charter.and_then(|charter| charter.group(id)));
         let terms = Terms { handling, group: group.map(|group| &group.members), author: Some(author), unnamed: false };
         share::may_see(self.viewer(), &terms)
+    }
+
+    /// May the caller see a finding of this handling under this root?
+    pub(super) fn sees_finding(&self, handling: &Handling) -> bool {
+        let charter = self.pass.charter.as_deref();
+        let group = handling.group.as_ref().and_then(|id| charter.and_then(|charter| charter.group(id)));
+        let terms = Terms { handling, group: group.map(|group| &group.members), author: None, unnamed: false };
+        handling.group.as_ref() == self.root.group() && share::may_see(self.viewer(), &terms)
     }
 
     /// As whom the caller looks: under the public root everybody is nobody in particular.
@@ -164,7 +189,8 @@ pub(super) fn access(core: &Core, asking: Asking, root: &str, collection: &str) 
     let wanted = wanted.ok_or_else(|| Trouble::not_found("a collection of this API root", collection))?;
     let shelf = CollectionId::of(alliance, wanted.of.as_ref().unwrap_or(&root), wanted.name);
     let (can_read, can_write) = allowed(&pass, caller.as_ref(), &root, wanted.writable);
-    Ok(Access { pass, caller, root, shelf, can_read, can_write })
+    core.taxii.require_ready()?;
+    Ok(Access { pass, caller, root, shelf, is_findings: wanted.name == FINDINGS, can_read, can_write })
 }
 
 /// Reading needs the scope `read` or `receive`, writing `report` and the role of a reporter.

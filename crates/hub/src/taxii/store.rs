@@ -1,17 +1,22 @@
 //! The index of shared objects beside the journal that holds them.
 
 use crate::error::Error;
+use crate::problem::Problem;
 use alliance::{Entry, Event, Share, objects_of};
 use journal::Journal;
+use model::Finding;
 use serde_json::value::RawValue;
 use share::stix::{Head, StixTime};
 use share::taxii::index::print;
-use share::taxii::{Envelope, Index, Known, NewObject, Page, Row, Source};
+use share::taxii::{Envelope, Findings, Index, Known, NewObject, Page, Row, Source};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 /// Entries read at a time when the index is made.
 const READ_MAX: usize = 1_024;
+/// Pause before the journal is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Entries between two that are wanted which are rather read than looked for.
 const GAP_MAX: u64 = 8;
 /// Most entries read at a time for a page.
@@ -35,34 +40,93 @@ pub(crate) struct Store {
     alliance: String,
     journal: Arc<dyn Journal>,
     index: RwLock<Index>,
+    findings: RwLock<Findings>,
+    /// How far the journal was taken in; held while an entry is.
+    taken: Mutex<Taken>,
     pub(super) statuses: super::status::Statuses,
 }
 
+/// How far the index is.
+#[derive(Debug, Default)]
+struct Taken {
+    /// The entry that comes next.
+    next: u64,
+    /// Entries before this one were passed by while the index was behind.
+    passed: u64,
+}
+
 impl Store {
-    /// Makes the index from the journal.
-    ///
-    /// # Errors
-    /// Broken: an entry that cannot be read, with its position.
-    pub(crate) fn open(alliance: &str, journal: Arc<dyn Journal>) -> Result<Self, Error> {
-        let store = Self {
+    /// An index that is still empty.
+    pub(crate) fn new(alliance: &str, journal: Arc<dyn Journal>) -> Self {
+        Self {
             alliance: alliance.to_owned(),
             journal,
             index: RwLock::default(),
+            findings: RwLock::default(),
+            taken: Mutex::default(),
             statuses: super::status::Statuses::default(),
-        };
-        let (mut at, head) = (0, store.journal.head()?);
-        while at < head {
-            for record in store.journal.read(at, READ_MAX)? {
-                at = record.position + 1;
-                if is_of_objects(&record.entry) {
-                    let entry = Entry::from_bytes(&record.entry)
-                        .map_err(|refusal| Error::Broken(format!("journal entry {}: {refusal}", record.position)))?;
-                    store.take(record.position, &entry);
+        }
+    }
+
+    /// Takes in what the journal holds, from where the index is: until it is up to the head, at most so many entries, or
+    /// until it is told to stop. True when it is up to the head; then every further entry comes by [`Store::take`].
+    ///
+    /// # Errors
+    /// Broken: an entry that cannot be read, with its position.
+    pub(crate) fn catch_up(&self, entries_max: u64, stop: &dyn Fn() -> bool) -> Result<bool, Error> {
+        let mut left = entries_max;
+        loop {
+            let (next, head) = (self.taken().next, self.journal.head()?);
+            // What is taken already may be in a turn that is still being written.
+            let records = if next < head { self.journal.read(next, READ_MAX)? } else { Vec::new() };
+            let count = records.len() as u64;
+            for record in records {
+                let entry =
+                    match is_ours(&record.entry) {
+                        true => Some(Entry::from_bytes(&record.entry).map_err(|refusal| {
+                            Error::Broken(format!("journal entry {}: {refusal}", record.position))
+                        })?),
+                        false => None,
+                    };
+                let mut taken = self.taken();
+                if taken.next == record.position {
+                    entry.iter().for_each(|entry| self.enter(record.position, entry));
+                    taken.next += 1;
+                    // All that is in the index came from the journal: nothing of a turn can come between.
+                    self.settle();
                 }
             }
+            // What was passed by is in a turn that is being written: it is in the journal in a moment.
+            let taken = self.taken();
+            if count == 0 && taken.passed <= taken.next {
+                return Ok(true);
+            }
+            drop(taken);
+            left = left.saturating_sub(count);
+            if left == 0 || stop() {
+                return Ok(false);
+            }
+            if count == 0 {
+                std::thread::sleep(LOOK_AGAIN);
+            }
         }
-        store.settle();
-        Ok(store)
+    }
+
+    /// The index is up to the journal?
+    ///
+    /// # Errors
+    /// Unavailable: after a start with a long journal it takes a while.
+    pub(super) fn require_ready(&self) -> Result<(), Problem> {
+        let taken = self.taken();
+        match taken.passed <= taken.next && taken.next >= self.journal.head().unwrap_or(u64::MAX) {
+            true => Ok(()),
+            false => Err(Problem::unavailable("the index of objects is still being made from the journal")),
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        // Two numbers, each written at once.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The alliance's name.
@@ -70,9 +134,23 @@ impl Store {
         &self.alliance
     }
 
-    /// Takes an entry into the index; it is shown once it is durable.
+    /// Takes an entry into the index, in the order of the journal; it is shown once it is durable. While the index is
+    /// behind, the journal gives it later.
     pub(crate) fn take(&self, position: u64, entry: &Entry) {
+        let mut taken = self.taken();
+        if taken.next == position {
+            self.enter(position, entry);
+            taken.next += 1;
+        } else {
+            taken.passed = taken.passed.max(position + 1);
+        }
+    }
+
+    fn enter(&self, position: u64, entry: &Entry) {
         match &entry.event {
+            Event::FindingChanged(finding) => {
+                self.findings.write().unwrap_or_else(PoisonError::into_inner).add(position, finding);
+            }
             Event::ObjectsShared(shared) => {
                 let source = Source {
                     collection: shared.collection,
@@ -101,6 +179,9 @@ impl Store {
     pub(crate) fn settle(&self) {
         if self.index().is_unsettled() {
             self.change().settle();
+        }
+        if self.findings().is_unsettled() {
+            self.findings.write().unwrap_or_else(PoisonError::into_inner).settle();
         }
     }
 
@@ -141,6 +222,24 @@ impl Store {
     pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
         // Rows are added whole; what is half done is not shown.
         self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Findings as they are now.
+    pub(super) fn findings(&self) -> RwLockReadGuard<'_, Findings> {
+        self.findings.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The finding of an entry.
+    ///
+    /// # Errors
+    /// What the journal says; broken if the entry holds none.
+    pub(super) fn finding(&self, position: u64) -> Result<Box<Finding>, journal::Error> {
+        let missing = || journal::Error::Broken(journal::Broken::Failed(format!("entry {position} has no finding")));
+        let record = self.journal.read(position, 1)?.pop().ok_or_else(missing)?;
+        match Entry::from_bytes(&record.entry).map(|entry| entry.event) {
+            Ok(Event::FindingChanged(finding)) => Ok(finding),
+            _ => Err(missing()),
+        }
     }
 
     fn change(&self) -> RwLockWriteGuard<'_, Index> {
@@ -206,8 +305,53 @@ pub(super) fn of_head<'a>(head: &'a Head<'_>, object: &RawValue) -> NewObject<'a
     NewObject { id: &head.id, spec: head.spec, version: head.version(), print: print(bytes), bytes: bytes.len() }
 }
 
-/// Is this entry about objects? Only its beginning is looked at: nothing before the kind can hold these words.
-fn is_of_objects(entry: &[u8]) -> bool {
-    const KIND: &[u8] = b"\"event\":{\"kind\":\"objects-";
-    entry.get(..KIND_WITHIN).unwrap_or(entry).windows(KIND.len()).any(|window| window == KIND)
+/// Is this entry one of those that are indexed? Only its beginning is looked at: nothing before the kind can hold these
+/// words.
+fn is_ours(entry: &[u8]) -> bool {
+    const KIND: &[u8] = b"\"event\":{\"kind\":\"";
+    let beginning = entry.get(..KIND_WITHIN).unwrap_or(entry);
+    let at = beginning.windows(KIND.len()).position(|window| window == KIND);
+    let kind = at.and_then(|at| entry.get(at + KIND.len()..)).unwrap_or_default();
+    kind.starts_with(b"objects-") || kind.starts_with(b"finding-changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alliance::{Author, ENTRY_VERSION};
+    use journal::{FileJournal, Options};
+    use model::{Digest, Handling, Timestamp, Tlp};
+
+    fn entry() -> Entry {
+        let event = Event::Backlog { waiting: 0 };
+        let handling = Handling::alliance(Tlp::Green);
+        Entry { v: ENTRY_VERSION, time: Timestamp::MIN, author: Author::Hub, handling, event }
+    }
+
+    #[test]
+    fn an_index_that_is_behind_says_so_and_takes_what_passed_it_from_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Arc::new(FileJournal::open(dir.path(), Options::new(Digest::of(&[b"test"]))).unwrap());
+        let packed = || journal::Entry::new([0; 32], &entry().to_bytes()).unwrap();
+        journal.append(0, &[packed(), packed(), packed()]).unwrap();
+        let store = Store::new("test", journal.clone());
+        assert!(store.require_ready().is_err());
+        store.take(3, &entry());
+        assert!(!store.catch_up(1, &|| false).unwrap(), "one of three, and one that is being written");
+        assert!(store.require_ready().is_err());
+        journal.append(3, &[packed()]).unwrap();
+        assert!(store.catch_up(u64::MAX, &|| false).unwrap());
+        store.require_ready().unwrap();
+        store.take(4, &entry());
+        assert!(store.catch_up(u64::MAX, &|| false).unwrap(), "what is taken before it is durable is no fault");
+        store.require_ready().unwrap();
+    }
+
+    #[test]
+    fn only_the_beginning_tells_what_is_indexed() {
+        assert!(!is_ours(&entry().to_bytes()));
+        let of = |kind: &str| format!("{{\"v\":1,\"author\":\"hub\",\"event\":{{\"kind\":\"{kind}\",\"body\":{{}}}}}}");
+        assert!(is_ours(of("objects-shared").as_bytes()) && is_ours(of("finding-changed").as_bytes()));
+        assert!(!is_ours(of("plan-proposed").as_bytes()) && !is_ours(b""));
+    }
 }

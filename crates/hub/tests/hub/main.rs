@@ -13,6 +13,7 @@ mod stream;
 mod submit;
 mod support;
 mod taxii;
+mod taxii_findings;
 mod taxii_must;
 mod tokens;
 mod witness;

@@ -28,8 +28,48 @@ pub fn indicator_id(finding: &FindingId) -> String {
     of_finding(Kind::Indicator, finding, "")
 }
 
+/// A UUID of version 4 whose first 60 bits are the finding's own, so that it leads back to the finding; the rest tells
+/// the finding's objects apart.
 fn of_finding(kind: Kind, finding: &FindingId, part: &str) -> String {
-    named(kind, &NAMESPACE, &format!("finding\n{}\n{finding}\n{part}", kind.as_str()))
+    let mut uuid = super::id::uuid5(&NAMESPACE, &format!("finding\n{}\n{finding}\n{part}", kind.as_str()));
+    let bits = bits_of(finding).to_be_bytes();
+    uuid[..6].copy_from_slice(&[
+        bits[0] << 4 | bits[1] >> 4,
+        bits[1] << 4 | bits[2] >> 4,
+        bits[2] << 4 | bits[3] >> 4,
+        bits[3] << 4 | bits[4] >> 4,
+        bits[4] << 4 | bits[5] >> 4,
+        bits[5] << 4 | bits[6] >> 4,
+    ]);
+    uuid[6] = 0x40 | bits[6] & 0x0f;
+    uuid[7] = bits[7];
+    format!("{}--{}", kind.as_str(), super::id::uuid_text(&uuid))
+}
+
+/// The finding that an identifier of ours leads back to; what others made may lead to a finding that there is not.
+pub fn finding_of(id: &str) -> Option<FindingId> {
+    let (_, text) = super::id::split("id", id).ok()?;
+    let uuid = super::id::uuid(text).filter(|uuid| uuid[6] >> 4 == 4)?;
+    let high = uuid[..6].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    of_bits(high << 12 | u64::from(uuid[6] & 0x0f) << 8 | u64::from(uuid[7])).parse().ok()
+}
+
+/// The alphabet of our identifiers: Crockford's base 32 in lower case.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// The 60 bits of a finding's identifier.
+pub fn bits_of(finding: &FindingId) -> u64 {
+    let text = finding.to_string();
+    let digits = text.bytes().skip(FindingId::PREFIX.len());
+    digits.fold(0, |bits, digit| {
+        let value = ALPHABET.iter().position(|known| *known == digit).unwrap_or(0);
+        bits << 5 | value as u64
+    })
+}
+
+fn of_bits(bits: u64) -> String {
+    let digit = |at: u32| char::from(ALPHABET[(bits >> (55 - 5 * at)) as usize & 31]);
+    (0..12).map(digit).fold(FindingId::PREFIX.to_owned(), |text, digit| text + digit.encode_utf8(&mut [0; 4]))
 }
 
 impl Writer<'_> {
@@ -335,5 +375,31 @@ fn members(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,
         _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_identifier_of_a_finding_leads_back_to_it(bytes: [u8; 32]) {
+            let finding = FindingId::of(&model::Digest::from_bytes(bytes));
+            for (kind, part) in [(Kind::Indicator, ""), (Kind::Note, ""), (Kind::Sighting, "cloud")] {
+                let id = of_finding(kind, &finding, part);
+                prop_assert_eq!(finding_of(&id), Some(finding));
+                prop_assert_eq!(&id[id.len() - 22..id.len() - 21], "4", "{}", id);
+            }
+            prop_assert_ne!(of_finding(Kind::Sighting, &finding, "a"), of_finding(Kind::Sighting, &finding, "b"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_identifier_leads_nowhere() {
+        for other in ["", "indicator--x", "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd"] {
+            assert_eq!(finding_of(other), None, "{other}");
+        }
     }
 }

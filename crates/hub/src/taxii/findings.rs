@@ -1,0 +1,196 @@
+//! The collections of findings: each version of a finding written as STIX objects when it is asked for, for this caller:
+//! indicator, observed data, observable, who saw it, the sum, and the way back to `why`.
+
+use super::answer::{Trouble, body, dated, json};
+use super::read::{Manifest, Versions};
+use super::roots::Access;
+use crate::core::Core;
+use axum::http::StatusCode;
+use axum::response::Response;
+use model::{FindingId, MemberId};
+use serde_json::Value;
+use share::stix::{StixTime, Writer, write};
+use share::taxii::{Envelope, Filter, ManifestRecord, Next, Row, Seen, cursor, resources};
+use std::sync::Arc;
+
+/// Fewest objects that a version of a finding has.
+const OBJECTS_MIN: usize = 4;
+/// Most versions that are written for one page.
+const WRITTEN_MAX: usize = 500;
+
+/// One object of a page.
+struct Written {
+    id: String,
+    added: i64,
+    sequence: u64,
+    version: String,
+    object: Value,
+}
+
+/// A page of findings' objects.
+#[derive(Default)]
+struct Page {
+    objects: Vec<Written>,
+    next: Option<Next>,
+}
+
+impl Page {
+    fn ends(&self) -> Option<(i64, i64)> {
+        Some((self.objects.first()?.added, self.objects.last()?.added))
+    }
+}
+
+pub(super) async fn objects(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Response, Trouble> {
+    let (page, after) = (page(core, access, filter.clone()).await?, filter.added_after);
+    Ok(envelope(&page, after))
+}
+
+pub(super) async fn object(
+    core: &Arc<Core>,
+    access: Access,
+    id: String,
+    mut filter: Filter,
+) -> Result<Response, Trouble> {
+    let access = require(core, access, &id, &filter).await?;
+    filter.types.clear();
+    filter.ids = [id].into();
+    objects(core, access, filter).await
+}
+
+pub(super) async fn manifest(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Response, Trouble> {
+    let after = filter.added_after;
+    let page = page(core, access, filter).await?;
+    let record = |written: &Written| ManifestRecord {
+        id: written.id.clone(),
+        date_added: cursor::text(written.added),
+        version: written.version.clone(),
+        media_type: resources::STIX,
+    };
+    let objects = page.objects.iter().map(record).collect();
+    let manifest = Manifest { more: page.next.is_some(), next: page.next.as_ref().map(Next::to_string), objects };
+    Ok(dated(json(StatusCode::OK, &manifest), page.ends(), after))
+}
+
+pub(super) async fn versions(
+    core: &Arc<Core>,
+    access: Access,
+    id: String,
+    mut filter: Filter,
+) -> Result<Response, Trouble> {
+    let access = require(core, access, &id, &filter).await?;
+    filter.types.clear();
+    filter.ids = [id].into();
+    filter.versions = share::taxii::Versions { all: true, ..share::taxii::Versions::default() };
+    let after = filter.added_after;
+    let page = page(core, access, filter).await?;
+    let versions = page.objects.iter().map(|written| written.version.clone()).collect();
+    let document = Versions { more: page.next.is_some(), next: page.next.as_ref().map(Next::to_string), versions };
+    Ok(dated(json(StatusCode::OK, &document), page.ends(), after))
+}
+
+fn envelope(page: &Page, after: Option<i64>) -> Response {
+    let mut envelope = Envelope::new(page.next, page.objects.len() << 10);
+    page.objects.iter().for_each(|written| envelope.push(&written.object.to_string()));
+    dated(body(StatusCode::OK, envelope.finish()), page.ends(), after)
+}
+
+/// The object is there for this caller, in some version.
+async fn require(core: &Arc<Core>, access: Access, id: &str, filter: &Filter) -> Result<Access, Trouble> {
+    let any = Filter {
+        ids: [id.to_owned()].into(),
+        versions: share::taxii::Versions { all: true, ..share::taxii::Versions::default() },
+        limit: 1,
+        specs: filter.specs.clone(),
+        ..Filter::default()
+    };
+    let access = Arc::new(access);
+    let found = of(core, Arc::clone(&access), any).await?;
+    match (found.objects.is_empty(), Arc::try_unwrap(access)) {
+        (false, Ok(access)) => Ok(access),
+        _ => Err(Trouble::not_found("an object of this collection", id)),
+    }
+}
+
+async fn page(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Page, Trouble> {
+    of(core, Arc::new(access), filter).await
+}
+
+async fn of(core: &Arc<Core>, access: Arc<Access>, filter: Filter) -> Result<Page, Trouble> {
+    let max = (filter.limit / OBJECTS_MIN + 2).min(WRITTEN_MAX);
+    let sees = |handling: &model::Handling| access.sees_finding(handling);
+    let (seen, more) = core.taxii.findings().page(&filter, &sees, max);
+    if seen.is_empty() {
+        return Ok(Page::default());
+    }
+    Ok(core.work(move |core| write(core, &access, &filter, &seen, more)).await?)
+}
+
+/// Writes the versions and keeps what the filter leaves, up to the limit.
+fn write(
+    core: &Core,
+    access: &Access,
+    filter: &Filter,
+    seen: &[Seen],
+    more: bool,
+) -> Result<Page, crate::problem::Problem> {
+    let named = |_: &MemberId| access.root != share::taxii::Root::Public;
+    let hub = core.directory.identity().names.first().map(|name| format!("https://{name}"));
+    let writer = Writer { alliance: core.taxii.alliance(), hub: hub.as_deref(), named: &named };
+    let (mut page, mut last) = (Page::default(), None);
+    for seen in seen {
+        let finding = core.taxii.finding(seen.position)?;
+        let created = core.taxii.findings().created(seen);
+        for (at, object) in writer.finding(&finding, created).into_iter().enumerate() {
+            let written = written(seen, at, object);
+            if !wanted(filter, &written) {
+                continue;
+            }
+            if page.objects.len() >= filter.limit {
+                page.next = page.objects.last().map(|written| Next(written.sequence));
+                return Ok(page);
+            }
+            page.objects.push(written);
+        }
+        // What comes next begins with the next version.
+        last = Some(Next(Row::sequence_of(seen.position + 1, 0) - 1));
+    }
+    page.next = last.filter(|_| more);
+    Ok(page)
+}
+
+fn written(seen: &Seen, at: usize, object: Value) -> Written {
+    // A finding has few objects: one for each member and some.
+    let added = seen.added + i64::try_from(at).unwrap_or(i64::MAX);
+    let version = object["modified"].as_str().map_or_else(|| StixTime::from(seen.made).to_string(), ToOwned::to_owned);
+    let id = object["id"].as_str().unwrap_or_default().to_owned();
+    Written { id, added, sequence: Row::sequence_of(seen.position, at), version, object }
+}
+
+fn wanted(filter: &Filter, written: &Written) -> bool {
+    let kind = written.object["type"].as_str().unwrap_or_default();
+    filter.wants(&written.id, kind)
+        && filter.added_after.is_none_or(|time| written.added > time)
+        && filter.next.is_none_or(|next| written.sequence > next.0)
+}
+
+/// The finding for which an indicator of ours stands, if the caller may see it.
+pub(super) fn finding_of(core: &Core, access: &Access, id: &str) -> Option<FindingId> {
+    let finding = write::finding_of(id).filter(|finding| write::indicator_id(finding) == id)?;
+    core.taxii.findings().latest(&finding, |handling| access.sees_finding(handling)).map(|_| finding)
+}
+
+/// The objects of a finding that the caller may see, as texts: what it refers to.
+pub(super) fn texts_of(core: &Core, access: &Access, ids: &[&str]) -> Vec<String> {
+    let named = |_: &MemberId| true;
+    let writer = Writer { alliance: core.taxii.alliance(), hub: None, named: &named };
+    let latest = |id: &&str| {
+        let finding = write::finding_of(id)?;
+        core.taxii.findings().latest(&finding, |handling| access.sees_finding(handling))
+    };
+    let mut seen: Vec<Seen> = ids.iter().filter_map(latest).collect();
+    seen.sort_by_key(|seen| seen.position);
+    seen.dedup();
+    let findings = seen.iter().filter_map(|seen| core.taxii.finding(seen.position).ok());
+    let objects = findings.flat_map(|finding| writer.finding(&finding, finding.made));
+    objects.filter(|object| object["id"].as_str().is_some_and(|id| ids.contains(&id))).map(|o| o.to_string()).collect()
+}

@@ -1,0 +1,193 @@
+//! Findings through TAXII: who sees them, with their reasons, and what members say of them.
+
+use crate::support::{Bench, now, sighting};
+use crate::taxii::{SIGHTINGS, get, get_json, ids, indicator, push};
+use serde_json::{Value, json};
+
+const FINDINGS: &str = "/taxii2/alliance/collections/findings/objects/";
+
+/// Two members' agents report an address under this handling.
+async fn corroborate(bench: &Bench, sequence: u64, value: &str, handling: Value) {
+    for member in ["telecom", "cloud"] {
+        let mut seen = sighting(value);
+        seen["handling"] = handling.clone();
+        let report = crate::support::signed_report(member, sequence, &[seen]);
+        assert_eq!(bench.report(member, report).await.0, 200);
+    }
+}
+
+/// The objects of a collection once there are some.
+async fn wait_for(bench: &Bench, who: &str, path: &str) -> Vec<Value> {
+    for _ in 0..600 {
+        if let (200, Value::Object(page)) = get_json(bench, who, path).await
+            && let Some(objects) = page.get("objects").and_then(Value::as_array)
+        {
+            return objects.clone();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{path} stays empty for {who}");
+}
+
+fn of_type<'o>(objects: &'o [Value], kind: &str) -> Vec<&'o Value> {
+    objects.iter().filter(|object| object["type"] == kind).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_is_pulled_with_marking_reasons_and_the_way_back() {
+    let bench = Bench::start().await;
+    corroborate(&bench, 1, "80.2.0.1", json!({ "tlp": "clear" })).await;
+    let objects = wait_for(&bench, "bank", FINDINGS).await;
+    let indicator = of_type(&objects, "indicator")[0];
+    assert_eq!(indicator["pattern"], "[ipv4-addr:value = '80.2.0.1']");
+    assert_eq!(indicator["object_marking_refs"], json!([crate::taxii::CLEAR]));
+    let finding = indicator["external_references"][0]["external_id"].as_str().unwrap();
+    assert_eq!(bench.get("bank", &format!("/api/v1/findings/{finding}")).await.0, 200);
+    assert!(of_type(&objects, "note")[0]["content"].as_str().unwrap().contains("needed 2"));
+    assert_eq!(of_type(&objects, "sighting").len(), 2, "each reporter is named to members");
+    for object in &objects {
+        let id = object["id"].as_str().unwrap();
+        let (code, one) = get_json(&bench, "bank", &format!("{FINDINGS}{id}/")).await;
+        assert_eq!((code, &one["objects"][0]), (200, object), "{id}");
+        let (_, versions) = get_json(&bench, "bank", &format!("{FINDINGS}{id}/versions/")).await;
+        assert!(!versions["versions"].as_array().unwrap().is_empty(), "{id}");
+    }
+    let (_, manifest) = get_json(&bench, "bank", &FINDINGS.replace("objects", "manifest")).await;
+    assert_eq!(ids(&manifest), objects.iter().map(|o| o["id"].as_str().unwrap()).collect::<Vec<_>>());
+    let public = wait_for(&bench, "", "/taxii2/public/collections/findings/objects/").await;
+    assert_eq!(of_type(&public, "sighting").len(), 1, "nobody is named outside");
+    assert!(!public.iter().any(|object| object.to_string().contains("telecom")), "{public:?}");
+    assert_eq!(
+        push(&bench, "cloud", "/taxii2/alliance/collections/findings", &[crate::taxii::indicator(1)]).await.0,
+        403
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_page_by_next_and_by_time_without_a_gap() {
+    let bench = Bench::start().await;
+    for n in 0..6 {
+        corroborate(&bench, n + 1, &format!("80.2.1.{n}"), json!({ "tlp": "green" })).await;
+    }
+    let wanted = loop {
+        let all = wait_for(&bench, "bank", FINDINGS).await;
+        if of_type(&all, "indicator").len() == 6 {
+            break all;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let wanted: Vec<&str> = wanted.iter().map(|object| object["id"].as_str().unwrap()).collect();
+    for by_time in [false, true] {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let response = get(&bench, "bank", &format!("{FINDINGS}?limit=4{cursor}")).await;
+            let last = response.headers()["x-taxii-date-added-last"].to_str().unwrap().to_owned();
+            let (_, page) = crate::support::read(response).await;
+            found.extend(ids(&page));
+            cursor = match (page["next"].as_str(), by_time) {
+                (None, _) => break,
+                (Some(next), false) => format!("&next={next}"),
+                (Some(_), true) => format!("&added_after={last}"),
+            };
+        }
+        assert_eq!(found, wanted, "{by_time}");
+    }
+    let indicators = get_json(&bench, "bank", &format!("{FINDINGS}?match[type]=indicator")).await.1;
+    assert_eq!(ids(&indicators).len(), 6);
+    assert!(get_json(&bench, "bank", &format!("{FINDINGS}?match[type]=malware")).await.1["objects"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opinions_and_revocations_of_findings_are_objections_that_a_person_has_to_sign() {
+    let bench = Bench::start().await;
+    corroborate(&bench, 1, "80.2.2.1", json!({ "tlp": "green" })).await;
+    let objects = wait_for(&bench, "bank", FINDINGS).await;
+    let indicator = of_type(&objects, "indicator")[0].clone();
+    let at = now();
+    let opinion = json!({
+        "type": "opinion", "spec_version": "2.1", "id": "opinion--00000001-1111-4111-8111-111111111111",
+        "created": at, "modified": at, "opinion": "strongly-disagree", "explanation": "our own scanner",
+        "labels": ["own-asset"], "object_refs": [indicator["id"]],
+    });
+    assert_eq!(push(&bench, "bank", SIGHTINGS, std::slice::from_ref(&opinion)).await.1["success_count"], 1);
+    let mut revoked = indicator;
+    revoked["revoked"] = true.into();
+    assert_eq!(push(&bench, "cloud", SIGHTINGS, std::slice::from_ref(&revoked)).await.1["success_count"], 1);
+    let (_, why) = bench.get("telecom", "/api/v1/why?value=80.2.2.1").await;
+    let said: Vec<(&str, &str)> = why["findings"][0]["objections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|objection| (objection["member"].as_str().unwrap(), objection["ground"].as_str().unwrap()))
+        .collect();
+    assert_eq!(said, [("bank", "own-asset"), ("cloud", "false-positive")], "{why}");
+    assert_eq!(why["findings"][0]["finding"]["state"], "corroborated", "what nobody signed lifts nothing");
+    let at = now();
+    let seen = json!({
+        "type": "sighting", "spec_version": "2.1", "id": "sighting--00000002-1111-4111-8111-111111111111",
+        "created": at, "modified": at, "sighting_of_ref": opinion["object_refs"][0], "count": 1, "labels": ["scan"],
+    });
+    let (_, status) = push(&bench, "bank", SIGHTINGS, &[seen]).await;
+    assert_eq!(status["successes"][0].get("message"), None, "{status}");
+    let (_, why) = bench.get("telecom", "/api/v1/why?value=80.2.2.1").await;
+    let lines = why["findings"][0]["finding"]["sum"]["lines"].as_array().unwrap();
+    assert!(lines.iter().any(|line| line["member"] == "bank"), "a sighting of the finding counts: {why}");
+}
+
+/// Root, marking, group, viewer: who sees what stands in one table and is asked of every route.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_shows_each_marking_to_whom_it_may_and_to_nobody_else() {
+    let bench = Bench::start_with(|config| config.join.strangers_per_minute_max = 100_000).await;
+    let green = indicator(1);
+    let (mut clear, mut amber, mut strict) = (indicator(2), indicator(3), indicator(4));
+    clear["object_marking_refs"] = json!([crate::taxii::CLEAR]);
+    amber.as_object_mut().unwrap().remove("object_marking_refs");
+    strict["object_marking_refs"] = json!(["marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"]);
+    let mut red = indicator(5);
+    red["object_marking_refs"] = json!([crate::taxii::RED]);
+    let (_, status) = push(&bench, "cloud", SIGHTINGS, &[green, clear, amber, strict, red]).await;
+    assert_eq!((&status["success_count"], &status["failure_count"]), (&json!(4), &json!(1)));
+    let pair = "/taxii2/group-pair/collections/shares";
+    assert_eq!(push(&bench, "cloud", pair, &[indicator(6)]).await.1["success_count"], 1);
+    assert_eq!(push(&bench, "bank", pair, &[indicator(7)]).await.0, 404, "not of the group");
+    // By viewer: what is seen under the public root, the alliance's, the group's.
+    let table: [(&str, &[u32], Option<&[u32]>, Option<&[u32]>); 4] = [
+        ("", &[2], None, None),
+        ("bank", &[2], Some(&[1, 2, 3, 4]), None),
+        ("telecom", &[2], Some(&[1, 2, 3, 4]), Some(&[6])),
+        ("cloud", &[2], Some(&[1, 2, 3, 4]), Some(&[6])),
+    ];
+    for (who, public, alliance, group) in table {
+        let collections =
+            [("/taxii2/public/collections/sightings", Some(public)), (SIGHTINGS, alliance), (pair, group)];
+        for (collection, seen) in collections {
+            for what in ["objects", "manifest"] {
+                let (code, page) = get_json(&bench, who, &format!("{collection}/{what}/")).await;
+                match seen {
+                    Some(seen) => {
+                        let wanted: Vec<String> = seen.iter().map(|n| crate::taxii::id(*n)).collect();
+                        assert_eq!((code, ids(&page)), (200, wanted), "{who:?} {collection}");
+                    }
+                    None => assert!([401, 404].contains(&code), "{who:?} {collection}: {code}"),
+                }
+            }
+            for n in 1..=7 {
+                let id = crate::taxii::id(n);
+                for path in [format!("{collection}/objects/{id}/"), format!("{collection}/objects/{id}/versions/")] {
+                    let code = get(&bench, who, &path).await.status().as_u16();
+                    let may = seen.is_some_and(|seen| seen.contains(&n));
+                    assert!(if may { code == 200 } else { [401, 404].contains(&code) }, "{who:?} {path}: {code}");
+                }
+                let matched = get_json(&bench, who, &format!("{collection}/objects/?match[id]={id}")).await.1;
+                assert_eq!(!ids(&matched).is_empty(), seen.is_some_and(|seen| seen.contains(&n)), "{who:?} {id}");
+            }
+        }
+    }
+    let (_, journal) = bench.get("bank", "/api/v1/journal").await;
+    assert!(!journal.to_string().contains(&crate::taxii::id(6)), "nor by the journal");
+    assert!(journal.to_string().contains(&crate::taxii::id(1)));
+    for value in ["80.0.0.6", "80.0.0.5"] {
+        assert_eq!(bench.get("bank", &format!("/api/v1/why?value={value}")).await.1["known"], false, "{value}");
+    }
+    assert_eq!(bench.get("telecom", "/api/v1/why?value=80.0.0.6").await.1["known"], true);
+}

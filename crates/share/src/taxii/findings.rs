@@ -1,0 +1,232 @@
+//! Where every version of every finding stands, as TAXII clients see findings: 40 bytes each. The objects are written
+//! from the journal when they are asked for.
+
+use super::cursor::{Clock, Next};
+use super::filter::{Filter, Version};
+use super::index::Row;
+use crate::stix::{SpecVersion, StixTime, id, sco, write};
+use model::{Finding, FindingId, Handling, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Room in the order for the objects of a finding beside one for each reporter: indicator, observed data, observable,
+/// note, opinion, a sighting of all unnamed ones.
+const OBJECTS: u32 = 6;
+/// Most versions that are looked at for one page.
+const LOOKED_AT_MAX: usize = 20_000;
+
+/// One version of a finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// Its entry in the journal.
+    pub position: u64,
+    /// When its first object was added, in microseconds since 1970; each further one is a microsecond later.
+    pub added: i64,
+    /// When it was made: the version of its objects.
+    pub made: Timestamp,
+    finding: u64,
+    previous: u32,
+    handling: u16,
+}
+
+/// All versions of all findings, in the order of the journal.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    seen: Vec<Seen>,
+    newest: BTreeMap<u64, u32>,
+    /// Findings by the beginning of their observable's identifier.
+    by_observable: BTreeSet<(u64, u64)>,
+    handlings: Vec<Handling>,
+    last: i64,
+    shown: u32,
+}
+
+impl Findings {
+    /// Takes a finding of an entry; it is shown once it is durable.
+    pub fn add(&mut self, position: u64, finding: &Finding) {
+        let known = self.handlings.iter().position(|handling| *handling == finding.handling);
+        let at = known.unwrap_or_else(|| {
+            self.handlings.push(finding.handling.clone());
+            self.handlings.len() - 1
+        });
+        let (Ok(handling), Ok(row)) = (u16::try_from(at), u32::try_from(self.seen.len())) else { return };
+        let bits = write::bits_of(&finding.id);
+        let previous = self.newest.insert(bits, row).unwrap_or(u32::MAX);
+        if previous == u32::MAX {
+            let object = sco::object(&finding.observable);
+            let key = object.get("id").and_then(|id| id.as_str()).and_then(beginning);
+            self.by_observable.extend(key.map(|key| (key, bits)));
+        }
+        let added = Clock::after(self.last).tick(finding.made);
+        let reporters = u32::try_from(finding.sum.lines.len()).unwrap_or(u32::MAX);
+        self.last = added + i64::from(reporters.saturating_add(OBJECTS));
+        self.seen.push(Seen { position, added, made: finding.made, finding: bits, previous, handling });
+    }
+
+    /// All that was added is durable.
+    pub fn settle(&mut self) {
+        self.shown = u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
+    }
+
+    /// Is there anything that is not shown yet?
+    pub const fn is_unsettled(&self) -> bool {
+        self.shown as usize != self.seen.len()
+    }
+
+    /// When a finding first was one: its objects were created then.
+    pub fn created(&self, seen: &Seen) -> Timestamp {
+        self.chain(seen.finding).last().map_or(seen.made, |first| first.made)
+    }
+
+    /// The latest version of a finding that is shown and that the caller may see.
+    pub fn latest(&self, finding: &FindingId, sees: impl Fn(&Handling) -> bool) -> Option<Seen> {
+        self.visible(write::bits_of(finding), &sees).next().copied()
+    }
+
+    /// Up to `max` versions that may have objects for this page, in order, and whether there may be more after them.
+    pub fn page(&self, filter: &Filter, sees: &dyn Fn(&Handling) -> bool, max: usize) -> (Vec<Seen>, bool) {
+        let candidates: Vec<u32> = match filter.ids.is_empty() {
+            true => (self.first_after(filter)..self.shown).take(LOOKED_AT_MAX + 1).collect(),
+            false => self.of_ids(filter),
+        };
+        let (mut found, mut looked_at) = (Vec::new(), 0);
+        for at in candidates {
+            let Some(seen) = self.seen.get(at as usize) else { break };
+            looked_at += 1;
+            if found.len() >= max || looked_at > LOOKED_AT_MAX {
+                return (found, true);
+            }
+            let keeps = || {
+                let version = |seen: &Seen| Version { time: StixTime::from(seen.made), spec: SpecVersion::V21 };
+                let all: Vec<Version> = self.visible(seen.finding, &sees).map(version).collect();
+                filter.keeps(version(seen), &all)
+            };
+            if self.may_see(seen, &sees) && keeps() {
+                found.push(*seen);
+            }
+        }
+        (found, false)
+    }
+
+    /// The first version that may have objects after the place or the time that is asked for.
+    fn first_after(&self, filter: &Filter) -> u32 {
+        let ended = |at: usize| self.seen.get(at + 1).map_or(self.last, |next| next.added);
+        let is_before = |(at, seen): (usize, &Seen)| {
+            let next = Row::sequence_of(seen.position + 1, 0);
+            filter.next.is_some_and(|Next(after)| next <= after) || filter.added_after.is_some_and(|t| ended(at) <= t)
+        };
+        let (mut low, mut high) = (0, self.shown as usize);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.seen.get(middle).is_some_and(|seen| is_before((middle, seen))) {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        u32::try_from(low).unwrap_or(u32::MAX)
+    }
+
+    fn of_ids(&self, filter: &Filter) -> Vec<u32> {
+        let own = filter.ids.iter().filter_map(|id| write::finding_of(id)).map(|finding| write::bits_of(&finding));
+        let keys = filter.ids.iter().filter_map(|id| beginning(id));
+        let of_observables = keys.flat_map(|key| self.by_observable.range((key, 0)..=(key, u64::MAX)));
+        let findings: BTreeSet<u64> = own.chain(of_observables.map(|(_, finding)| *finding)).collect();
+        let rows: BTreeSet<u32> = findings.into_iter().flat_map(|finding| self.rows(finding)).collect();
+        rows.into_iter().filter(|at| *at < self.shown).collect()
+    }
+
+    fn rows(&self, finding: u64) -> impl Iterator<Item = u32> {
+        let newest = self.newest.get(&finding).copied();
+        std::iter::successors(newest, |at| {
+            self.seen.get(*at as usize).map(|seen| seen.previous).filter(|at| *at != u32::MAX)
+        })
+    }
+
+    fn chain(&self, finding: u64) -> impl Iterator<Item = &Seen> {
+        self.rows(finding).filter_map(|at| self.seen.get(at as usize))
+    }
+
+    fn visible<'s>(&'s self, finding: u64, sees: &'s dyn Fn(&Handling) -> bool) -> impl Iterator<Item = &'s Seen> {
+        let shown = self.rows(finding).filter(|at| *at < self.shown);
+        shown.filter_map(|at| self.seen.get(at as usize)).filter(move |seen| self.may_see(seen, sees))
+    }
+
+    fn may_see(&self, seen: &Seen, sees: &dyn Fn(&Handling) -> bool) -> bool {
+        self.handlings.get(usize::from(seen.handling)).is_some_and(sees)
+    }
+}
+
+/// The first bits of an identifier's UUID.
+fn beginning(id: &str) -> Option<u64> {
+    let (_, text) = id::split("id", id).ok()?;
+    id::uuid(text)?.first_chunk().map(|eight| u64::from_be_bytes(*eight))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Family, FindingState, Observable, Span, Sum, Tlp, finding_id};
+
+    fn finding(n: u8, second: i64, tlp: Tlp) -> Finding {
+        let observable: Observable = format!("80.0.0.{n}").parse().unwrap();
+        let made = Timestamp::MIN.plus(Span::seconds(second));
+        Finding {
+            id: finding_id(&observable, Family::Source),
+            observable,
+            family: Family::Source,
+            behaviours: BTreeSet::new(),
+            state: FindingState::Corroborated,
+            actionable: true,
+            sum: Sum { lines: Vec::new(), cut: 0.0, total: 3.0, threshold: 2.0 },
+            guard: None,
+            handling: Handling::alliance(tlp),
+            first: made,
+            last: made,
+            made,
+        }
+    }
+
+    fn positions(found: &(Vec<Seen>, bool)) -> Vec<u64> {
+        found.0.iter().map(|seen| seen.position).collect()
+    }
+
+    #[test]
+    fn the_latest_version_of_each_finding_that_may_be_seen_is_shown_once_it_is_durable() {
+        let mut findings = Findings::default();
+        for (position, n, second, tlp) in
+            [(3, 1, 0, Tlp::Clear), (4, 2, 0, Tlp::Green), (7, 1, 5, Tlp::Amber), (9, 3, 5, Tlp::Clear)]
+        {
+            findings.add(position, &finding(n, second, tlp));
+        }
+        let (all, clear) = (|_: &Handling| true, |handling: &Handling| handling.tlp == Tlp::Clear);
+        assert!(positions(&findings.page(&Filter::default(), &all, 10)).is_empty());
+        findings.settle();
+        assert_eq!(positions(&findings.page(&Filter::default(), &all, 10)), [4, 7, 9]);
+        assert_eq!(positions(&findings.page(&Filter::default(), &clear, 10)), [3, 9], "each viewer's own latest");
+        let every = Filter::read([("match[version]", "all")]).unwrap();
+        assert_eq!(positions(&findings.page(&every, &all, 10)), [3, 4, 7, 9]);
+        assert_eq!((positions(&findings.page(&every, &all, 2)), findings.page(&every, &all, 2).1), (vec![3, 4], true));
+        let one = write::indicator_id(&finding(1, 0, Tlp::Clear).id);
+        let one = Filter::read([("match[id]", one.as_str()), ("match[version]", "all")]).unwrap();
+        assert_eq!(positions(&findings.page(&one, &all, 10)), [3, 7]);
+        let observable = sco::object(&finding(2, 0, Tlp::Clear).observable)["id"].as_str().unwrap().to_owned();
+        let two = Filter::read([("match[id]", observable.as_str())]).unwrap();
+        assert_eq!(positions(&findings.page(&two, &all, 10)), [4]);
+        let seen = findings.latest(&finding(1, 0, Tlp::Clear).id, all).unwrap();
+        assert_eq!((seen.position, findings.created(&seen)), (7, Timestamp::MIN));
+    }
+
+    #[test]
+    fn going_on_after_an_object_begins_with_its_own_finding() {
+        let mut findings = Findings::default();
+        (0..9).for_each(|n| findings.add(u64::from(n) * 2, &finding(n, 0, Tlp::Green)));
+        findings.settle();
+        let all = |_: &Handling| true;
+        let next = Next(Row::sequence_of(8, 2));
+        let filter = Filter { next: Some(next), ..Filter::default() };
+        assert_eq!(positions(&findings.page(&filter, &all, 2)), [8, 10]);
+        let (every, _) = findings.page(&Filter::default(), &all, 10);
+        assert!(every.windows(2).all(|two| two[0].added + i64::from(OBJECTS) <= two[1].added));
+        let filter = Filter { added_after: Some(every[4].added + 1), ..Filter::default() };
+        assert_eq!(positions(&findings.page(&filter, &all, 2)), [8, 10]);
+    }
+}
