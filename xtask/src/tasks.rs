@@ -113,6 +113,13 @@ pub const BENCHES: &[Task] = &[
         variables: &[],
         file: "crates/share/examples/share_bench.rs",
     },
+    Task {
+        name: "taxii",
+        what: "the TAXII server: objects in, paging, polls, answers, memory, following while writers write; see --help",
+        words: &["run", "--release", "-p", "hub", "--example", "bench_taxii"],
+        variables: &[],
+        file: "crates/hub/examples/bench_taxii/main.rs",
+    },
 ];
 
 /// What runs long.

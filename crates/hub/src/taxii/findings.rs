@@ -1,5 +1,5 @@
-//! The collections of findings: each version of a finding written as STIX objects when it is asked for, for this caller:
-//! indicator, observed data, observable, who saw it, the sum, and the way back to `why`.
+//! The collections of findings: each version of a finding, written as STIX objects when it is asked for and for this
+//! caller: indicator, observed data, observable, who saw it, the sum, and the way back to `why`.
 
 use super::answer::{Trouble, body, dated, json};
 use super::read::{Manifest, Versions};

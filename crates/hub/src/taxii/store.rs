@@ -68,8 +68,8 @@ impl Store {
         }
     }
 
-    /// Takes in what the journal holds, from where the index is: until it is up to the head, at most so many entries, or
-    /// until it is told to stop. True when it is up to the head; then every further entry comes by [`Store::take`].
+    /// Takes in what the journal holds, from where the index is: until it is up to the head, at most so many entries,
+    /// or until it is told to stop. True when it is up to the head; then every further entry comes by [`Store::take`].
     ///
     /// # Errors
     /// Broken: an entry that cannot be read, with its position.
