@@ -7,10 +7,10 @@ use super::roots::Access;
 use crate::core::Core;
 use axum::http::StatusCode;
 use axum::response::Response;
-use model::{FindingId, MemberId};
+use model::{Finding, FindingId, MemberId};
 use serde_json::Value;
 use share::stix::{StixTime, Writer, write};
-use share::taxii::{Envelope, Filter, ManifestRecord, Next, Row, Seen, cursor, resources};
+use share::taxii::{Envelope, Filter, ManifestRecord, Next, Seen, cursor, resources};
 use std::sync::Arc;
 
 /// Fewest objects that a version of a finding has.
@@ -137,10 +137,11 @@ fn write(
     let hub = core.directory.identity().names.first().map(|name| format!("https://{name}"));
     let writer = Writer { alliance: core.taxii.alliance(), hub: hub.as_deref(), named: &named };
     let (mut page, mut last) = (Page::default(), None);
+    let mut reading = Reading::default();
     for seen in seen {
-        let finding = core.taxii.finding(seen.position)?;
+        let finding = reading.finding(core, seen)?;
         let created = core.taxii.findings().created(seen);
-        for (at, object) in writer.finding(&finding, created).into_iter().enumerate() {
+        for (at, object) in writer.finding(finding, created).into_iter().enumerate() {
             let written = written(seen, at, object);
             if !wanted(filter, &written) {
                 continue;
@@ -151,11 +152,29 @@ fn write(
             }
             page.objects.push(written);
         }
-        // What comes next begins with the next version.
-        last = Some(Next(Row::sequence_of(seen.position + 1, 0) - 1));
+        last = Some(seen.last());
     }
     page.next = last.filter(|_| more);
     Ok(page)
+}
+
+/// The entry that was read last: findings that changed in one moment stand in one.
+#[derive(Default)]
+struct Reading {
+    position: Option<u64>,
+    findings: Vec<Finding>,
+}
+
+impl Reading {
+    fn finding(&mut self, core: &Core, seen: &Seen) -> Result<&Finding, journal::Error> {
+        if self.position != Some(seen.position()) {
+            self.findings = core.taxii.findings_of(seen.position())?;
+            self.position = Some(seen.position());
+        }
+        let told = || format!("entry {} has no finding {}", seen.position(), seen.number);
+        let missing = || journal::Error::Broken(journal::Broken::Failed(told()));
+        self.findings.get(seen.number as usize).ok_or_else(missing)
+    }
 }
 
 fn written(seen: &Seen, at: usize, object: Value) -> Written {
@@ -163,7 +182,7 @@ fn written(seen: &Seen, at: usize, object: Value) -> Written {
     let added = seen.added + i64::try_from(at).unwrap_or(i64::MAX);
     let version = object["modified"].as_str().map_or_else(|| StixTime::from(seen.made).to_string(), ToOwned::to_owned);
     let id = object["id"].as_str().unwrap_or_default().to_owned();
-    Written { id, added, sequence: Row::sequence_of(seen.position, at), version, object }
+    Written { id, added, sequence: seen.sequence + at as u64, version, object }
 }
 
 fn wanted(filter: &Filter, written: &Written) -> bool {
@@ -188,9 +207,15 @@ pub(super) fn texts_of(core: &Core, access: &Access, ids: &[&str]) -> Vec<String
         core.taxii.findings().latest(&finding, |handling| access.sees_finding(handling))
     };
     let mut seen: Vec<Seen> = ids.iter().filter_map(latest).collect();
-    seen.sort_by_key(|seen| seen.position);
+    seen.sort_by_key(|seen| seen.sequence);
     seen.dedup();
-    let findings = seen.iter().filter_map(|seen| core.taxii.finding(seen.position).ok());
-    let objects = findings.flat_map(|finding| writer.finding(&finding, finding.made));
-    objects.filter(|object| object["id"].as_str().is_some_and(|id| ids.contains(&id))).map(|o| o.to_string()).collect()
+    let (mut reading, mut texts) = (Reading::default(), Vec::new());
+    for seen in &seen {
+        // What cannot be read now is as if it were not there: what refers to it says less.
+        let Ok(finding) = reading.finding(core, seen) else { continue };
+        let objects = writer.finding(finding, finding.made).into_iter();
+        let meant = objects.filter(|object| object["id"].as_str().is_some_and(|id| ids.contains(&id)));
+        texts.extend(meant.map(|object| object.to_string()));
+    }
+    texts
 }

@@ -148,8 +148,8 @@ impl Store {
 
     fn enter(&self, position: u64, entry: &Entry) {
         match &entry.event {
-            Event::FindingChanged(finding) => {
-                self.findings.write().unwrap_or_else(PoisonError::into_inner).add(position, finding);
+            Event::FindingsChanged { findings } => {
+                self.findings.write().unwrap_or_else(PoisonError::into_inner).add(position, findings);
             }
             Event::ObjectsShared(shared) => {
                 let source = Source {
@@ -229,15 +229,15 @@ impl Store {
         self.findings.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The finding of an entry.
+    /// The findings of an entry.
     ///
     /// # Errors
     /// What the journal says; broken if the entry holds none.
-    pub(super) fn finding(&self, position: u64) -> Result<Box<Finding>, journal::Error> {
-        let missing = || journal::Error::Broken(journal::Broken::Failed(format!("entry {position} has no finding")));
+    pub(super) fn findings_of(&self, position: u64) -> Result<Vec<Finding>, journal::Error> {
+        let missing = || journal::Error::Broken(journal::Broken::Failed(format!("entry {position} has no findings")));
         let record = self.journal.read(position, 1)?.pop().ok_or_else(missing)?;
         match Entry::from_bytes(&record.entry).map(|entry| entry.event) {
-            Ok(Event::FindingChanged(finding)) => Ok(finding),
+            Ok(Event::FindingsChanged { findings }) => Ok(findings),
             _ => Err(missing()),
         }
     }
@@ -312,7 +312,7 @@ fn is_ours(entry: &[u8]) -> bool {
     let beginning = entry.get(..KIND_WITHIN).unwrap_or(entry);
     let at = beginning.windows(KIND.len()).position(|window| window == KIND);
     let kind = at.and_then(|at| entry.get(at + KIND.len()..)).unwrap_or_default();
-    kind.starts_with(b"objects-") || kind.starts_with(b"finding-changed")
+    kind.starts_with(b"objects-") || kind.starts_with(b"findings-changed")
 }
 
 #[cfg(test)]
@@ -351,7 +351,7 @@ mod tests {
     fn only_the_beginning_tells_what_is_indexed() {
         assert!(!is_ours(&entry().to_bytes()));
         let of = |kind: &str| format!("{{\"v\":1,\"author\":\"hub\",\"event\":{{\"kind\":\"{kind}\",\"body\":{{}}}}}}");
-        assert!(is_ours(of("objects-shared").as_bytes()) && is_ours(of("finding-changed").as_bytes()));
+        assert!(is_ours(of("objects-shared").as_bytes()) && is_ours(of("findings-changed").as_bytes()));
         assert!(!is_ours(of("plan-proposed").as_bytes()) && !is_ours(b""));
     }
 }

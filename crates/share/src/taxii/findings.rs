@@ -1,4 +1,4 @@
-//! Where every version of every finding stands, as TAXII clients see findings: 40 bytes each. The objects are written
+//! Where every version of every finding stands, as TAXII clients see findings: 48 bytes each. The objects are written
 //! from the journal when they are asked for.
 
 use super::cursor::{Clock, Next};
@@ -10,22 +10,41 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Room in the order for the objects of a finding beside one for each reporter: indicator, observed data, observable,
 /// note, opinion, a sighting of all unnamed ones.
-const OBJECTS: u32 = 6;
+const OBJECTS: usize = 6;
 /// Most versions that are looked at for one page.
 const LOOKED_AT_MAX: usize = 20_000;
 
 /// One version of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seen {
-    /// Its entry in the journal.
-    pub position: u64,
+    /// The place of its first object in the order; its further ones follow.
+    pub sequence: u64,
     /// When its first object was added, in microseconds since 1970; each further one is a microsecond later.
     pub added: i64,
     /// When it was made: the version of its objects.
     pub made: Timestamp,
     finding: u64,
     previous: u32,
+    /// Its number in its entry, from 0.
+    pub number: u32,
+    objects: u16,
     handling: u16,
+}
+
+impl Seen {
+    /// The entry of the journal that holds it.
+    pub const fn position(&self) -> u64 {
+        Row::position_of(self.sequence)
+    }
+
+    /// The place of the last object that it may have.
+    pub fn last(&self) -> Next {
+        Next(self.sequence + u64::from(self.objects) - 1)
+    }
+
+    fn last_added(&self) -> i64 {
+        self.added + i64::from(self.objects) - 1
+    }
 }
 
 /// All versions of all findings, in the order of the journal.
@@ -41,14 +60,29 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Takes a finding of an entry; it is shown once it is durable.
-    pub fn add(&mut self, position: u64, finding: &Finding) {
+    /// Takes the findings of an entry; they are shown once they are durable.
+    pub fn add(&mut self, position: u64, findings: &[Finding]) {
+        let mut place = 0;
+        for (number, finding) in findings.iter().enumerate() {
+            let objects = finding.sum.lines.len().saturating_add(OBJECTS);
+            let sequence = Row::sequence_of(position, place);
+            place += objects;
+            // An entry has room for that many objects; what had none would stand among those of the next entry.
+            if Row::position_of(Row::sequence_of(position, place)) != position {
+                return;
+            }
+            self.add_one(sequence, number, objects, finding);
+        }
+    }
+
+    fn add_one(&mut self, sequence: u64, number: usize, objects: usize, finding: &Finding) {
         let known = self.handlings.iter().position(|handling| *handling == finding.handling);
         let at = known.unwrap_or_else(|| {
             self.handlings.push(finding.handling.clone());
             self.handlings.len() - 1
         });
         let (Ok(handling), Ok(row)) = (u16::try_from(at), u32::try_from(self.seen.len())) else { return };
+        let (Ok(objects), Ok(number)) = (u16::try_from(objects), u32::try_from(number)) else { return };
         let bits = write::bits_of(&finding.id);
         let previous = self.newest.insert(bits, row).unwrap_or(u32::MAX);
         if previous == u32::MAX {
@@ -57,9 +91,9 @@ impl Findings {
             self.by_observable.extend(key.map(|key| (key, bits)));
         }
         let added = Clock::after(self.last).tick(finding.made);
-        let reporters = u32::try_from(finding.sum.lines.len()).unwrap_or(u32::MAX);
-        self.last = added + i64::from(reporters.saturating_add(OBJECTS));
-        self.seen.push(Seen { position, added, made: finding.made, finding: bits, previous, handling });
+        self.last = added + i64::from(objects) - 1;
+        let (made, finding) = (finding.made, bits);
+        self.seen.push(Seen { sequence, added, made, finding, previous, number, objects, handling });
     }
 
     /// All that was added is durable.
@@ -109,20 +143,13 @@ impl Findings {
 
     /// The first version that may have objects after the place or the time that is asked for.
     fn first_after(&self, filter: &Filter) -> u32 {
-        let ended = |at: usize| self.seen.get(at + 1).map_or(self.last, |next| next.added);
-        let is_before = |(at, seen): (usize, &Seen)| {
-            let next = Row::sequence_of(seen.position + 1, 0);
-            filter.next.is_some_and(|Next(after)| next <= after) || filter.added_after.is_some_and(|t| ended(at) <= t)
+        let is_before = |seen: &Seen| {
+            filter.next.is_some_and(|next| seen.last() <= next)
+                || filter.added_after.is_some_and(|time| seen.last_added() <= time)
         };
-        let (mut low, mut high) = (0, self.shown as usize);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.seen.get(middle).is_some_and(|seen| is_before((middle, seen))) {
-                true => low = middle + 1,
-                false => high = middle,
-            }
-        }
-        u32::try_from(low).unwrap_or(u32::MAX)
+        let shown = self.seen.get(..self.shown as usize).unwrap_or_default();
+        // Fewer than 2^32, as `add` looks at.
+        shown.partition_point(is_before) as u32
     }
 
     fn of_ids(&self, filter: &Filter) -> Vec<u32> {
@@ -186,7 +213,7 @@ mod tests {
     }
 
     fn positions(found: &(Vec<Seen>, bool)) -> Vec<u64> {
-        found.0.iter().map(|seen| seen.position).collect()
+        found.0.iter().map(Seen::position).collect()
     }
 
     #[test]
@@ -195,7 +222,7 @@ mod tests {
         for (position, n, second, tlp) in
             [(3, 1, 0, Tlp::Clear), (4, 2, 0, Tlp::Green), (7, 1, 5, Tlp::Amber), (9, 3, 5, Tlp::Clear)]
         {
-            findings.add(position, &finding(n, second, tlp));
+            findings.add(position, &[finding(n, second, tlp)]);
         }
         let (all, clear) = (|_: &Handling| true, |handling: &Handling| handling.tlp == Tlp::Clear);
         assert!(positions(&findings.page(&Filter::default(), &all, 10)).is_empty());
@@ -212,21 +239,25 @@ mod tests {
         let two = Filter::read([("match[id]", observable.as_str())]).unwrap();
         assert_eq!(positions(&findings.page(&two, &all, 10)), [4]);
         let seen = findings.latest(&finding(1, 0, Tlp::Clear).id, all).unwrap();
-        assert_eq!((seen.position, findings.created(&seen)), (7, Timestamp::MIN));
+        assert_eq!((seen.position(), findings.created(&seen)), (7, Timestamp::MIN));
     }
 
     #[test]
     fn going_on_after_an_object_begins_with_its_own_finding() {
         let mut findings = Findings::default();
-        (0..9).for_each(|n| findings.add(u64::from(n) * 2, &finding(n, 0, Tlp::Green)));
+        let of = |n: u8| [finding(n, 0, Tlp::Green), finding(n + 100, 0, Tlp::Green)];
+        (0..9).for_each(|n| findings.add(u64::from(n) * 2, &of(n)));
         findings.settle();
         let all = |_: &Handling| true;
         let next = Next(Row::sequence_of(8, 2));
         let filter = Filter { next: Some(next), ..Filter::default() };
-        assert_eq!(positions(&findings.page(&filter, &all, 2)), [8, 10]);
-        let (every, _) = findings.page(&Filter::default(), &all, 10);
-        assert!(every.windows(2).all(|two| two[0].added + i64::from(OBJECTS) <= two[1].added));
-        let filter = Filter { added_after: Some(every[4].added + 1), ..Filter::default() };
-        assert_eq!(positions(&findings.page(&filter, &all, 2)), [8, 10]);
+        assert_eq!(positions(&findings.page(&filter, &all, 3)), [8, 8, 10]);
+        let (every, _) = findings.page(&Filter::default(), &all, 18);
+        assert!(every.windows(2).all(|two| two[0].last_added() < two[1].added && two[0].last().0 < two[1].sequence));
+        assert_eq!(every.iter().map(|seen| seen.number).collect::<Vec<_>>(), [0, 1].repeat(9));
+        let filter = Filter { next: Some(every[8].last()), ..Filter::default() };
+        assert_eq!(findings.page(&filter, &all, 2).0, every[9..11], "the second one of the entry");
+        let filter = Filter { added_after: Some(every[9].added + 1), ..Filter::default() };
+        assert_eq!(findings.page(&filter, &all, 2).0, every[9..11]);
     }
 }

@@ -51,7 +51,12 @@ const UNVERSIONED: u8 = 4;
 impl Row {
     /// The entry of the journal that holds the object.
     pub const fn position(&self) -> u64 {
-        self.sequence >> NUMBER_BITS
+        Self::position_of(self.sequence)
+    }
+
+    /// The entry that a sequence is of.
+    pub const fn position_of(sequence: u64) -> u64 {
+        sequence >> NUMBER_BITS
     }
 
     /// Its number in that entry, from 0.
@@ -61,7 +66,7 @@ impl Row {
 
     /// The sequence of an object in an entry.
     pub const fn sequence_of(position: u64, number: usize) -> u64 {
-        position << NUMBER_BITS | number as u64
+        (position << NUMBER_BITS) + number as u64
     }
 
     /// The version of the standard that it follows.
