@@ -83,7 +83,8 @@ impl Cast {
             let member: MemberId = name.parse().map_err(Refusal::from)?;
             SignedCharter::consent(&text, &member, &self.world.agent_key(name))
         };
-        Ok(SignedCharter { consents: by.iter().map(consent).collect::<Result<_, _>>()?, text })
+        let consents = by.iter().map(consent).collect::<Result<_, _>>()?;
+        Ok(SignedCharter::new(text, consents))
     }
 
     /// The next charter, which also never blocks `never`, signed by a quorum.

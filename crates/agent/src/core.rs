@@ -13,6 +13,7 @@
 mod alarms;
 pub mod exchange;
 mod history;
+mod keys;
 pub mod outbox;
 mod parts;
 mod persons;
@@ -21,6 +22,7 @@ mod points;
 mod reports;
 pub mod settings;
 pub mod state;
+mod statements;
 pub mod views;
 mod witness;
 
@@ -55,7 +57,7 @@ pub struct Core {
     key: SigningKey,
     router: Arc<dyn Router>,
     state: State,
-    /// The charter in force, ready to be asked; none before the first one came.
+    /// The charter in force with the keys as they are now, ready to be asked; none before the first one came.
     law: Option<Law>,
     /// The allow-list of the configuration and of persons, ready to be asked.
     allow: AllowList,
@@ -78,6 +80,8 @@ pub struct Core {
     withdrawn: parts::Withdrawn,
     witnessing: witness::Witnessing,
     sending: reports::Sending,
+    /// Submissions in our name that were not ours and were told.
+    foreign: statements::Said,
     now: Timestamp,
     out: Vec<Output>,
 }
@@ -103,7 +107,7 @@ impl Core {
         state: State,
         lists: Option<&[Vec<u8>]>,
     ) -> Result<Self, Refusal> {
-        let law = state.charter.as_ref().map(|signed| Law::new(signed, lists)).transpose()?;
+        let law = state.charter.as_ref().map(|signed| Law::new(signed, lists, &state.keys)).transpose()?;
         let mut core = Self {
             settings,
             key,
@@ -126,6 +130,7 @@ impl Core {
             withdrawn: parts::Withdrawn::default(),
             witnessing: witness::Witnessing::default(),
             sending: reports::Sending::default(),
+            foreign: statements::Said::default(),
             now: state.seen.unwrap_or(Timestamp::MIN),
             out: Vec::new(),
             state,
@@ -334,8 +339,12 @@ impl Core {
 }
 
 impl Law {
-    fn new(signed: &charter::SignedCharter, lists: Option<&[Vec<u8>]>) -> Result<Self, Refusal> {
-        let charter = Charter::parse(&signed.text)?;
+    fn new(
+        signed: &charter::SignedCharter,
+        lists: Option<&[Vec<u8>]>,
+        keys: &charter::KeyBook,
+    ) -> Result<Self, Refusal> {
+        let charter = keys.effective(&Charter::parse(&signed.text)?);
         let guards = lists.map(|lists| Guards::new(&charter, lists)).transpose()?;
         Ok(Self { digest: signed.digest(), charter, guards })
     }

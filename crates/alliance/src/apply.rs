@@ -11,6 +11,7 @@ use model::{
     PlanId, Receipt, Refusal, Sighting, SignedApproval, SignedReceipts, SignedRetraction, Span, Standing, Statement,
     Timestamp, Withdrawal, finding_id,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Faults for reporting what a guard protects.
@@ -34,6 +35,7 @@ impl Alliance {
         *self.ledger.entries.entry(entry.event.kind().to_owned()).or_default() += 1;
         match &entry.event {
             Event::CharterAdopted(signed) => self.take_charter(position, signed),
+            Event::KeyChanged(signed) => self.take_key_change(position, signed, now),
             Event::SightingsReported(report) => self.take_report(position, report, sightings, now),
             Event::Retracted(signed) => self.take_retraction(position, signed, now),
             Event::FindingsChanged { findings } => findings.iter().for_each(|finding| self.take_finding(finding)),
@@ -78,6 +80,9 @@ impl Alliance {
     /// The charter was verified before it was journalled; one that cannot be read any more changes nothing.
     fn take_charter(&mut self, position: u64, signed: &SignedCharter) {
         let Ok(charter) = Charter::parse(&signed.text) else { return };
+        let keys = self.keys_next();
+        let charter = keys.effective(&charter);
+        (self.ledger.keys, self.ledger.key_places) = (keys, BTreeMap::new());
         self.ledger.charters.insert(charter.alliance.version, position);
         let rules = crate::rules::rules_of(&charter);
         if crate::rules::set_rules(&mut self.engine, rules).is_err() {
@@ -169,9 +174,15 @@ impl Alliance {
         if outcome.now_informs || outcome.now_acts {
             return true;
         }
+        let id = finding_id(observable, family);
+        // The table counts what a revoked key signed: what faded with it is judged by every new report.
+        let revoked = self.charter.as_ref().is_some_and(|in_force| !in_force.charter.revoked.is_empty());
+        if revoked && self.ledger.findings.get(&id).is_some_and(|f| f.state == FindingState::Faded) {
+            return true;
+        }
         let idle = |f: &Finding| !f.actionable || !self.ledger.lineages.contains_key(&f.id);
         let waits = |f: &Arc<Finding>| f.state != FindingState::Revoked && idle(f);
-        outcome.fresh && outcome.known && self.ledger.findings.get(&finding_id(observable, family)).is_some_and(waits)
+        outcome.fresh && outcome.known && self.ledger.findings.get(&id).is_some_and(waits)
     }
 
     fn take_retraction(&mut self, position: u64, signed: &SignedRetraction, now: Timestamp) {

@@ -7,8 +7,8 @@ use crate::proposal::SignedProposal;
 use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
-    CertificateId, Digest, JoinTokenId, MemberId, Sighting, Signature, SignedApproval, SignedDispute, SignedReceipts,
-    SignedRetraction, TokenId,
+    CertificateId, Digest, JoinTokenId, MemberId, Sighting, Signature, SignedApproval, SignedDispute, SignedKeyChange,
+    SignedReceipts, SignedRetraction, TokenId,
 };
 
 /// One request to the alliance.
@@ -16,6 +16,8 @@ use model::{
 pub enum Command {
     /// Put a charter in force; the guard lists it names were given before with [`crate::Alliance::add_list`].
     AdoptCharter(Box<SignedCharter>),
+    /// A member changes one of its keys, or a person one of theirs.
+    ChangeKey(Box<SignedKeyChange>),
     /// A member's report. `sightings` are the typed openings, made by [`model::Batch::verify`].
     Report {
         /// As it goes into the journal.
@@ -82,6 +84,7 @@ impl Command {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::AdoptCharter(_) => "adopt-charter",
+            Self::ChangeKey(_) => "change-key",
             Self::Report { .. } => "report",
             Self::Retract(_) => "retract",
             Self::Receipts(_) => "receipts",

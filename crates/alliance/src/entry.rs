@@ -7,8 +7,8 @@ use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
     Batch, CertificateId, Finding, FindingId, Handling, JoinTokenId, MemberId, Observable, PersonId, Plan, PlanId,
-    Refusal, Rule, Sighting, SignedApproval, SignedDispute, SignedReceipts, SignedRetraction, Timestamp, TokenId,
-    Withdrawal,
+    Refusal, Rule, Sighting, SignedApproval, SignedDispute, SignedKeyChange, SignedReceipts, SignedRetraction,
+    Timestamp, TokenId, Withdrawal,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,8 @@ pub enum Author {
 pub enum Event {
     /// A charter came into force.
     CharterAdopted(Box<SignedCharter>),
+    /// A member changed one of its keys, or a person one of theirs.
+    KeyChanged(Box<SignedKeyChange>),
     /// A member reported what it saw.
     SightingsReported(Report),
     /// A member takes back what it reported of one observable.
@@ -166,6 +168,7 @@ impl Event {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::CharterAdopted(_) => "charter-adopted",
+            Self::KeyChanged(_) => "key-changed",
             Self::SightingsReported(_) => "sightings-reported",
             Self::Retracted(_) => "retracted",
             Self::FindingsChanged { .. } => "findings-changed",

@@ -8,7 +8,7 @@ use crate::token::TokenRecord;
 use charter::{Charter, Guards, SignedCharter};
 use model::{
     Finding, FindingId, FindingState, Ground, Handling, MemberId, MitigationId, MitigationState, PersonId, Refusal,
-    Role, Rule, Sighting, SignedDispute, SignedReceipts, SignedRetraction, Standing, Timestamp, Tlp, TokenId, Verdict,
+    Role, Rule, Sighting, SignedDispute, SignedReceipts, SignedRetraction, Standing, Timestamp, Tlp, TokenId,
     Withdrawal,
 };
 use std::collections::BTreeSet;
@@ -53,6 +53,7 @@ impl Alliance {
     pub fn handle(&self, command: Command, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
         match command {
             Command::AdoptCharter(signed) => self.adopt(*signed, now),
+            Command::ChangeKey(signed) => self.change_key(*signed, now),
             Command::Report { report, sightings } => self.report(report, sightings, now),
             Command::Retract(signed) => self.retract(signed, now),
             Command::Receipts(signed) => self.receipts(signed, now),
@@ -75,7 +76,7 @@ impl Alliance {
         }
     }
 
-    fn adopt(&self, signed: SignedCharter, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+    fn adopt(&self, mut signed: SignedCharter, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
         let charter = match &self.charter {
             None => signed.verify_first(now)?,
             Some(before) => signed.verify_next(&before.charter, before.digest, now)?,
@@ -85,8 +86,11 @@ impl Alliance {
             return Err(Refusal::new(Rule::DigestMismatch, &missing.file, limit));
         }
         let guards = self.guards_of(&charter)?;
+        // Whoever catches up checks the consents by the keys that counted when they were given.
+        signed.keys.clone_from(&self.ledger.keys.changes);
+        let (charter, why) = (self.keys_under(&charter), format!("charter {}", charter.alliance.version));
         let mut drafts = vec![Drafted::hub(internal(), Event::CharterAdopted(Box::new(signed)))];
-        drafts.extend(self.withdrawn_by_charter(&charter, &guards, now));
+        drafts.extend(self.withdrawn_by_law(&charter, &guards, &why, now));
         Ok(drafts)
     }
 
@@ -186,13 +190,19 @@ impl Alliance {
         self.in_force()?.charter.member(&person.member())?.require(Role::Approver)
     }
 
-    /// What a new charter does not allow any more ends at once, whatever its agent reported last.
-    fn withdrawn_by_charter(&self, charter: &Charter, guards: &Guards, now: Timestamp) -> Vec<Drafted> {
+    /// What a new charter, or other keys, do not allow any more ends at once, whatever its agent reported last.
+    pub(crate) fn withdrawn_by_law(
+        &self,
+        charter: &Charter,
+        guards: &Guards,
+        why: &str,
+        now: Timestamp,
+    ) -> Vec<Drafted> {
         let mut drafts = Vec::new();
         for (finding, lineage) in &self.ledger.lineages {
             let ended = lineage.iter().filter_map(|(member, newest)| {
-                let refusal = newest.values().find_map(|id| self.ended_by_charter(id, charter, guards, now))?;
-                let reason = format!("charter {}: {refusal}", charter.alliance.version);
+                let refusal = newest.values().find_map(|id| self.ended_by_law(id, charter, guards, now))?;
+                let reason = format!("{why}: {refusal}");
                 Some(Withdrawal { member: member.clone(), finding: *finding, reason, made: now })
             });
             let withdrawals: Vec<Withdrawal> = ended.collect();
@@ -204,19 +214,12 @@ impl Alliance {
         drafts
     }
 
-    fn ended_by_charter(
-        &self,
-        id: &MitigationId,
-        charter: &Charter,
-        guards: &Guards,
-        now: Timestamp,
-    ) -> Option<Refusal> {
+    fn ended_by_law(&self, id: &MitigationId, charter: &Charter, guards: &Guards, now: Timestamp) -> Option<Refusal> {
         let record = self.ledger.mitigations.get(id).filter(|record| record.expires > now)?;
         let plan = self.ledger.plans.get(&record.plan)?;
         let mitigation = plan.plan.mitigations.iter().find(|mitigation| mitigation.id() == *id)?;
-        // What an automatic one rests on is counted anew with the finding.
-        let approved = plan.approvals.iter().filter(|signed| signed.approval.verdict == Verdict::Approve);
-        let rests_on = approved.map(|signed| signed.approval.person.member()).collect();
+        let evidence = plan.plan.evidence.get(&mitigation.finding).map_or(&[][..], Vec::as_slice);
+        let rests_on = decide::rests_on(record.class, evidence, &plan.approvals);
         let (class, trust_alone) = (record.class, &BTreeSet::new());
         let asked = decide::Standings { class, mitigation, rests_on: &rests_on, trust_alone };
         decide::still_stands(asked, charter, guards).err()

@@ -296,7 +296,7 @@ impl Joining {
         self.end(|record| replaced.contains(&record.id), "replaced by newer ones");
     }
 
-    fn end(&mut self, which: impl Fn(&CertificateRecord) -> bool, why: &str) {
+    pub(crate) fn end(&mut self, which: impl Fn(&CertificateRecord) -> bool, why: &str) {
         for issued in self.certificates.values_mut() {
             if issued.ended.is_none() && which(&issued.record) {
                 Arc::make_mut(issued).ended = Some(why.to_owned());

@@ -1,14 +1,18 @@
 //! From the corroboration table to a finding: guards first, then the sum, then what state follows.
 
 use crate::archive::Archive;
+use crate::entry::Report;
 use crate::place::Place;
 use crate::state::Alliance;
-use corroborate::{Guard, Reason, Reporter, TruthSum, Verdict};
+use corroborate::{Guard, MemberIndex, Reason, Reporter, TruthSum, Verdict};
 use model::{
     Behaviour, Evidence, Family, Finding, FindingId, FindingState, GuardHit, Handling, Observable, Sighting, Sum,
     SumLine, Timestamp, finding_id,
 };
 use std::collections::BTreeSet;
+
+/// Why a line of a sum has no points, although the table counts the report.
+const REVOKED: &str = "signed with a key that was revoked";
 
 /// A finding with the signed evidence behind it.
 #[derive(Clone, Debug)]
@@ -33,11 +37,13 @@ impl Alliance {
         let key = self.engine.keys().finding(observable, family);
         let truth = self.engine.truth(key, now, &guard_word(hit.as_ref()));
         let id = finding_id(observable, family);
-        let state = self.state_of(id, &truth);
-        let acts = state == FindingState::Corroborated && truth.act.verdict == Verdict::Corroborated;
-        let actionable = acts && self.is_shown_by_enough(&truth);
-        let shows = if actionable { Shows::Evidence } else { Shows::Nothing };
+        // What a key signed that was revoked since is known when the reports are read.
+        let may_act = truth.act.verdict == Verdict::Corroborated && self.is_shown_by_enough(&truth, &BTreeSet::new());
+        let shows = if may_act { Shows::Evidence } else { Shows::Nothing };
         let support = self.support(&truth, (observable, family), shows, archive);
+        let state = self.state_of(id, &truth, &support.revoked);
+        let acts = state == FindingState::Corroborated && acts(&truth, &support.revoked);
+        let actionable = acts && self.is_shown_by_enough(&truth, &support.revoked);
         let finding = Finding {
             id,
             observable: observable.clone(),
@@ -45,7 +51,7 @@ impl Alliance {
             behaviours: support.behaviours,
             state,
             actionable,
-            sum: self.sum(&truth, acts && !actionable),
+            sum: self.sum(&truth, acts && !actionable, &support.revoked),
             guard: hit,
             handling: support.handling?,
             first: support.first?,
@@ -70,17 +76,23 @@ impl Alliance {
 
     /// As many members as agents ask for: one that publishes alone informs people, and machines wait for a second one.
     /// Everybody who trusts a member alone has to be asked, which is a matter for persons.
-    fn is_shown_by_enough(&self, truth: &TruthSum) -> bool {
-        truth.reporters.iter().filter(|reporter| counts_to_act(reporter)).count() >= self.evidence_members()
+    fn is_shown_by_enough(&self, truth: &TruthSum, revoked: &BTreeSet<MemberIndex>) -> bool {
+        let shown = truth.reporters.iter().filter(|of| counts_to_act(of) && !revoked.contains(&of.member));
+        shown.count() >= self.evidence_members()
     }
 
     fn evidence_members(&self) -> usize {
         self.charter.as_ref().map_or(usize::MAX, |c| c.charter.corroboration.evidence_members as usize)
     }
 
-    fn state_of(&self, id: FindingId, truth: &TruthSum) -> FindingState {
+    fn state_of(&self, id: FindingId, truth: &TruthSum, revoked: &BTreeSet<MemberIndex>) -> FindingState {
         let known = self.ledger.findings.get(&id).map(|f| f.state);
+        let lost = lost(truth, revoked, |reporter| reporter.points);
         match truth.inform.verdict {
+            Verdict::Corroborated if lost > 0.0 && truth.inform.total - lost < truth.inform.threshold => match known {
+                None | Some(FindingState::Observed) => FindingState::Observed,
+                Some(_) => FindingState::Faded,
+            },
             Verdict::Corroborated => FindingState::Corroborated,
             Verdict::Barred => FindingState::Revoked,
             Verdict::Guarded | Verdict::NeedsPerson if truth.inform.total >= self.engine.rules().threshold => {
@@ -112,6 +124,10 @@ impl Alliance {
                 continue;
             }
             support.take(&sighting);
+            if self.is_by_revoked_key(archived.report()) {
+                support.revoked.insert(reporter.member);
+                continue;
+            }
             if shows == Shows::Evidence && counts_to_act(reporter) {
                 support.evidence.extend(archived.evidence(place));
             }
@@ -119,16 +135,21 @@ impl Alliance {
         support
     }
 
+    fn is_by_revoked_key(&self, report: &Report) -> bool {
+        let Report::Signed(batch) = report else { return false };
+        self.charter.as_ref().is_some_and(|in_force| in_force.charter.is_revoked(&batch.header.key))
+    }
+
     /// `alone`: too few members for machines to act upon it, whatever the points.
-    fn sum(&self, truth: &TruthSum, alone: bool) -> Sum {
-        let lines = truth.reporters.iter().filter_map(|r| self.line(r, alone && counts_to_act(r))).collect();
+    fn sum(&self, truth: &TruthSum, alone: bool, revoked: &BTreeSet<MemberIndex>) -> Sum {
+        let line = |reporter: &Reporter| match revoked.contains(&reporter.member) {
+            false => self.line(reporter, alone && counts_to_act(reporter)),
+            true => self.line(reporter, false).map(|line| SumLine { points: 0.0, note: REVOKED.to_owned(), ..line }),
+        };
+        let lines = truth.reporters.iter().filter_map(line).collect();
         let cut = truth.inform.strong + truth.inform.weak - truth.inform.total;
-        Sum {
-            lines,
-            cut: rounded(cut.max(0.0)),
-            total: rounded(truth.inform.total),
-            threshold: rounded(truth.inform.threshold),
-        }
+        let total = (truth.inform.total - lost(truth, revoked, |reporter| reporter.points)).max(0.0);
+        Sum { lines, cut: rounded(cut.max(0.0)), total: rounded(total), threshold: rounded(truth.inform.threshold) }
     }
 
     fn line(&self, reporter: &Reporter, alone: bool) -> Option<SumLine> {
@@ -173,6 +194,16 @@ enum Shows {
     Nothing,
 }
 
+/// What a sum loses with the reports of these members.
+fn lost(truth: &TruthSum, of: &BTreeSet<MemberIndex>, points: impl Fn(&Reporter) -> f64) -> f64 {
+    truth.reporters.iter().filter(|reporter| of.contains(&reporter.member)).map(points).sum()
+}
+
+fn acts(truth: &TruthSum, revoked: &BTreeSet<MemberIndex>) -> bool {
+    let left = truth.act.total - lost(truth, revoked, |reporter| reporter.points_to_act);
+    truth.act.verdict == Verdict::Corroborated && (revoked.is_empty() || left >= truth.act.threshold)
+}
+
 /// Only signed, unforgeable reports of members in good standing are shown to agents as evidence.
 fn counts_to_act(reporter: &Reporter) -> bool {
     reporter.act_limited.is_none() && reporter.points_to_act > 0.0
@@ -212,6 +243,8 @@ struct Support {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     evidence: Vec<Evidence>,
+    /// Whose reports were signed with keys that were revoked since: the table counts them, the finding does not.
+    revoked: BTreeSet<MemberIndex>,
 }
 
 impl Support {

@@ -16,6 +16,7 @@ mod follow;
 mod handle;
 pub mod joining;
 mod judge;
+mod keys;
 mod messages;
 mod objects;
 mod place;
@@ -33,6 +34,7 @@ pub use command::Command;
 pub use entry::{Author, ENTRY_VERSION, Entry, Event, Report};
 pub use follow::Followed;
 pub use handle::{Drafted, REASON_CHARS_MAX};
+pub use keys::{KeyView, KeysView};
 pub use objects::{Deleted, Objection, Objects, Said, Share, Shared, Shown, TakenBack, Unshare, objects_of};
 pub use place::Place;
 pub use proposal::{Proposal, SignedProposal};
@@ -103,6 +105,9 @@ impl Alliance {
     /// `number_reused`: its number stands for something else, or is so old that nobody knows any more what for. The
     /// limit is the next free number.
     pub fn duplicate(&self, command: &Command) -> Result<Option<u64>, Refusal> {
+        if let Command::ChangeKey(signed) = command {
+            return Ok(self.key_change_place(signed));
+        }
         let Some((member, sequence, mark)) = command.submission() else { return Ok(None) };
         let Some(submissions) = self.ledger.submissions.get(member) else { return Ok(None) };
         submissions.known(sequence, &mark).map_err(|()| {

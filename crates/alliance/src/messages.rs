@@ -2,7 +2,7 @@
 
 use crate::entry::{Entry, Event};
 use crate::state::{Alliance, PlanState};
-use model::{Handling, MemberId, Mitigation, PlanId, StreamMessage, Withdrawal};
+use model::{Handling, MemberId, Mitigation, PlanId, SignedKeyChange, StreamMessage, Withdrawal};
 use std::collections::BTreeMap;
 
 impl Alliance {
@@ -13,6 +13,7 @@ impl Alliance {
             Event::Withdrawn { withdrawals } => by_member(withdrawals),
             Event::FindingsChanged { findings } => self.findings_for_all(findings),
             Event::CharterAdopted(_) => self.charter_for_all(),
+            Event::KeyChanged(signed) => self.for_all(&StreamMessage::Keys(vec![SignedKeyChange::clone(signed)])),
             _ => Vec::new(),
         }
     }
@@ -34,6 +35,10 @@ impl Alliance {
             }
         }
         messages.sort_by_key(|(position, _)| *position);
+        // Before anything that a new key has signed, and whatever was missed: a reader takes each change once.
+        if !self.ledger.keys.changes.is_empty() {
+            messages.insert(0, (after.unwrap_or(0), StreamMessage::Keys(self.ledger.keys.changes.clone())));
+        }
         let revoked = self.withdrawn_for(member);
         if !revoked.is_empty() {
             let last = self.ledger.next_position.saturating_sub(1);
@@ -90,8 +95,12 @@ impl Alliance {
 
     fn charter_for_all(&self) -> Vec<(MemberId, StreamMessage)> {
         let Some(in_force) = &self.charter else { return Vec::new() };
-        let message = StreamMessage::Charter { version: in_force.charter.alliance.version };
-        in_force.charter.members.iter().map(|member| (member.id.clone(), message.clone())).collect()
+        self.for_all(&StreamMessage::Charter { version: in_force.charter.alliance.version })
+    }
+
+    fn for_all(&self, message: &StreamMessage) -> Vec<(MemberId, StreamMessage)> {
+        let members = self.charter.iter().flat_map(|in_force| &in_force.charter.members);
+        members.map(|member| (member.id.clone(), message.clone())).collect()
     }
 }
 

@@ -60,7 +60,7 @@ impl Alliance {
         let head: Head = serde_json::from_slice(shard(shards, "ledger")?).map_err(|e| damaged("ledger", &e))?;
         alliance.ledger = head.ledger;
         let Some(signed) = head.charter else { return Ok(alliance) };
-        let charter = Charter::parse(&signed.text)?;
+        let charter = alliance.ledger.keys.effective(&Charter::parse(&signed.text)?);
         let tables: Vec<&[u8]> = (0..)
             .map_while(|i| shards.iter().find(|s| s.name == format!("table-{i}")))
             .map(|s| s.bytes.as_slice())

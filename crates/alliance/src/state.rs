@@ -3,7 +3,7 @@
 use crate::entry::Author;
 use crate::joining::Joining;
 use crate::token::TokenRecord;
-use charter::{Charter, Guards, SignedCharter};
+use charter::{Charter, Guards, KeyBook, SignedCharter};
 use corroborate::{Engine, MemberIndex};
 use model::{
     Class, Digest, Family, Finding, FindingId, Handling, LineageId, MemberId, MitigationId, MitigationState,
@@ -21,7 +21,7 @@ const REMEMBERED_SUBMISSIONS: usize = 256;
 pub struct InForceCharter {
     /// The text and its signatures.
     pub signed: SignedCharter,
-    /// Typed.
+    /// Typed, with the keys as they are now.
     pub charter: Charter,
     /// Digest of the text.
     pub digest: Digest,
@@ -79,6 +79,11 @@ pub struct Ledger {
     pub tokens: BTreeMap<Digest, TokenRecord>,
     /// Where each charter stands, by its version.
     pub charters: BTreeMap<u64, u64>,
+    /// Changes of keys since the charter in force was adopted.
+    pub keys: KeyBook,
+    /// Where each of them stands, by its digest.
+    #[serde(with = "as_pairs")]
+    pub key_places: BTreeMap<Digest, u64>,
     /// Join tokens, agents and their certificates.
     pub joining: Joining,
     /// Refusals that stand in the journal, by rule.

@@ -66,7 +66,7 @@ impl World {
         let consents = ["telecom", "cloud", "dns"]
             .map(|name| SignedCharter::consent(&text, &member(name), &key(name)).unwrap())
             .to_vec();
-        world.run(Command::AdoptCharter(Box::new(SignedCharter { text, consents }))).unwrap();
+        world.run(Command::AdoptCharter(Box::new(SignedCharter::new(text, consents)))).unwrap();
         world
     }
 
@@ -166,4 +166,5 @@ mod bad_input;
 mod contribution;
 mod flow;
 mod joining;
+mod keys;
 mod replay;

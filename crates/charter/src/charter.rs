@@ -44,6 +44,9 @@ pub struct Charter {
     /// `[[member]]`.
     #[serde(default, rename = "member")]
     pub members: Vec<Member>,
+    /// Keys that were revoked, under this charter or one before: entries say so, never the text. See [`crate::KeyBook`].
+    #[serde(skip)]
+    pub revoked: BTreeSet<KeyId>,
 }
 
 /// `[alliance]`: which one, and which version of its rules.
@@ -199,20 +202,38 @@ impl Charter {
     /// The public key of a member's agent that was live at `at`.
     ///
     /// # Errors
-    /// `unknown_member`, `unknown_key`.
+    /// `unknown_member`, `unknown_key`, `key_revoked`.
     pub fn member_key(&self, id: &MemberId, key: &KeyId, at: Timestamp) -> Result<PublicKey, Refusal> {
-        live_key(&self.member(id)?.keys, key, at, id.as_str())
+        let member = self.member(id)?;
+        self.require_not_revoked(key)?;
+        live_key(&member.keys, key, at, id.as_str())
     }
 
     /// The public key of a person that was live at `at`.
     ///
     /// # Errors
-    /// `unknown_member`, `unknown_key`.
+    /// `unknown_member`, `unknown_key`, `key_revoked`.
     pub fn person_key(&self, id: &PersonId, key: &KeyId, at: Timestamp) -> Result<PublicKey, Refusal> {
         let member = self.member(&id.member())?;
+        self.require_not_revoked(key)?;
         let person = member.persons.iter().find(|p| p.id == *id);
         let person = person.ok_or_else(|| Refusal::new(Rule::UnknownKey, id, "a person of the charter in force"))?;
         live_key(&person.keys, key, at, id.as_str())
+    }
+
+    fn require_not_revoked(&self, key: &KeyId) -> Result<(), Refusal> {
+        match self.is_revoked(key) {
+            false => Ok(()),
+            true => Err(Refusal::new(Rule::KeyRevoked, key, "a key that was never revoked")),
+        }
+    }
+
+    /// Every public key that is named: of agents, of persons, of witnesses.
+    pub fn all_keys(&self) -> impl Iterator<Item = PublicKey> {
+        let agents = self.members.iter().flat_map(|m| &m.keys);
+        let persons = self.members.iter().flat_map(|m| m.persons.iter().flat_map(|p| &p.keys));
+        let witnesses = self.members.iter().filter_map(|m| m.witness);
+        agents.chain(persons).map(|key| key.public).chain(witnesses)
     }
 
     /// The members of a group; an unknown group has none.

@@ -56,10 +56,7 @@ fn distinct_members(charter: &Charter) -> Result<(), Refusal> {
 /// A key belongs to one agent or one person: with shared keys somebody would count twice.
 fn distinct_keys(charter: &Charter) -> Result<(), Refusal> {
     let mut seen = BTreeSet::new();
-    let agents = charter.members.iter().flat_map(|m| &m.keys);
-    let persons = charter.members.iter().flat_map(|m| m.persons.iter().flat_map(|p| &p.keys));
-    let witnesses = charter.members.iter().filter_map(|m| m.witness);
-    for key in agents.chain(persons).map(|key| key.public).chain(witnesses) {
+    for key in charter.all_keys() {
         if !seen.insert(key) {
             return Err(malformed("public", key, "each key once, for one agent, one person or one witness"));
         }

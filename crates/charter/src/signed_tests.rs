@@ -14,7 +14,7 @@ fn consent(text: &str, member: &str, n: u8) -> SignedConsent {
 }
 
 fn signed(text: &str, by: &[(&str, u8)]) -> SignedCharter {
-    SignedCharter { text: text.to_owned(), consents: by.iter().map(|(m, n)| consent(text, m, *n)).collect() }
+    SignedCharter::new(text.to_owned(), by.iter().map(|(m, n)| consent(text, m, *n)).collect())
 }
 
 fn next_text() -> String {
@@ -61,10 +61,28 @@ fn a_consent_counts_for_one_text_and_cannot_be_altered() {
 }
 
 #[test]
-fn a_key_that_is_not_live_does_not_count() {
-    let charter = signed(CHARTER, &[("telecom", 1), ("cloud", 2)]);
-    let before: Timestamp = "2025-12-31T00:00:00Z".parse().unwrap();
-    assert_eq!(charter.verify_first(before).unwrap_err().rule, Rule::CharterUnsigned);
+fn consents_count_by_the_keys_that_were_live_when_the_charter_was_made() {
+    let made = Charter::parse(CHARTER).unwrap().alliance.made;
+    let (day, from) = (Span::days(1), format!("from = \"{made}\""));
+    assert!(CHARTER.contains(&from), "the fixture's keys begin with it");
+    // A key that ended since counts, long after; one that began later does not.
+    let ended = CHARTER.replacen(&from, &format!("{from}, until = \"{}\"", made.plus(day)), 1);
+    assert!(signed(&ended, &[("telecom", 1), ("cloud", 2)]).verify_first(made.plus(Span::days(900))).is_ok());
+    let later = CHARTER.replacen(&from, &format!("from = \"{}\"", made.plus(day)), 1);
+    let refusal = signed(&later, &[("telecom", 1), ("cloud", 2)]).verify_first(now()).unwrap_err();
+    assert_eq!(refusal.rule, Rule::CharterUnsigned);
+}
+
+#[test]
+fn a_charter_of_the_future_is_refused_and_so_is_one_made_before_the_one_it_follows() {
+    let by = [("telecom", 1), ("cloud", 2)];
+    let made = Charter::parse(CHARTER).unwrap().alliance.made;
+    let early = made.minus(Span::hours(2));
+    assert_eq!(signed(CHARTER, &by).verify_first(early).unwrap_err().rule, Rule::ClockSkew);
+    let before = Charter::parse(CHARTER).unwrap();
+    let older = next_text().replacen(&format!("made = \"{made}\""), &format!("made = \"{early}\""), 1);
+    let refusal = signed(&older, &by).verify_next(&before, Charter::digest_of(CHARTER), now()).unwrap_err();
+    assert_eq!(refusal.rule, Rule::CharterOld);
 }
 
 #[test]

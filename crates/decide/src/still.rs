@@ -4,8 +4,28 @@
 use crate::check::Faults;
 use crate::check::mitigation::{able, guarded};
 use charter::{Charter, Guards};
-use model::{Class, MemberId, Mitigation, Refusal, Role, Rule, Standing};
-use std::collections::BTreeSet;
+use model::{Class, Evidence, KeyId, MemberId, Mitigation, Refusal, Role, Rule, SignedApproval, Standing, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The members whose evidence or approvals a mitigation rests on, each with the keys that signed; empty where that is
+/// not known.
+pub type RestsOn = BTreeMap<MemberId, BTreeSet<KeyId>>;
+
+/// What a mitigation rests on: the evidence behind it or, where persons decide, their yes.
+pub fn rests_on(class: Class, evidence: &[Evidence], approvals: &[SignedApproval]) -> RestsOn {
+    let mut rests_on = RestsOn::new();
+    let mut rests = |member: MemberId, key: KeyId| {
+        rests_on.entry(member).or_default().insert(key);
+    };
+    match class {
+        Class::Automatic => evidence.iter().for_each(|piece| rests(piece.header.author.clone(), piece.header.key)),
+        _ => {
+            let yes = approvals.iter().map(|signed| &signed.approval).filter(|yes| yes.verdict == Verdict::Approve);
+            yes.for_each(|yes| rests(yes.person.member(), yes.key));
+        }
+    }
+    rests_on
+}
 
 /// What is asked about.
 #[derive(Clone, Copy, Debug)]
@@ -14,8 +34,8 @@ pub struct Standings<'a> {
     pub class: Class,
     /// The mitigation.
     pub mitigation: &'a Mitigation,
-    /// The members whose evidence or approvals it rests on; empty where that is not known.
-    pub rests_on: &'a BTreeSet<MemberId>,
+    /// What it rests on.
+    pub rests_on: &'a RestsOn,
     /// Members whose evidence the owner accepts alone.
     pub trust_alone: &'a BTreeSet<MemberId>,
 }
@@ -36,10 +56,11 @@ pub fn still_stands(asked: Standings<'_>, charter: &Charter, guards: &Guards) ->
     }
 }
 
-/// Whoever was removed or suspended speaks for nothing any more.
+/// Whoever was removed or suspended, or whose keys were revoked, speaks for nothing any more.
 fn still_supported(asked: Standings<'_>, charter: &Charter) -> Result<(), Refusal> {
-    let heard = |member: &&MemberId| is_heard(charter, member, asked.class);
-    let remaining: BTreeSet<&MemberId> = asked.rests_on.iter().filter(heard).collect();
+    let counts = |keys: &BTreeSet<KeyId>| keys.is_empty() || keys.iter().any(|key| !charter.is_revoked(key));
+    let heard = asked.rests_on.iter().filter(|(member, keys)| counts(keys) && is_heard(charter, member, asked.class));
+    let remaining: BTreeSet<&MemberId> = heard.map(|(member, _)| member).collect();
     let needed = match asked.class {
         Class::Automatic => charter.corroboration.evidence_members as usize,
         Class::Quorum => charter.quorum.plan as usize,
@@ -50,7 +71,11 @@ fn still_supported(asked: Standings<'_>, charter: &Charter) -> Result<(), Refusa
         return Ok(());
     }
     let value = format!("{} of {} members", remaining.len(), asked.rests_on.len());
-    Err(Refusal::new(Rule::EvidenceMissing, value, format!("{needed} members that are still heard")))
+    Err(Refusal::new(
+        Rule::EvidenceMissing,
+        value,
+        format!("{needed} members that are still heard, by keys that still count"),
+    ))
 }
 
 fn is_heard(charter: &Charter, member: &MemberId, class: Class) -> bool {
@@ -74,7 +99,8 @@ mod tests {
         let plan = before.plan(&[finding]).plans.remove(0);
         let mitigation = plan.mitigations.iter().find(|m| m.member.as_str() == "telecom").unwrap();
         let after = World::with(change);
-        let rests_on = ["cloud", "telecom"].map(|name| name.parse().unwrap()).into();
+        let key = |name: &str| BTreeSet::from([before.agent_key(name).public().id()]);
+        let rests_on = ["cloud", "telecom"].map(|name| (name.parse().unwrap(), key(name))).into();
         let (class, trust_alone) = (Class::Automatic, &BTreeSet::new());
         let asked = Standings { class, mitigation, rests_on: &rests_on, trust_alone };
         still_stands(asked, &after.charter, &after.guards).err().map(|refusal| refusal.rule)
@@ -100,6 +126,16 @@ mod tests {
         let incapable =
             |charter: &mut Charter| charter.members[0].capabilities.retain(|can| *can != Capability::PacketFilter);
         assert_eq!(ended(incapable), Some(Rule::CapabilityMissing));
+    }
+
+    #[test]
+    fn evidence_by_a_key_that_was_revoked_carries_nothing_any_more_whoever_signed_it() {
+        for name in ["telecom", "cloud"] {
+            let key = World::new().agent_key(name).public().id();
+            assert_eq!(ended(|charter| charter.revoked.extend([key])), Some(Rule::EvidenceMissing), "{name}");
+        }
+        let other = World::new().agent_key("bank").public().id();
+        assert_eq!(ended(|charter| charter.revoked.extend([other])), None);
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn sign(file: &Path, member: &MemberId, key: &Path) -> Outcome {
 fn assemble(file: &Path, signatures: &[PathBuf]) -> Outcome {
     let text = read(file)?;
     let consents: Vec<SignedConsent> = signatures.iter().map(|path| read_consent(path)).collect::<Result<_, _>>()?;
-    let signed = SignedCharter { text, consents };
+    let signed = SignedCharter::new(text, consents);
     Charter::parse(&signed.text)?;
     out::json_list_item(&signed);
     Ok(Exit::Done)

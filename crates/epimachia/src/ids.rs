@@ -2,7 +2,7 @@
 
 use crate::client::{Client, ITEMS_MAX, answers::List};
 use crate::exit::Failure;
-use model::{CertificateId, FindingId, JoinTokenId, MitigationId, ParseError, PlanId, TokenId};
+use model::{CertificateId, FindingId, JoinTokenId, KeyId, MitigationId, ParseError, PlanId, TokenId};
 use serde::Deserialize;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -44,6 +44,7 @@ listed!(PlanId, "plan", "/api/v1/plans", false);
 listed!(MitigationId, "mitigation", "/api/v1/mitigations", true);
 listed!(TokenId, "token", "/api/v1/tokens", false);
 listed!(JoinTokenId, "join token", "/api/v1/join-tokens", false);
+listed!(KeyId, "key", "/api/v1/keys", false);
 listed!(CertificateId, "certificate", "/api/v1/certificates", false);
 
 /// The identifier that a text means: the hub is asked only where the text is a beginning.

@@ -1,10 +1,13 @@
 //! Secret key files: a plain form for agents, a sealed one for persons; readable by their owner only.
 
+mod change;
+
+use crate::ask::Read;
 use crate::client::settings::Passphrase;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::{out, person_key};
 use clap::Subcommand;
-use model::{PersonId, PublicKey, SigningKey};
+use model::{KeyAct, MemberId, PersonId, PublicKey, SigningKey};
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +40,24 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the keys that count, and those that were revoked
+    List {
+        /// Only this member's
+        #[arg(long)]
+        member: Option<MemberId>,
+        #[command(flatten)]
+        read: Read,
+    },
+    /// Have another key count, for this member's agents or for a person
+    Add(change::Add),
+    /// Add a new key and retire the one that signs
+    Rotate(change::Rotate),
+    /// Have a key count no more; what it signed before still counts
+    Retire(change::Take),
+    /// Have a key never count again, nor anything that it has signed
+    Revoke(change::Take),
+    /// Show that a new key's secret half is here, for whoever adds it elsewhere
+    Prove(change::Prove),
 }
 
 /// Runs the command.
@@ -47,11 +68,16 @@ pub fn run(command: Command) -> Outcome {
             (file, json)
         }
         Command::New { file, person: Some(person), passphrase, json } => {
-            let passphrase = passphrase_of(&passphrase, true)?;
-            person_key::create(&file, &person, &passphrase)?;
+            create_person(&file, &person, &passphrase)?;
             (file, json)
         }
         Command::Show { file, json } => (file, json),
+        Command::List { member, read } => return change::list(member.as_ref(), &read),
+        Command::Add(wish) => return change::add(&wish),
+        Command::Rotate(wish) => return change::rotate(&wish),
+        Command::Retire(wish) => return change::take(&wish, KeyAct::Retire),
+        Command::Revoke(wish) => return change::take(&wish, KeyAct::Revoke),
+        Command::Prove(wish) => return change::prove(&wish),
     };
     let public = public_of(&file)?;
     match json {
@@ -62,6 +88,12 @@ pub fn run(command: Command) -> Outcome {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Makes a person's sealed key file.
+fn create_person(file: &Path, person: &PersonId, passphrase: &Passphrase) -> Result<(), Failure> {
+    let passphrase = passphrase_of(passphrase, true)?;
+    person_key::create(file, person, &passphrase).map(drop)
 }
 
 /// The public half; a person's key file shows it without its passphrase.

@@ -1,13 +1,14 @@
 //! Events in one line each, as the journal's listing and the demo's transcript say them.
 
 use alliance::{Event, Report};
-use model::{Finding, MitigationState, SignedReceipts, Verdict};
+use model::{Finding, KeyChange, MitigationState, SignedReceipts, Verdict};
 use std::collections::BTreeMap;
 
 /// What happened, in one line.
 pub fn what(event: &Event) -> String {
     match event {
         Event::CharterAdopted(signed) => format!("charter {}", &signed.digest().to_string()[..12]),
+        Event::KeyChanged(signed) => key_changed(&signed.change),
         Event::SightingsReported(report) => reported(report),
         Event::Retracted(signed) => format!("{} taken back", signed.retraction.observable),
         Event::FindingsChanged { findings } => changed(findings),
@@ -54,6 +55,11 @@ fn changed(findings: &[Finding]) -> String {
         0 => first,
         more => format!("{first}; {more} more"),
     }
+}
+
+fn key_changed(change: &KeyChange) -> String {
+    let of = change.person.as_ref().map_or_else(|| change.member.to_string(), ToString::to_string);
+    format!("{} {} of {of}: {}", change.act, change.key.id(), model::parse::printable(&change.reason))
 }
 
 fn reported(report: &Report) -> String {

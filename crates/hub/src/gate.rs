@@ -132,7 +132,7 @@ impl Pass {
             state.tokens().into_iter().map(|token| (token.hash, token.clone())).collect();
         let admins = tokens.values().any(|token| token.scopes.contains(&Scope::Admin));
         let charter = match (&self.charter, state.charter()) {
-            (Some(known), Some(now)) if known.alliance.version == now.alliance.version => Some(Arc::clone(known)),
+            (Some(known), Some(now)) if **known == *now => Some(Arc::clone(known)),
             (_, now) => now.map(|charter| Arc::new(charter.clone())),
         };
         let certificates = state.certificates().map(|issued| (issued.record.digest, Arc::clone(issued))).collect();
@@ -283,6 +283,7 @@ pub(crate) const fn concerns(event: &Event) -> bool {
     matches!(
         event,
         Event::CharterAdopted(_)
+            | Event::KeyChanged(_)
             | Event::TokenIssued(_)
             | Event::TokenRevoked { .. }
             | Event::CertificateIssued(_)

@@ -12,7 +12,7 @@ const ABOUT: &str = "JSON over HTTPS. Unknown fields are refused. Times are RFC 
                      problems with kind, rule, value, limit and next. What is answered is durable.";
 /// What it says of streams.
 const EVENTS: &str = "First `hello` with Hello, then `part`, `withdraw`, `findings`, `checkpoint`, `grown`, \
-                      `witnessed`, `charter` with \
+                      `witnessed`, `keys`, `charter` with \
                       StreamMessage; a comment as a sign of life.";
 
 /// The document.

@@ -191,7 +191,7 @@ const fn status_of(rule: Rule) -> StatusCode {
         | Rule::NonceInvalid => StatusCode::UNAUTHORIZED,
         Rule::ScopeMissing | Rule::RoleMissing | Rule::MemberSuspended | Rule::UnknownMember => StatusCode::FORBIDDEN,
         Rule::UnknownFinding | Rule::UnknownPlan => StatusCode::NOT_FOUND,
-        Rule::OutOfSequence | Rule::CharterOld => StatusCode::CONFLICT,
+        Rule::OutOfSequence | Rule::CharterOld | Rule::KeyChain => StatusCode::CONFLICT,
         Rule::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         Rule::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,

@@ -5,6 +5,7 @@ mod charter;
 mod guard;
 mod join;
 mod journal;
+mod keys;
 mod plain;
 mod query;
 mod read;

@@ -210,6 +210,7 @@ pub(crate) const fn kind(message: &StreamMessage) -> &'static str {
         StreamMessage::Checkpoint(_) => "checkpoint",
         StreamMessage::Grown(_) => "grown",
         StreamMessage::Witnessed(_) => "witnessed",
+        StreamMessage::Keys(_) => "keys",
         StreamMessage::Charter { .. } => "charter",
     }
 }

@@ -9,6 +9,7 @@ pub mod finding;
 pub mod ids;
 pub mod join;
 pub mod key;
+pub mod keychange;
 pub mod levels;
 pub mod measure;
 pub mod merkle;
@@ -31,6 +32,7 @@ pub use ids::{
     PersonId, PlanId, PointName, SightingId, TokenId,
 };
 pub use key::{PublicKey, Signature, SigningKey, Statement};
+pub use keychange::{KeyChange, KeyPossession, SignedKeyChange};
 pub use levels::Levels;
 pub use measure::{Action, Class, Measure, Scope, Target};
 pub use observable::{Domain, FileHash, Observable, Prefix, WebUrl};
@@ -42,4 +44,6 @@ pub use retraction::{Retraction, SignedRetraction};
 pub use sighting::{Batch, BatchHeader, Evidence, Opening, Salt, Sighting, finding_id};
 pub use stream::{Growth, StreamMessage};
 pub use time::{Span, Timestamp};
-pub use words::{Behaviour, Capability, Family, Grade, Handling, MemberKind, Role, Segment, Sensor, Standing, Tlp};
+pub use words::{
+    Behaviour, Capability, Family, Grade, Handling, KeyAct, MemberKind, Role, Segment, Sensor, Standing, Tlp,
+};

@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::finding::Finding;
+use crate::keychange::SignedKeyChange;
 use crate::plan::{PlanPart, Withdrawal};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub enum StreamMessage {
     Grown(Box<Growth>),
     /// The proof that a plan in force stands under a checkpoint with its cosignatures (C2SP `tlog-proof`).
     Witnessed(String),
+    /// Members changed keys, under the charter in force. The signatures say so; the hub only passes them on.
+    Keys(Vec<SignedKeyChange>),
     /// A new charter is in force: fetch it.
     Charter {
         /// Its version.

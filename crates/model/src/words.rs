@@ -203,6 +203,18 @@ words! {
 }
 
 words! {
+    /// What becomes of a key.
+    KeyAct as "act" {
+        /// It counts from now on.
+        Add = "add",
+        /// It counts no more from now on; what it signed before still counts.
+        Retire = "retire",
+        /// It never counts again, nor does what it has signed.
+        Revoke = "revoke",
+    }
+}
+
+words! {
     /// What a member can do for others.
     Capability as "capability" {
         /// Filters names for its users.

@@ -322,6 +322,10 @@ alarm_kinds! {
     WitnessSilent = "witness-silent",
     /// The hub shows a statement in this member's name that this agent did not make.
     StatementNotOurs = "statement-not-ours",
+    /// A key of this member or of one of its persons was added, retired or revoked.
+    KeyChanged = "key-changed",
+    /// The hub showed changes of keys that do not follow from those before.
+    KeysRefused = "keys-refused",
     /// The hub offered a charter that does not follow from ours.
     CharterRefused = "charter-refused",
     /// An enforcement point does not do what it is told.

@@ -125,8 +125,8 @@ impl Core {
             None => self.adopt_first(signed, lists),
             Some(law) if law.digest == signed.digest() => self.take_lists(&signed, lists),
             Some(law) => {
-                let next = signed.verify_next(&law.charter, law.digest, self.now);
-                next.and_then(|_| self.adopt(signed, lists))
+                let digest = law.digest;
+                self.follow_charter(signed, lists, digest)
             }
         };
         if let Err(refusal) = adopted {
@@ -137,8 +137,16 @@ impl Core {
         }
     }
 
+    /// The next charter, its consents checked by the keys that count now: those that changed come with it.
+    fn follow_charter(&mut self, signed: SignedCharter, lists: &[Vec<u8>], before: Digest) -> Result<(), Refusal> {
+        self.on_keys(&signed.keys);
+        let Some(law) = &self.law else { return Ok(()) };
+        signed.verify_next(&law.charter, before, self.now)?;
+        self.adopt(signed, lists)
+    }
+
     fn take_lists(&mut self, signed: &SignedCharter, lists: &[Vec<u8>]) -> Result<(), Refusal> {
-        self.law = Some(Law::new(signed, Some(lists))?);
+        self.law = Some(Law::new(signed, Some(lists), &self.state.keys)?);
         Ok(())
     }
 
@@ -169,7 +177,7 @@ impl Core {
     }
 
     fn adopt(&mut self, signed: SignedCharter, lists: &[Vec<u8>]) -> Result<(), Refusal> {
-        let law = Law::new(&signed, Some(lists))?;
+        let law = Law::new(&signed, Some(lists), &self.state.keys.next())?;
         let version = law.charter.alliance.version;
         self.law = Some(law);
         self.persist(Record::Charter(Box::new(signed)));

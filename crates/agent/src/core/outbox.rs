@@ -125,6 +125,17 @@ pub enum Sealed {
     Retraction(Box<SignedRetraction>),
 }
 
+impl Sealed {
+    /// Its number and signature.
+    pub fn signed(&self) -> (u64, &Signature) {
+        match self {
+            Self::Sightings { header, signature } => (header.sequence, signature),
+            Self::Receipts { receipts, signature, .. } => (receipts.sequence, signature),
+            Self::Retraction(signed) => (signed.retraction.sequence, &signed.signature),
+        }
+    }
+}
+
 impl Outbox {
     /// How many sightings and receipts the hub does not have yet.
     pub fn len(&self) -> usize {

@@ -4,10 +4,10 @@ use super::state::{Decision, Ending, Held, Lineage};
 use super::{AlarmKind, Core, Output, Record};
 use decide::{AllowList, Answer, Context};
 use model::{
-    Class, FindingId, LineageId, Measure, MemberId, Mitigation, MitigationId, MitigationState, PlanPart, Receipt,
-    Refusal, Rule, Span, StreamMessage, Timestamp, Verdict, Withdrawal,
+    FindingId, LineageId, Measure, Mitigation, MitigationId, MitigationState, PlanPart, Receipt, Refusal, Rule, Span,
+    StreamMessage, Timestamp, Withdrawal,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Generations are remembered this much longer than anything of their lineage lasts.
 const LINEAGE_MARGIN: Span = Span::days(7);
@@ -45,6 +45,7 @@ impl Core {
             StreamMessage::Checkpoint(note) => self.on_checkpoint(&note),
             StreamMessage::Grown(growth) => self.on_growth(&growth),
             StreamMessage::Witnessed(proof) => self.on_witnessed(&proof),
+            StreamMessage::Keys(changes) => self.on_keys(&changes),
             StreamMessage::Charter { version } => self.on_charter_announced(version),
         }
         // What waits for a charter is not dealt with: were it lost with the process, it would have to be sent again.
@@ -69,6 +70,7 @@ impl Core {
     }
 
     pub(super) fn on_part(&mut self, part: &PlanPart) {
+        self.watch_our_name(part);
         let (new, others): (Vec<usize>, Vec<usize>) = (0..part.items.len())
             .partition(|i| part.items.get(*i).is_some_and(|item| item.mitigation.member == self.settings.member));
         if !others.is_empty() {
@@ -195,11 +197,12 @@ impl Core {
         };
         self.persist(Record::Lineage(lineage_id, Some(lineage)));
         let points = self.settings.points_for(&*self.router, &mitigation.measure);
+        let evidence = part.evidence.get(&mitigation.finding).map_or(&[][..], Vec::as_slice);
         self.hold(Held {
             mitigation: mitigation.clone(),
             plan: part.header.id(),
             class: part.header.class,
-            rests_on: rests_on(part, mitigation),
+            rests_on: decide::rests_on(part.header.class, evidence, &part.approvals),
             state: MitigationState::Due,
             since: self.now,
             asks: asks.clone(),
@@ -394,20 +397,6 @@ fn receipt(mitigation: MitigationId, state: MitigationState, at: Timestamp) -> R
 /// A receipt that says why nothing was done yet.
 pub(super) fn due(mitigation: MitigationId, at: Timestamp, evidence: String) -> Receipt {
     Receipt { evidence, ..receipt(mitigation, MitigationState::Due, at) }
-}
-
-/// Whose evidence, or whose persons' yes, a mitigation rests on.
-fn rests_on(part: &PlanPart, mitigation: &Mitigation) -> BTreeSet<MemberId> {
-    match part.header.class {
-        Class::Automatic => {
-            let evidence = part.evidence.get(&mitigation.finding).into_iter().flatten();
-            evidence.map(|piece| piece.header.author.clone()).collect()
-        }
-        _ => {
-            let yes = part.approvals.iter().filter(|signed| signed.approval.verdict == Verdict::Approve);
-            yes.map(|signed| signed.approval.person.member()).collect()
-        }
-    }
 }
 
 fn not_judged() -> Refusal {

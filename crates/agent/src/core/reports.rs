@@ -130,7 +130,7 @@ impl Core {
     pub(super) fn seals_at(&self) -> Option<Timestamp> {
         let outbox = &self.state.outbox;
         let waiting = outbox.sightings.len() + outbox.receipts.len() + outbox.taken_back.len();
-        if outbox.sealed.is_some() || !self.sending.agreed || waiting == 0 {
+        if outbox.sealed.is_some() || !self.sending.agreed || waiting == 0 || !self.own_key_counts() {
             return None;
         }
         match self.sending.sealed_at {
@@ -198,11 +198,20 @@ impl Core {
         self.persist(Record::Sequence(next));
     }
 
+    /// What is under way was signed with a key that this agent has no more, or that counts no more: nothing is dropped.
+    fn may_sign_anew(&self) -> bool {
+        let other = self.state.outbox.sealed.as_ref().is_some_and(|sealed| sealed.key() != self.key.public().id());
+        other || !self.own_key_counts()
+    }
+
     /// The hub will never take this submission as it is. A batch is halved until the sighting at fault stands alone.
     pub(super) fn on_submission_refused(&mut self, sequence: u64, refusal: &Refusal) {
         let sealed = self.state.outbox.sealed.as_ref().filter(|sealed| sealed.sequence() == sequence);
         let Some((kind, count)) = sealed.map(|sealed| (sealed.kind(), sealed.len())) else { return };
         self.counts.refusal(refusal.rule);
+        if matches!(refusal.rule, Rule::UnknownKey | Rule::KeyRevoked) && self.may_sign_anew() {
+            return self.persist(Record::Unsealed(BATCH_SIGHTINGS_MAX));
+        }
         if kind == "sightings" && count > 1 {
             return self.persist(Record::Unsealed(count / 2));
         }

@@ -1,10 +1,12 @@
 //! What an agent must not forget: the durable state, and the records from which it is rebuilt.
 
 use super::outbox::{Outbox, Sealed, TakenBack};
-use charter::SignedCharter;
+use super::statements::{self, Said};
+use charter::{KeyBook, SignedCharter};
+use decide::RestsOn;
 use model::{
     Class, Digest, FindingId, LineageId, Measure, MemberId, Mitigation, MitigationId, MitigationState, Observable,
-    Opening, PlanId, PointName, PublicKey, Receipt, Timestamp,
+    Opening, PlanId, PointName, PublicKey, Receipt, SignedKeyChange, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +21,8 @@ pub struct State {
     pub position: Option<u64>,
     /// The charter in force, which followed from the pinned one.
     pub charter: Option<SignedCharter>,
+    /// What keys changed since, and which were revoked before it.
+    pub keys: KeyBook,
     /// The last checkpoint that was consistent with the ones before it.
     pub checkpoint: Option<Seen>,
     /// Set when the hub showed a second history; only a person clears it.
@@ -37,6 +41,8 @@ pub struct State {
     pub killed: Option<Killed>,
     /// What the hub has not acknowledged.
     pub outbox: Outbox,
+    /// What was signed here lately, by number and signature.
+    pub said: Said,
     /// How far each followed sensor file has been read, by the source's name.
     pub sources: BTreeMap<String, SourceMark>,
 }
@@ -69,6 +75,8 @@ pub enum Record {
     Reached(Option<u64>),
     /// A charter was adopted.
     Charter(Box<SignedCharter>),
+    /// A member's key changed.
+    KeyChanged(Box<SignedKeyChange>),
     /// A checkpoint was accepted.
     Checkpoint(Seen),
     /// A second history was seen, or a person has looked at it.
@@ -118,9 +126,9 @@ pub struct Held {
     /// How that plan came into force.
     #[serde(default = "automatic")]
     pub class: Class,
-    /// The members whose evidence or approvals it rests on.
+    /// The members whose evidence or approvals it rests on, with the keys that signed.
     #[serde(default)]
-    pub rests_on: BTreeSet<MemberId>,
+    pub rests_on: RestsOn,
     /// Where it stands, as it was reported.
     pub state: MitigationState,
     /// Since when it is held.
@@ -300,7 +308,11 @@ impl State {
             Record::Snapshot(state) => *self = *state,
             Record::Time(time) => self.seen = Some(time),
             Record::Reached(position) => self.position = position,
-            Record::Charter(signed) => self.charter = Some(*signed),
+            Record::Charter(signed) => {
+                self.charter = Some(*signed);
+                self.keys = self.keys.next();
+            }
+            Record::KeyChanged(signed) => self.keys.take(*signed),
             Record::Checkpoint(seen) => self.checkpoint = Some(seen),
             Record::Forked(forked) => self.forked = forked,
             Record::Witness(record) => self.witness.apply(record),
@@ -313,7 +325,11 @@ impl State {
             Record::Receipt(receipt) => self.outbox.receipts.push_back(*receipt),
             Record::Heard(openings) => self.outbox.sightings.extend(openings),
             Record::TakenBack(taken_back) => self.outbox.take_back(*taken_back),
-            Record::Sealed(sealed) => self.outbox.seal(*sealed),
+            Record::Sealed(sealed) => {
+                let (sequence, signature) = sealed.signed();
+                statements::remember(&mut self.said, sequence, signature);
+                self.outbox.seal(*sealed);
+            }
             Record::Unsealed(part_max) => self.outbox.unseal(part_max),
             Record::Acknowledged(sequence) => self.outbox.acknowledge(sequence),
             Record::Dropped(sequence) => self.outbox.drop_sealed(sequence),

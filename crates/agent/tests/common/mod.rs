@@ -31,7 +31,8 @@ pub fn signed(world: &World, charter: &Charter, by: &[&str]) -> SignedCharter {
     let text = toml::to_string(&charter).unwrap();
     let consent =
         |member: &&str| SignedCharter::consent(&text, &member.parse().unwrap(), &world.agent_key(member)).unwrap();
-    SignedCharter { consents: by.iter().map(consent).collect(), text }
+    let consents = by.iter().map(consent).collect();
+    SignedCharter::new(text, consents)
 }
 
 pub fn observable(text: &str) -> Observable {

@@ -6,7 +6,9 @@ use act::{Point, PointError};
 use agent::core::{Alarm, AlarmKind, Core, Input, Order, Outcome, Output, Record, State, Submission, Trouble};
 use charter::SignedCharter;
 use decide::testing::World;
-use model::{MitigationId, MitigationState, PlanPart, PointName, Receipt, Span, StreamMessage, Timestamp, Withdrawal};
+use model::{
+    MitigationId, MitigationState, PlanPart, PointName, Receipt, SigningKey, Span, StreamMessage, Timestamp, Withdrawal,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -24,6 +26,8 @@ pub struct Rig {
     pub orders: Vec<(Order, usize)>,
     pub position: u64,
     pub acknowledges: bool,
+    /// Of the key with which the agent signs after the next start; none: the first one.
+    pub seed: Option<[u8; 32]>,
 }
 
 impl Rig {
@@ -72,6 +76,7 @@ impl Rig {
             orders: Vec::new(),
             position: 0,
             acknowledges: true,
+            seed: None,
         };
         rig.give(Input::Restarted);
         rig
@@ -88,7 +93,8 @@ impl Rig {
     pub fn restart_unanswered(&mut self) {
         let mut state = State::default();
         self.records.clone().into_iter().for_each(|record| state.apply(record));
-        self.core = core(&self.world, &self.charter, state);
+        let key = self.seed.map_or_else(|| self.world.agent_key(ME), |seed| SigningKey::from_seed(&seed));
+        self.core = core_with(key, &self.charter, state);
         self.asked.clear();
         self.give(Input::Restarted);
     }
@@ -193,8 +199,12 @@ impl Rig {
 }
 
 pub fn core(world: &World, charter: &SignedCharter, state: State) -> Core {
+    core_with(world.agent_key(ME), charter, state)
+}
+
+fn core_with(key: SigningKey, charter: &SignedCharter, state: State) -> Core {
     let lists = state.charter.is_some().then(Vec::new);
-    Core::new(settings(charter.digest()), world.agent_key(ME), Arc::new(Everywhere), state, lists.as_deref()).unwrap()
+    Core::new(settings(charter.digest()), key, Arc::new(Everywhere), state, lists.as_deref()).unwrap()
 }
 
 fn drive(at: &Memory, point: PointName, order: Order, protections: &[act::Protection], now: Timestamp) -> Input {

@@ -12,6 +12,11 @@ use model::{
 
 /// The next charter, with these changes, signed by three of five.
 pub fn amend(world: &mut World, changes: &[(&str, &str)]) -> Result<Vec<&'static str>, Refusal> {
+    amend_by(world, changes, &["telecom", "cloud", "dns"])
+}
+
+/// The next charter, with these changes, signed by these.
+pub fn amend_by(world: &mut World, changes: &[(&str, &str)], by: &[&str]) -> Result<Vec<&'static str>, Refusal> {
     let before = world.alliance.signed_charter().unwrap();
     let version = world.alliance.charter().unwrap().alliance.version;
     let previous = format!("version = {}\nprevious = \"{}\"", version + 1, before.digest());
@@ -26,9 +31,9 @@ pub fn amend(world: &mut World, changes: &[(&str, &str)]) -> Result<Vec<&'static
         text = text.replacen(from, to, 1);
     }
     Charter::parse(&text)?;
-    let consent = |name: &str| SignedCharter::consent(&text, &member(name), &key(name)).unwrap();
-    let consents = ["telecom", "cloud", "dns"].map(consent).to_vec();
-    world.run(Command::AdoptCharter(Box::new(SignedCharter { text, consents })))
+    let consent = |name: &&str| SignedCharter::consent(&text, &member(name), &key(name)).unwrap();
+    let consents = by.iter().map(consent).collect();
+    world.run(Command::AdoptCharter(Box::new(SignedCharter::new(text, consents))))
 }
 
 fn withdrawn(world: &World) -> Vec<Withdrawal> {
@@ -108,7 +113,7 @@ fn evidence_of_a_member_that_was_suspended_carries_nothing_any_more() {
 }
 
 /// A finding about one address, in force everywhere, and a person's plan for its network at dns.
-fn address_and_network() -> (World, u64) {
+pub fn address_and_network() -> (World, u64) {
     let mut world = corroborated("1.2.3.4");
     let finding = world.alliance.findings(None, None, None, 1)[0].id;
     let target = Target::Net("1.2.3.0/24".parse().unwrap());

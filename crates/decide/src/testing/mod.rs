@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "test support: a constant that does not parse is a fault of this file")]
 
 pub mod hostile;
+mod keys;
 mod random;
 
+pub use keys::Wanted;
 pub use random::Random;
 
 use crate::allow::AllowList;
@@ -259,6 +261,7 @@ fn charter(lists: &[Vec<u8>]) -> Charter {
         limits: Limits::default(),
         handling: HandlingDefaults::default(),
         groups: Vec::new(),
+        revoked: BTreeSet::new(),
         members: (1..).zip(MEMBERS).map(|(number, name)| member(number, name)).collect(),
     }
 }

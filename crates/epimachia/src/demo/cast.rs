@@ -171,7 +171,7 @@ pub fn charter(
         roles[..=roles.len() / 2].iter().map(|role| SignedCharter::consent(&text, &role.member()?, &role.key(seed)));
     let consents = consents.collect::<Result<_, _>>()?;
     Charter::parse(&text)?;
-    Ok(SignedCharter { text, consents })
+    Ok(SignedCharter::new(text, consents))
 }
 
 fn entry(role: &Role, seed: u64, now: Timestamp) -> String {

@@ -5,7 +5,7 @@
 //! A field's type is a name of this table, `text`, `integer`, `number`, `boolean` or `any`; `[]` before it is a list,
 //! `{}` an object with such values; `?` after it may be absent, `|null` may be null.
 
-use model::{Behaviour, Capability, Family, Grade, MemberKind, Role, Rule, Segment, Sensor, Standing, Tlp};
+use model::{Behaviour, Capability, Family, Grade, KeyAct, MemberKind, Role, Rule, Segment, Sensor, Standing, Tlp};
 use serde_json::{Map, Value, json};
 
 /// Texts of one form: name, what it is, a pattern.
@@ -417,9 +417,9 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("charter", "integer", "The charter's version; 0 before the first."),
     ]),
     ("StreamMessage", "One message of a stream.", &[
-        ("type", "text", "part, withdraw, findings, checkpoint, grown, witnessed or charter."),
+        ("type", "text", "part, withdraw, findings, checkpoint, grown, witnessed, keys or charter."),
         ("body", "any", "PlanPart, a list of Withdrawal, a list of Finding, a signed note, \
-            {note, from, path, wanted}, a proof, or {version}."),
+            {note, from, path, wanted}, a proof, a list of SignedKeyChange, or {version}."),
     ]),
     ("MitigationView", "One mitigation in force or lately ended.", &[
         ("id", "MitigationId", "Which."),
@@ -557,6 +557,43 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
     ("SignedCharter", "A charter with the signatures that put it in force.", &[
         ("text", "text", "The TOML, byte for byte."),
         ("consents", "[]SignedConsent", "Consents of members."),
+        ("keys", "[]SignedKeyChange?", "The changes of keys under the charter before, by which the consents count."),
+    ]),
+    ("KeyChange", "What becomes of a key (context epimachia/key-change/v1).", &[
+        ("charter", "Digest", "Digest of the charter's text under which the member's chain began."),
+        ("member", "MemberId", "Whose chain it is."),
+        ("person", "PersonId?", "Whose key it is; absent: the member's agents'."),
+        ("number", "integer", "The running number in the chain, from 1."),
+        ("previous", "Digest", "Digest of the change before; of the charter's text for number 1."),
+        ("act", "KeyAct", "What becomes of it."),
+        ("key", "PublicKey", "The key."),
+        ("made", "Timestamp", "From when it counts."),
+        ("reason", "text", "Why, 1 to 200 characters."),
+        ("signer", "PersonId?", "Who signs; absent: the member."),
+        ("signed_with", "KeyId", "With which key."),
+    ]),
+    ("SignedKeyChange", "A change with its signature.", &[
+        ("change", "KeyChange", "What is signed."),
+        ("signature", "Signature", "By a live key of the member or of a person of it."),
+        ("proof", "Signature?", "For add: by the new key over {alliance, member, person, key} \
+         (context epimachia/key-possession/v1)."),
+    ]),
+    ("KeyView", "A key that counts or has counted.", &[
+        ("id", "KeyId", "Its identifier."),
+        ("member", "MemberId", "Whose."),
+        ("person", "PersonId|null", "Whose own; null: the member's agents'."),
+        ("public", "PublicKey", "The key."),
+        ("from", "Timestamp", "Live from then on."),
+        ("until", "Timestamp|null", "Live before then."),
+        ("live", "boolean", "It is live now."),
+    ]),
+    ("Keys", "The keys of the alliance and how they came to be.", &[
+        ("schema", "integer", "1."),
+        ("alliance", "text", "The alliance."),
+        ("charter", "Digest", "Digest of the charter in force, under which the chains began."),
+        ("keys", "[]KeyView", "The keys."),
+        ("changes", "[]SignedKeyChange", "The changes since, in order."),
+        ("revoked", "[]KeyId", "Keys that never count again."),
     ]),
     ("ListTaken", "A guard list that was taken in.", &[
         ("sha256", "Digest", "By which a charter names it."),
@@ -637,6 +674,7 @@ fn lists() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
         of!(Standing, "How far a member's word is trusted."),
         of!(Role, "What somebody may do."),
         of!(Capability, "What a member can do for others."),
+        of!(KeyAct, "What becomes of a key."),
         of!(Tlp, "Traffic Light Protocol 2.0; red is not accepted."),
         ("Rule", "A rule's name.", Rule::ALL.iter().map(|rule| rule.name()).collect()),
     ];

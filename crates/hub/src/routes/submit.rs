@@ -224,7 +224,7 @@ fn at(index: usize, refusal: Refusal) -> Refusal {
 }
 
 /// A token speaks for its own member only.
-fn require_own(caller: &Caller, author: &MemberId) -> Result<(), Refusal> {
+pub(crate) fn require_own(caller: &Caller, author: &MemberId) -> Result<(), Refusal> {
     match caller.member == *author {
         true => Ok(()),
         false => {

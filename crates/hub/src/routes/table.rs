@@ -1,6 +1,6 @@
 //! The table of routes, in the order of the flow.
 
-use super::{charter, join, journal, plain, read, stream, submit, tokens, witness};
+use super::{charter, join, journal, keys, plain, read, stream, submit, tokens, witness};
 use crate::core::Core;
 use crate::gate::Need;
 use crate::taxii;
@@ -178,6 +178,11 @@ pub static TABLE: &[Route] = &[
         "Hand in a guard list before the charter that names it."),
     route!("GET" "/api/v1/charter/lists/{sha256}" Token, NONE => Bytes, get(charter::list),
         "A guard list by its digest."),
+    route!("GET" "/api/v1/keys" Token, NONE => Json("Keys"), get(keys::keys),
+        "Which keys count, what changed since the charter in force was adopted, and what was revoked for ever.",
+        [param("member", "MemberId", false, "Only this member's.")]),
+    route!("POST" "/api/v1/keys" Token, Request::Json("SignedKeyChange") => Written("Written"), post(keys::change),
+        "Add, retire or revoke a key of the caller's own member; who may is in the change's signature."),
     route!("GET" "/api/v1/tokens" ADMIN, NONE => List("TokenRecord"), get(tokens::list),
         "All tokens, without their secrets."),
     route!("POST" "/api/v1/tokens" ADMIN, Request::Json("NewToken") => Written("TokenShown"), post(tokens::make),

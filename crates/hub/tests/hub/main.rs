@@ -7,6 +7,7 @@ mod crash;
 mod doors;
 mod hostile;
 mod joining;
+mod keys;
 mod room;
 mod start;
 mod stream;
