@@ -44,7 +44,7 @@ pub struct Charter {
     /// `[[member]]`.
     #[serde(default, rename = "member")]
     pub members: Vec<Member>,
-    /// Keys that were revoked, under this charter or one before: entries say so, never the text. See [`crate::KeyBook`].
+    /// Keys that were revoked, under this charter or one before: entries say so, never the text ([`crate::KeyBook`]).
     #[serde(skip)]
     pub revoked: BTreeSet<KeyId>,
 }

@@ -1,7 +1,8 @@
 //! The alliance's rules as data: members, guards, limits, quorum.
 //!
 //! The charter is one TOML file that a quorum of members signed (`signed`). Every number in it is documented where it
-//! is defined (`rules`). What is never blocked is in `guards`; which keys count, in `keys`. Nothing here decides about a threat.
+//! is defined (`rules`). What is never blocked is in `guards`; which keys count, in `keys`. Nothing here decides about
+//! a threat.
 
 pub mod charter;
 pub mod check;

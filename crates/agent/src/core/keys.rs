@@ -1,5 +1,5 @@
-//! Which keys count: the pinned charter's, and what their holders changed since, verified here change by change. The hub
-//! only passes changes on: it can neither make one nor put one in another's place.
+//! Which keys count: the pinned charter's, and what their holders changed since, verified here change by change. The
+//! hub only passes changes on: it can neither make one nor put one in another's place.
 
 use super::{AlarmKind, Core, Record};
 use model::{KeyAct, Refusal, SignedKeyChange};
