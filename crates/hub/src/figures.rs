@@ -74,6 +74,8 @@ metrics! {
         "Cosignatures of checkpoints taken; standing is new, again or older.",
     COSIGNED_SIZE = "epimachia_journal_cosigned_size" Gauge "": "Entries under the best cosigned checkpoint.",
     SNAPSHOT = "epimachia_snapshot_timestamp_seconds" Gauge "": "When the newest snapshot was made.",
+    SNAPSHOTS_PASSED_OVER = "epimachia_snapshots_passed_over_total" Counter "":
+        "Damaged files of snapshots that the start found; the journal was replayed instead of them.",
     SNAPSHOT_SECONDS = "epimachia_snapshot_seconds" Histogram "":
         "Time for which readers could read and the sequencer had to wait while a snapshot was taken, in seconds.",
     READ_ONLY = "epimachia_read_only" Gauge "": "1 while the hub serves reads only.",

@@ -2,10 +2,11 @@
 
 use crate::error::Error;
 use alliance::{Alliance, Entry, SNAPSHOT_VERSION, Saving, Setup, Shard};
-use journal::{Journal, SnapshotStore};
+use journal::{Journal, Loaded, SnapshotStore};
 use model::Digest;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The name of the list.
 const LIST: &str = "state";
@@ -15,6 +16,8 @@ const READ_MAX: usize = 1_024;
 /// The snapshots of one hub.
 pub(crate) struct Snapshots {
     store: SnapshotStore,
+    /// Damaged files that were passed over so far.
+    passed_over: AtomicU64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -24,7 +27,7 @@ struct List {
 
 impl Snapshots {
     pub(crate) fn open(dir: &Path, log: Digest) -> Result<Self, Error> {
-        Ok(Self { store: SnapshotStore::open(dir, log)? })
+        Ok(Self { store: SnapshotStore::open(dir, log)?, passed_over: AtomicU64::new(0) })
     }
 
     /// Saves a state a step at a time; gives the position it stands at. Each step has the state for a moment.
@@ -52,10 +55,7 @@ impl Snapshots {
 
     /// The newest state at or before `head` that is whole; none if there is none.
     pub(crate) fn load(&self, setup: &Setup, lists: &[Vec<u8>], head: u64) -> Result<Option<Alliance>, Error> {
-        let loaded = self.store.load(LIST, SNAPSHOT_VERSION, head)?;
-        for (path, why) in &loaded.passed_over {
-            tracing::warn!(path = %path.display(), why, "a snapshot was passed over");
-        }
+        let loaded = self.read(LIST, head)?;
         let Some(list) = loaded.snapshot else { return Ok(None) };
         match self.shards(&list.bytes, list.position)?.map(|shards| Alliance::restore(setup.clone(), lists, &shards)) {
             Some(Ok(state)) if state.next_position() == list.position => Ok(Some(state)),
@@ -70,11 +70,26 @@ impl Snapshots {
         }
     }
 
+    /// Damaged files that were passed over so far.
+    pub(crate) fn passed_over(&self) -> u64 {
+        self.passed_over.load(Ordering::Relaxed)
+    }
+
+    /// The newest whole file of a name at or before a position; damaged ones are named in the log and counted.
+    fn read(&self, name: &str, position: u64) -> Result<Loaded, Error> {
+        let loaded = self.store.load(name, SNAPSHOT_VERSION, position)?;
+        for (path, why) in &loaded.passed_over {
+            self.passed_over.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(path = %path.display(), why, "a snapshot was passed over");
+        }
+        Ok(loaded)
+    }
+
     fn shards(&self, list: &[u8], position: u64) -> Result<Option<Vec<Shard>>, Error> {
         let Ok(list) = serde_json::from_slice::<List>(list) else { return Ok(None) };
         let mut shards = Vec::new();
         for name in list.shards {
-            let loaded = self.store.load(&name, SNAPSHOT_VERSION, position)?;
+            let loaded = self.read(&name, position)?;
             match loaded.snapshot.filter(|found| found.position == position) {
                 Some(found) => shards.push(Shard { name, bytes: found.bytes }),
                 None => return Ok(None),

@@ -9,7 +9,7 @@ use crate::core::{Condition, Core, WAITING_MAX};
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::fair::{Queue, Turnstile};
-use crate::figures::Figures;
+use crate::figures::{Figures, SNAPSHOTS_PASSED_OVER};
 use crate::gate::{Gate, Pass};
 use crate::joining::Joining;
 use crate::sequencer::Sequencer;
@@ -247,6 +247,7 @@ impl Opened {
             strangers: Strangers::default(),
         };
         let figures = Arc::new(Figures::new());
+        figures.counter(&SNAPSHOTS_PASSED_OVER, &[]).increment(snapshots.passed_over());
         let gate = Gate::default();
         let first = Pass { first: crate::admin::first_record(&directory)?, ..Pass::default() };
         gate.publish(first.next(&state));

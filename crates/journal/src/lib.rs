@@ -22,4 +22,4 @@ pub use contract::{
 pub use error::{Broken, Damage, Error, Refusal};
 pub use file::{Check, FileJournal, OpenReport, Options, Torn, Verified, read_checkpoint, verify};
 pub use pack::{Packed, unpack};
-pub use snapshot::{Snapshot, SnapshotStore};
+pub use snapshot::{Loaded, Snapshot, SnapshotStore};

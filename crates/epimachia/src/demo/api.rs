@@ -59,6 +59,14 @@ impl Api {
         read(self.send(Method::POST, path, Some(("application/json", body))).await?).await
     }
 
+    /// Sends lines of JSON.
+    ///
+    /// # Errors
+    /// The hub cannot be reached, or says no.
+    pub async fn post_lines(&self, path: &str, body: Vec<u8>) -> Result<Value, Failure> {
+        read(self.send(Method::POST, path, Some(("application/x-ndjson", body))).await?).await
+    }
+
     /// Sends bytes.
     ///
     /// # Errors

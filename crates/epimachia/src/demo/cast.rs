@@ -72,8 +72,8 @@ pub const CAST: [Role; 6] = [
     },
 ];
 
-/// Ten members that all filter names, for measuring.
-pub const TEN: [Role; 10] = [
+/// Members that all filter names, for measuring with some of them.
+pub const MEASURED: [Role; 50] = [
     measured("member-0"),
     measured("member-1"),
     measured("member-2"),
@@ -84,7 +84,55 @@ pub const TEN: [Role; 10] = [
     measured("member-7"),
     measured("member-8"),
     measured("member-9"),
+    measured("member-10"),
+    measured("member-11"),
+    measured("member-12"),
+    measured("member-13"),
+    measured("member-14"),
+    measured("member-15"),
+    measured("member-16"),
+    measured("member-17"),
+    measured("member-18"),
+    measured("member-19"),
+    measured("member-20"),
+    measured("member-21"),
+    measured("member-22"),
+    measured("member-23"),
+    measured("member-24"),
+    measured("member-25"),
+    measured("member-26"),
+    measured("member-27"),
+    measured("member-28"),
+    measured("member-29"),
+    measured("member-30"),
+    measured("member-31"),
+    measured("member-32"),
+    measured("member-33"),
+    measured("member-34"),
+    measured("member-35"),
+    measured("member-36"),
+    measured("member-37"),
+    measured("member-38"),
+    measured("member-39"),
+    measured("member-40"),
+    measured("member-41"),
+    measured("member-42"),
+    measured("member-43"),
+    measured("member-44"),
+    measured("member-45"),
+    measured("member-46"),
+    measured("member-47"),
+    measured("member-48"),
+    measured("member-49"),
 ];
+
+/// Members that only report, and have no agent of their own on this stage.
+pub const REPORTERS: [Role; 4] =
+    [reporting("reporter-0"), reporting("reporter-1"), reporting("reporter-2"), reporting("reporter-3")];
+
+const fn reporting(id: &'static str) -> Role {
+    Role { name: "a member that reports", capabilities: &[], ..measured(id) }
+}
 
 const fn measured(id: &'static str) -> Role {
     Role {
@@ -114,6 +162,11 @@ impl Role {
     /// The 32 bytes from which the agent's key is made.
     pub fn seed(&self, seed: u64) -> [u8; 32] {
         *derived(seed, self.id).as_bytes()
+    }
+
+    /// Has it an agent on this stage?
+    pub fn has_agent(&self) -> bool {
+        !self.capabilities.is_empty()
     }
 
     /// Does it filter names?

@@ -1,10 +1,11 @@
-//! `epimachia measure`: time to protection on this machine, with ten agents and a real resolver for each.
+//! `epimachia measure`: time to protection on this machine, with several agents and a real resolver for each.
 //!
 //! A round: one member reports a name, another confirms it; the clock runs from the moment at which the second one's
 //! sensor hands the sighting to its agent (so batching, signing and the POST are in it) to the read-back of the last of
-//! the ten agents at its own resolver.
+//! the agents at its own resolver. With `--flow` other members' sightings pass through the same hub meanwhile.
 
-use super::cast::{self, TEN};
+use super::cast::{MEASURED, REPORTERS, Role};
+use super::flow::Flow;
 use super::scenes::{mitigations, text};
 use super::stage::Stage;
 use crate::exit::{Exit, Failure, Outcome};
@@ -14,14 +15,24 @@ use clap::Args;
 use model::{Behaviour, Grade, Handling, Sensor, Sighting, Span, Timestamp, Tlp};
 use serde::Serialize;
 use std::path::Path;
+use std::time::Instant;
 
-/// Time to protection on this machine, with ten agents and a resolver for each
+/// From it the members' keys follow.
+const SEED: u64 = 1;
+
+/// Time to protection on this machine, with several agents and a resolver for each
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  epimachia measure --rounds 100")]
+#[command(after_help = "Examples:\n  epimachia measure --rounds 100\n  epimachia measure --agents 30 --flow 20000")]
 pub struct Measure {
     /// How many times
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
+    /// How many agents, each with a resolver
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..=50))]
+    agents: u32,
+    /// So many sightings a second by other members meanwhile
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=40_000))]
+    flow: u32,
     /// How many other members must have cosigned before an agent acts
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=9))]
     cosignatures: u32,
@@ -36,6 +47,8 @@ struct Measured {
     cosignatures: u32,
     agents: usize,
     resolvers: &'static str,
+    /// Sightings a second of other members that the hub took meanwhile.
+    flow_per_second: u64,
     /// From the sensor's sighting to the last agent's read-back.
     last_p50_ms: u64,
     last_p99_ms: u64,
@@ -60,6 +73,9 @@ pub fn run(arguments: &Measure) -> Outcome {
 
 fn print(m: &Measured) {
     out::line(format_args!("{} rounds, {} agents, each with {}.", m.rounds, m.agents, m.resolvers));
+    if m.flow_per_second > 0 {
+        out::line(format_args!("Meanwhile the hub took {} sightings a second of other members.", m.flow_per_second));
+    }
     if m.cosignatures > 0 {
         out::line(format_args!("Each agent waits for {} other members' cosignatures.", m.cosignatures));
     }
@@ -72,16 +88,27 @@ fn print(m: &Measured) {
 }
 
 async fn measure(arguments: &Measure, directory: &Path) -> Result<Measured, Failure> {
-    let stage = Stage::set_for(&TEN, (Span::hours(6), arguments.cosignatures), 1, directory).await?;
+    let agents = &MEASURED[..MEASURED.len().min(arguments.agents as usize)];
+    if arguments.cosignatures >= arguments.agents {
+        let (asked, others) = (arguments.cosignatures, arguments.agents - 1);
+        return Err(Failure::Usage(format!("--cosignatures is {asked}; an agent has {others} others: ask for fewer")));
+    }
+    let roles: Vec<Role> = agents.iter().chain(&REPORTERS).copied().collect();
+    let stage = Stage::set_for(&roles, (Span::hours(6), arguments.cosignatures), SEED, directory).await?;
+    let reporters = REPORTERS.iter().map(|role| Ok((*role, stage.as_member(role.id)?)));
+    let flow = Flow::start(reporters.collect::<Result<_, Failure>>()?, SEED, arguments.flow);
+    let begun = Instant::now();
     let (mut last, mut each) = (Vec::new(), Vec::new());
     let bar = crate::progress::entries(u64::from(arguments.rounds), "Rounds");
     for round in 0..arguments.rounds {
-        let times = one_round(&stage, round).await?;
+        let times = one_round(&stage, agents, round).await?;
         last.extend(times.iter().max().copied());
         each.extend(times);
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let flow_per_second = (flow.taken() as f64 / begun.elapsed().as_secs_f64()) as u64;
+    flow.stop().await?;
     let real = stage.resolvers_are_real();
     stage.strike().await?;
     let none = || Failure::failed("nothing was measured", "");
@@ -89,7 +116,8 @@ async fn measure(arguments: &Measure, directory: &Path) -> Result<Measured, Fail
     Ok(Measured {
         rounds: arguments.rounds,
         cosignatures: arguments.cosignatures,
-        agents: TEN.len(),
+        agents: agents.len(),
+        flow_per_second,
         resolvers: if real { "a real Unbound" } else { "the demo's small resolver (install unbound for real ones)" },
         last_p50_ms: last.p50_ms,
         last_p99_ms: last.p99_ms,
@@ -100,16 +128,16 @@ async fn measure(arguments: &Measure, directory: &Path) -> Result<Measured, Fail
 }
 
 /// Milliseconds until each agent has read the block back.
-async fn one_round(stage: &Stage, round: u32) -> Result<Vec<u64>, Failure> {
+async fn one_round(stage: &Stage, agents: &[Role], round: u32) -> Result<Vec<u64>, Failure> {
     // Other pairs each round: two members that always agree would seem to copy each other.
-    let (first, step) = (round as usize % TEN.len(), round as usize / TEN.len() % (TEN.len() - 1) + 1);
-    let second = (first + step) % TEN.len();
+    let (first, step) = (round as usize % agents.len(), round as usize / agents.len() % (agents.len() - 1) + 1);
+    let second = (first + step) % agents.len();
     let name = format!("name-{round}.measured.top");
-    stage.report(TEN[first].id, &sighting(&name)?).await?;
+    stage.report(agents[first].id, &sighting(&name)?).await?;
     stage.known(&name).await?;
     let start = Stage::now();
-    stage.report(TEN[second].id, &sighting(&name)?).await?;
-    let all = |why: &serde_json::Value| mitigations(why).filter(|m| m["verified"].is_string()).count() == TEN.len();
+    stage.report(agents[second].id, &sighting(&name)?).await?;
+    let all = |why: &serde_json::Value| mitigations(why).filter(|m| m["verified"].is_string()).count() == agents.len();
     let why = stage.why_once(&name, "all agents to have read it back", all).await?;
     mitigations(&why)
         .map(|m| {
@@ -132,5 +160,3 @@ fn sighting(name: &str) -> Result<Sighting, Failure> {
         handling: Handling::alliance(Tlp::Green),
     })
 }
-
-const _: () = assert!(cast::TEN.len() > 1, "a round needs two members");

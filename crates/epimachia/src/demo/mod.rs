@@ -7,6 +7,7 @@
 mod api;
 mod cast;
 mod finale;
+mod flow;
 pub mod measure;
 mod player;
 mod recorded;

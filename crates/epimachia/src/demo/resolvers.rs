@@ -36,7 +36,7 @@ impl Resolvers {
     ///
     /// # Errors
     /// No port is free.
-    pub fn start(roles: &'static [Role]) -> Result<Self, Failure> {
+    pub fn start(roles: &[Role]) -> Result<Self, Failure> {
         let world = World::whole().map_err(failed)?;
         let mut all = BTreeMap::new();
         for role in roles.iter().filter(|role| role.filters_names()) {

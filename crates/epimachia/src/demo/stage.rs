@@ -39,7 +39,7 @@ impl Stage {
 
     /// Starts a hub, and an agent for each of `roles`; mitigations last so long, and need so many cosignatures.
     pub async fn set_for(
-        roles: &'static [Role],
+        roles: &[Role],
         rules: (model::Span, u32),
         seed: u64,
         directory: &Path,
@@ -80,7 +80,7 @@ impl Stage {
     /// The members' agents come in.
     async fn enter(&mut self, roles: &[Role], certificate: &str, pin: Digest) -> Result<(), Failure> {
         let url = self.hub.as_ref().map_or_else(String::new, hub::Running::url);
-        for role in roles {
+        for role in roles.iter().filter(|role| role.has_agent()) {
             let token = self.tokens.get(role.id).map_or("", String::as_str);
             let home = self.directory.join(role.id);
             let door = Door { url: &url, certificate, token, pin };

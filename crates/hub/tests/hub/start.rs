@@ -96,7 +96,7 @@ async fn state_at_start(root: &std::path::Path) -> Vec<(String, Vec<u8>)> {
 async fn start_again(root: &std::path::Path) -> hub::Running {
     let mut config = config(root);
     config.journal.free_bytes_min = 1 << 60;
-    for _ in 0..200 {
+    for _ in 0..2_000 {
         match Hub::start(config.clone()).await {
             Ok(running) => return running,
             // The one before still has the journal's lock.
@@ -118,6 +118,37 @@ async fn a_directory_of_a_newer_version_or_none_is_refused() {
     std::fs::write(&path, text.replace("format = 1", "format = 99")).unwrap();
     let told = Hub::start(config(&root)).await.err().unwrap().to_string();
     assert!(told.contains("format 99"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_with_a_flipped_bit_is_passed_over_counted_and_costs_nothing_but_time() {
+    let bench = Bench::start().await;
+    for member in ["telecom", "cloud"] {
+        assert_eq!(bench.report(member, signed_report(member, 1, &[sighting("80.1.1.1")])).await.0, 200);
+    }
+    let Bench { running, dir, .. } = bench;
+    running.shutdown().await.unwrap();
+    let root = dir.path().join("hub");
+    let whole = state_at_start(&root).await;
+    for name in ["ledger", "table-0", "state"] {
+        let files = std::fs::read_dir(root.join("snapshots")).unwrap().map(|item| item.unwrap().path());
+        let named = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(name);
+        let damaged: Vec<_> = files.filter(named).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+        assert_eq!(damaged.len(), 1, "{name}");
+        for (path, good) in &damaged {
+            let mut bent = good.clone();
+            bent[good.len() / 2] ^= 1;
+            std::fs::write(path, bent).unwrap();
+        }
+        let running = start_again(&root).await;
+        assert!(running.figures().contains("epimachia_snapshots_passed_over_total 1"), "{name}: {}", running.figures());
+        drop(running);
+        let again = state_at_start(&root).await;
+        for ((shard, a), (_, b)) in whole.iter().zip(&again) {
+            assert!(a == b, "{name}: {shard} differs: {}", difference(a, b));
+        }
+        damaged.into_iter().for_each(|(path, good)| std::fs::write(path, good).unwrap());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
