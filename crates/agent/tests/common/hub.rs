@@ -6,7 +6,7 @@ use account::{Checkpoint, Signer};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use charter::SignedCharter;
@@ -144,7 +144,17 @@ async fn open_stream(State(hub): State<Shared>, Query(query): Query<BTreeMap<Str
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(body)).into_response()
 }
 
-async fn sightings(State(hub): State<Shared>, body: String) -> Response {
+/// Agents compress long bodies.
+fn unpacked(headers: &HeaderMap, body: &[u8]) -> String {
+    let plain = match headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if coding == "zstd" => zstd::decode_all(body).unwrap(),
+        _ => body.to_vec(),
+    };
+    String::from_utf8(plain).unwrap()
+}
+
+async fn sightings(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let body = unpacked(&headers, &body);
     let mut lines = body.lines();
     let head: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
     let header: model::BatchHeader = serde_json::from_value(head["header"].clone()).unwrap();
@@ -157,7 +167,8 @@ async fn sightings(State(hub): State<Shared>, body: String) -> Response {
     take(&hub, batch.header.sequence, "sightings", count)
 }
 
-async fn receipts(State(hub): State<Shared>, body: String) -> Response {
+async fn receipts(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let body = unpacked(&headers, &body);
     let signed: SignedReceipts = serde_json::from_str(&body).unwrap();
     let sequence = signed.receipts.sequence;
     let new = hub.lock().unwrap().accepted.last().map_or(1, |(last, _, _)| last + 1) == sequence;
