@@ -49,7 +49,7 @@ async fn credentials(bench: &mut Bench) -> Vec<Credential> {
     ];
     let by_certificate =
         by_certificate.map(|((name, refused), client)| Credential { name, client, token: None, refused });
-    let expired = bench.token("admin", "cloud", Scope::ALL.into(), Span::millis(1)).await.unwrap();
+    let expired = bench.ended_token("admin", "cloud", Scope::ALL.into()).await;
     let gone = bench.token("admin", "cloud", Scope::ALL.into(), Span::days(1)).await.unwrap();
     let (_, tokens) = bench.get("admin", "/api/v1/tokens").await;
     let newest = tokens["items"].as_array().unwrap().iter().max_by_key(|t| t["expires"].as_str().unwrap().to_owned());
@@ -63,7 +63,6 @@ async fn credentials(bench: &mut Bench) -> Vec<Credential> {
     };
     let nothing =
         Credential { name: "nothing", client: bench.client.clone(), token: None, refused: Some("token_invalid") };
-    tokio::time::sleep(Duration::from_millis(20)).await;
     let by_token = [token("expired token", expired), token("revoked token", gone)];
     by_certificate.into_iter().chain(by_token).chain([nothing]).collect()
 }
