@@ -131,8 +131,13 @@ impl Contributions {
         if finding.state != FindingState::Corroborated || self.counted.contains_key(&finding.id) {
             return;
         }
-        let Some(open) = self.open.remove(&finding.id) else { return };
-        let shares = shares(finding, &open, time);
+        let Some(open) = self.open.get(&finding.id) else { return };
+        let shares = shares(finding, open, time);
+        // What one member publishes alone, nobody has borne out yet.
+        if shares.len() < 2 {
+            return;
+        }
+        self.open.remove(&finding.id);
         for (member, share) in &shares {
             self.points.entry(member.clone()).or_default().add(share);
         }

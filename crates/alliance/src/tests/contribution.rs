@@ -60,6 +60,18 @@ fn a_report_that_nobody_corroborates_earns_nothing_and_is_forgotten() {
 }
 
 #[test]
+fn what_a_member_publishes_alone_earns_nothing_before_a_second_one_bears_it_out() {
+    let mut world = super::alone::trusted();
+    let before = of(&world, "telecom");
+    world.saw("telecom", "5.6.7.8");
+    assert_eq!(of(&world, "telecom"), before);
+    later(&mut world, Span::hours(30));
+    world.saw("cloud", "5.6.7.8");
+    let after = of(&world, "telecom");
+    assert_eq!((after.findings, after.exclusive), (before.findings + 1, before.exclusive + 2));
+}
+
+#[test]
 fn a_report_twice_is_one_contribution() {
     let mut world = World::new("");
     world.saw("telecom", "1.2.3.4");
