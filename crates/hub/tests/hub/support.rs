@@ -147,7 +147,7 @@ impl Bench {
         }
     }
 
-    /// A token whose time is over. On a slow machine the shortest are over before the hub made them: longer ones follow.
+    /// A token whose time is over. On a slow machine the shortest are over before they are made: longer ones follow.
     pub async fn ended_token(&self, by: &str, member: &str, scopes: std::collections::BTreeSet<Scope>) -> String {
         for millis in [100, 1_000, 10_000] {
             if let Ok(token) = self.token(by, member, scopes.clone(), Span::millis(millis)).await {
