@@ -85,6 +85,12 @@ impl Run {
                 self.note(|| format!("{id} adopts charter {}", signed.digest()));
                 self.show(&Fact::Adopted { member: id, digest: signed.digest() })?;
             }
+            Record::KeyChanged(signed) => {
+                let change = &signed.change;
+                self.note(|| format!("{id} takes {} of {} {}", change.act, change.member, change.key.id()));
+                self.tally.keys += 1;
+                self.show(&Fact::KeyTaken { member: id, change })?;
+            }
             Record::Checkpoint(seen) => {
                 let own = self.hub.is_true(seen.size, seen.root);
                 self.show(&Fact::Followed { member: id, size: seen.size, own })?;
@@ -118,7 +124,7 @@ impl Run {
         self.show(&Fact::Wire { from: Some(id), to: None, text: &text })?;
         if let Submission::Sightings(batch) = &submission {
             for sighting in batch.openings.iter().filter_map(|opening| opening.parse().ok()) {
-                self.show(&Fact::Sealed { member: id, sighting: &sighting })?;
+                self.show(&Fact::Sealed { member: id, key: batch.header.key, sighting: &sighting })?;
             }
         }
         if let Some(member) = self.members.get_mut(id) {

@@ -2,10 +2,10 @@
 
 use crate::random::Random;
 use account::Signer;
-use charter::{Charter, Group, GuardFile, Guards, SignedCharter};
+use charter::{Charter, Group, GuardFile, Guards, MemberKey, SignedCharter};
 use decide::testing::World;
-use model::{Digest, MemberId, Observable, Refusal, SigningKey, Span, Timestamp};
-use std::collections::BTreeSet;
+use model::{Digest, KeyId, MemberId, Observable, Refusal, SigningKey, Span, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Members with an agent; the observer `watcher` has none.
 pub const AGENTS: [&str; 6] = ["telecom", "cloud", "bank", "vendor", "hosting", "newcomer"];
@@ -30,6 +30,10 @@ pub struct Cast {
     pub hostile: BTreeSet<MemberId>,
     /// Is the hub hostile?
     pub hostile_hub: bool,
+    /// Secrets of agents' keys that were changed since the run began; the others have the world's.
+    pub agent_seeds: BTreeMap<MemberId, [u8; 32]>,
+    /// Keys that their holders revoked.
+    pub revoked: BTreeSet<KeyId>,
 }
 
 impl Cast {
@@ -54,8 +58,15 @@ impl Cast {
         let members = PAIR.iter().filter_map(|member| member.parse().ok()).collect();
         charter.groups = "pair".parse().map(|id| vec![Group { id, members }]).unwrap_or_default();
         world.guards = Guards::new(charter, &lists)?;
-        let mut cast =
-            Self { world, charters: Vec::new(), lists, hostile: BTreeSet::new(), hostile_hub: random.chance(250) };
+        let mut cast = Self {
+            world,
+            charters: Vec::new(),
+            lists,
+            hostile: BTreeSet::new(),
+            hostile_hub: random.chance(250),
+            agent_seeds: BTreeMap::new(),
+            revoked: BTreeSet::new(),
+        };
         let first = cast.sign(&cast.world.charter.clone(), &["telecom", "cloud", "hosting"])?;
         cast.charters.push(first);
         cast.corrupt(random);
@@ -72,6 +83,12 @@ impl Cast {
         }
     }
 
+    /// The key that a member's agent signs with: its owner's, or a thief's where the member is hostile.
+    pub fn agent_key(&self, member: &str) -> SigningKey {
+        let seed = member.parse::<MemberId>().ok().and_then(|id| self.agent_seeds.get(&id));
+        seed.map_or_else(|| self.world.agent_key(member), SigningKey::from_seed)
+    }
+
     /// A charter as text, signed by the agents of these members.
     ///
     /// # Errors
@@ -81,26 +98,47 @@ impl Cast {
             .map_err(|error| Refusal::new(model::Rule::Malformed, error, "a charter that can be written"))?;
         let consent = |name: &&str| {
             let member: MemberId = name.parse().map_err(Refusal::from)?;
-            SignedCharter::consent(&text, &member, &self.world.agent_key(name))
+            SignedCharter::consent(&text, &member, &self.agent_key(name))
         };
         let consents = by.iter().map(consent).collect::<Result<_, _>>()?;
         Ok(SignedCharter::new(text, consents))
     }
 
-    /// The next charter, which also never blocks `never`, signed by a quorum.
+    /// The next charter, which also never blocks `never`, signed by a quorum. It names the keys as they are `now` under
+    /// the charter in force, and a new one for whoever has none left; none if too few have a key to sign with.
     ///
     /// # Errors
     /// What reading the charter's text refuses.
-    pub fn next_charter(&mut self, never: &Observable) -> Result<SignedCharter, Refusal> {
+    pub fn next_charter(
+        &mut self,
+        never: &Observable,
+        in_force: &Charter,
+        fresh: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<SignedCharter>, Refusal> {
+        let able = |name: &&str| !self.revoked.contains(&self.agent_key(name).public().id());
+        let by: Vec<&str> =
+            ["bank", "vendor", "cloud", "telecom", "hosting"].into_iter().filter(able).take(3).collect();
+        if by.len() < 3 {
+            return Ok(None);
+        }
         let mut charter = self.world.charter.clone();
         charter.alliance.version += 1;
         charter.alliance.previous = self.charters.last().map(SignedCharter::digest);
+        charter.alliance.made = now;
         charter.guards.never.push(never.to_string());
-        let signed = self.sign(&charter, &["bank", "vendor", "cloud"])?;
+        charter.members.clone_from(&in_force.members);
+        for (n, member) in (0..).zip(charter.members.iter_mut()).filter(|(_, member)| member.keys.is_empty()) {
+            let mut seed = fresh;
+            seed[0] ^= n;
+            let public = SigningKey::from_seed(&seed).public();
+            member.keys.push(MemberKey { public, from: now, until: None });
+        }
+        let signed = self.sign(&charter, &by)?;
         self.world.guards = Guards::new(&charter, &self.lists)?;
         self.world.charter = charter;
         self.charters.push(signed.clone());
-        Ok(signed)
+        Ok(Some(signed))
     }
 
     /// Digest of the first charter, which every agent pins.

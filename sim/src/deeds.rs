@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What is really hostile in these runs: reported again and again by everybody.
-const BAD: [&str; 17] = [
+pub const BAD: [&str; 17] = [
     "77.0.0.1",
     "77.0.0.2",
     "77.0.0.3",
@@ -54,7 +54,8 @@ impl Run {
             78 => self.switch(),
             79..=84 => self.decide(),
             85 => self.amend(),
-            86..=93 => self.hostile_member(),
+            86 => self.change_a_key(),
+            87..=93 => self.hostile_member(),
             _ => self.hostile_hub(),
         }
     }
@@ -179,8 +180,8 @@ impl Run {
         let verdict = if self.random.chance(850) { Verdict::Approve } else { Verdict::Reject };
         let covers: BTreeSet<MitigationId> = plan.mitigations.iter().map(|mitigation| mitigation.id).collect();
         let until = self.now.plus(Span::minutes(self.random.between(5, 600)));
-        self.show(&Fact::Approval { person: &person, verdict, covers: &covers, until })?;
         let key = self.cast.world.person_key(&person);
+        self.show(&Fact::Approval { person: &person, key: key.public().id(), verdict, covers: &covers, until })?;
         let approval = Approval {
             plan: plan.digest,
             key: key.public().id(),
@@ -276,8 +277,12 @@ impl Run {
     /// The next charter never blocks one thing more.
     fn amend(&mut self) -> Result<(), Violation> {
         let never = self.random.pick(&BAD).and_then(|text| text.parse::<Observable>().ok());
-        let Some(never) = never.filter(|_| self.cast.charters.len() < 4) else { return Ok(()) };
-        let signed = self.cast.next_charter(&never).map_err(|refusal| self.broken(refusal))?;
+        let quiet = self.now >= self.keys_quiet_at && self.cast.charters.len() < 4;
+        let Some(never) = never.filter(|_| quiet) else { return Ok(()) };
+        let Some(in_force) = self.newest_charter() else { return Ok(()) };
+        let fresh = self.random.bytes32();
+        let signed = self.cast.next_charter(&never, &in_force, fresh, self.now);
+        let Some(signed) = signed.map_err(|refusal| self.broken(refusal))? else { return Ok(()) };
         self.sign_charter(&signed)?;
         self.note(|| format!("a charter that never blocks {never} is signed: {}", signed.digest()));
         let Some(id) = self.somebody() else { return Ok(()) };

@@ -6,8 +6,8 @@
 use act::Protection;
 use charter::Charter;
 use model::{
-    Digest, FindingId, MemberId, Mitigation, MitigationId, Observable, PersonId, PointName, Sighting, Target,
-    Timestamp, Verdict,
+    Digest, FindingId, KeyChange, KeyId, MemberId, Mitigation, MitigationId, Observable, PersonId, PointName, Sighting,
+    Target, Timestamp, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +23,10 @@ pub enum Fact<'a> {
     },
     /// Somebody used the key of a member to sign a sighting.
     Sealed {
-        /// Whose key.
+        /// In whose name.
         member: &'a MemberId,
+        /// With which key.
+        key: KeyId,
         /// What was signed.
         sighting: &'a Sighting,
     },
@@ -32,12 +34,26 @@ pub enum Fact<'a> {
     Approval {
         /// Who.
         person: &'a PersonId,
+        /// With which key.
+        key: KeyId,
         /// Yes or no.
         verdict: Verdict,
         /// The mitigations of the plan.
         covers: &'a BTreeSet<MitigationId>,
         /// Until when it counts.
         until: Timestamp,
+    },
+    /// Somebody changed a key of theirs, and signed that.
+    KeySigned {
+        /// The change.
+        change: Digest,
+    },
+    /// An honest agent wrote down a change of a key.
+    KeyTaken {
+        /// Whose agent.
+        member: &'a MemberId,
+        /// The change.
+        change: &'a KeyChange,
     },
     /// A sensor gave an agent something that must never leave the house; `marker` stands in it.
     Secret {

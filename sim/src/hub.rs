@@ -8,7 +8,9 @@ use account::{Checkpoint, Signer};
 use agent::core::{Submission, WhichCharter};
 use alliance::{Alliance, Archive, Archived, Command, Drafted, Entry, Event, Report, Setup, Shard, SignedProposal};
 use charter::SignedCharter;
-use model::{Digest, MemberId, PlanId, Refusal, Rule, SignedApproval, SignedDispute, StreamMessage, Timestamp};
+use model::{
+    Digest, MemberId, PlanId, Refusal, Rule, SignedApproval, SignedDispute, SignedKeyChange, StreamMessage, Timestamp,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,6 +47,8 @@ pub enum Request {
     Propose(Box<SignedProposal>),
     /// The next charter.
     Adopt(Box<SignedCharter>),
+    /// A change of a key.
+    ChangeKey(Box<SignedKeyChange>),
 }
 
 /// What became of a command.
@@ -213,6 +217,11 @@ impl Hub {
                 own(caller, &of.person.member())?;
                 charter.person_key(&of.person, &signed.key, now)?.verify(of, &signed.signature)?;
                 Ok(Command::Propose(signed))
+            }
+            Request::ChangeKey(signed) => {
+                own(caller, &signed.change.member)?;
+                state.check_key_change(&signed)?;
+                Ok(Command::ChangeKey(signed))
             }
             _ => Err(Refusal::new(Rule::Malformed, "a question", "a command")),
         }

@@ -14,6 +14,7 @@ mod deeds;
 pub mod fact;
 mod hub;
 mod journal;
+mod keys;
 mod member;
 mod mischief;
 mod point;

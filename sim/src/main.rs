@@ -87,6 +87,7 @@ fn table(seeds: u64, tally: &Tally, promises: &BTreeSet<&str>, failed: usize) {
     println!("crashes          {} of hubs, {} of agents", tally.hub_crashes, tally.agent_crashes);
     println!("entries          {}", tally.entries);
     println!("hostile acts     {}", tally.mischief);
+    println!("keys             {} changes taken by agents", tally.keys);
     println!("mitigations      {} taken, {} objects put in force", tally.held, tally.enforced);
     let receipts: Vec<String> = tally.receipts.iter().map(|(state, n)| format!("{state} {n}")).collect();
     println!("receipts         {}", receipts.join(", "));

@@ -106,7 +106,7 @@ impl Member {
     pub fn start(&mut self, cast: &Cast) -> Result<(), Refusal> {
         self.disk = through_json(&self.disk)?;
         let lists = self.disk.charter.is_some().then_some(cast.lists.as_slice());
-        let key = cast.world.agent_key(self.id.as_str());
+        let key = cast.agent_key(self.id.as_str());
         self.core = Some(Core::new(self.settings.clone(), key, Arc::new(ByKind), self.disk.clone(), lists)?);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What hostile members and a hostile hub do, each with the keys that it has and no others.
 
-use crate::deeds::GUARDED;
+use crate::deeds::{BAD, GUARDED};
 use crate::fact::{Fact, Violation};
 use crate::hub::Request;
 use crate::run::Run;
@@ -20,7 +20,8 @@ impl Run {
         let hostile: Vec<MemberId> = self.cast.hostile.iter().cloned().collect();
         let Some(id) = self.random.pick(&hostile).cloned() else { return Ok(()) };
         self.tally.mischief += 1;
-        match self.random.below(8) {
+        match self.random.below(9) {
+            8 => self.lie(&id, &BAD, true),
             0 => self.lie(&id, &GUARDED, true),
             1 => self.lie(&id, &["8.8.4.4", "bbc.com", "151.101.0.81"], true),
             2 => self.lie(&id, &["8.8.4.4", "bbc.com", "151.101.0.81"], false),
@@ -57,7 +58,7 @@ impl Run {
         let batch = Batch::seal(author.clone(), &key, sequence, self.now, vec![opening]);
         if id == author {
             // A violation here would be one of the checkers' own books.
-            let _ = self.show(&Fact::Sealed { member: id, sighting });
+            let _ = self.show(&Fact::Sealed { member: id, key: key.public().id(), sighting });
         }
         self.note(|| format!("hostile {id} reports {} as {author}", sighting.observable));
         self.say_to_the_hub(id, Request::Submit(Box::new(Submission::Sightings(Box::new(batch)))));
@@ -150,9 +151,10 @@ impl Run {
             return Ok(());
         }
         self.tally.mischief += 1;
-        match self.random.below(11) {
+        match self.random.below(13) {
             0..=4 => self.hostile_part(),
             10 => self.fork(),
+            11 | 12 => self.forged_key_change(),
             5 | 6 => self.send_again(),
             7 => self.mutated(),
             8 => self.announce_forgery(),

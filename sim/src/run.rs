@@ -7,6 +7,7 @@ use crate::cast::Cast;
 use crate::checkers::Checkers;
 use crate::fact::{Fact, House, Violation};
 use crate::hub::{Hub, Request};
+use crate::keys::Step;
 use crate::member::Member;
 use crate::point::Change;
 use crate::random::Random;
@@ -118,6 +119,13 @@ pub enum Event {
         /// Which point.
         point: PointName,
     },
+    /// The next step of a member that rotates its agents' key.
+    Rotate {
+        /// Which member.
+        member: MemberId,
+        /// What comes next.
+        step: Step,
+    },
     /// Somebody does something.
     Deed,
     /// Something breaks.
@@ -156,6 +164,8 @@ pub struct Run {
     pub(crate) gone: bool,
     /// What a hostile hub keeps to send again.
     pub(crate) remembered: VecDeque<PlanPart>,
+    /// Until when changes of keys may be on their way: no charter is signed meanwhile.
+    pub(crate) keys_quiet_at: Timestamp,
     /// Numbers for questions, streams, markers.
     pub(crate) counter: u64,
     queue: BTreeMap<(Timestamp, u64), Event>,
@@ -203,6 +213,7 @@ impl Run {
             disorder,
             gone: false,
             remembered: VecDeque::new(),
+            keys_quiet_at: Timestamp::MIN,
             counter: 0,
             queue: BTreeMap::new(),
             queued: 0,
@@ -343,9 +354,10 @@ impl Run {
             }
             Event::Done { member, life, input } => self.done(&member, life, *input),
             Event::Well { member, point } => self.heal(&member, &point),
+            Event::Rotate { member, step } if self.faults => self.rotate_on(&member, step),
             Event::Deed if self.faults => self.deed(),
             Event::Fault if self.faults => self.fault(),
-            Event::Deed | Event::Fault => Ok(()),
+            Event::Rotate { .. } | Event::Deed | Event::Fault => Ok(()),
         }
     }
 

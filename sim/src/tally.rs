@@ -20,6 +20,8 @@ pub struct Tally {
     pub agent_crashes: u64,
     /// Entries in the journal.
     pub entries: u64,
+    /// Changes of keys that agents took.
+    pub keys: u64,
     /// What hostile members and hubs did.
     pub mischief: u64,
     /// Mitigations that agents took.
@@ -47,6 +49,7 @@ impl Tally {
         self.hub_crashes += other.hub_crashes;
         self.agent_crashes += other.agent_crashes;
         self.entries += other.entries;
+        self.keys += other.keys;
         self.mischief += other.mischief;
         self.held += other.held;
         self.enforced += other.enforced;

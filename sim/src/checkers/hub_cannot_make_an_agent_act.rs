@@ -44,11 +44,11 @@ impl Checker for HubCannotMakeAnAgentAct {
             Fact::Adopted { member, digest } if !self.charters.contains(digest) => {
                 return Err(format!("{member} follows charter {digest}, which no quorum signed"));
             }
-            Fact::Sealed { member, sighting } if sighting.grade != Grade::Spoofable => {
+            Fact::Sealed { member, sighting, .. } if sighting.grade != Grade::Spoofable => {
                 let signed = self.evidence.entry(sighting.finding()).or_default();
                 signed.insert((*member).clone(), (sighting.observable.clone(), sighting.last));
             }
-            Fact::Approval { person, verdict: Verdict::Approve, covers, until } => {
+            Fact::Approval { person, verdict: Verdict::Approve, covers, until, .. } => {
                 for mitigation in *covers {
                     self.approved.entry(*mitigation).or_default().push((person.member(), now, *until));
                 }
@@ -113,7 +113,7 @@ fn is_narrowest(target: &Target, observable: &Observable) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::scene::{at, enforce, member, mitigation, point, protection, sighting};
+    use crate::checkers::scene::{at, enforce, key, member, mitigation, point, protection, sighting};
     use decide::testing::World;
 
     fn checker(witnesses: &[(&str, &str, Grade)]) -> HubCannotMakeAnAgentAct {
@@ -121,7 +121,8 @@ mod tests {
         checker.see(&Fact::Charter { digest, charter: &World::new().charter }, at(0)).unwrap();
         for (name, observable, grade) in witnesses {
             let (member, sighting) = (member(name), sighting(observable, *grade));
-            checker.see(&Fact::Sealed { member: &member, sighting: &sighting }, at(0)).unwrap();
+            let fact = Fact::Sealed { member: &member, key: key(), sighting: &sighting };
+            checker.see(&fact, at(0)).unwrap();
         }
         checker
     }
@@ -154,7 +155,8 @@ mod tests {
             let (mut checker, covers) = (checker(&[]), BTreeSet::from([mitigation.id()]));
             for person in persons {
                 let (person, verdict) = (person.parse().unwrap(), Verdict::Approve);
-                let fact = Fact::Approval { person: &person, verdict, covers: &covers, until: at(made + 60) };
+                let (key, until) = (key(), at(made + 60));
+                let fact = Fact::Approval { person: &person, key, verdict, covers: &covers, until };
                 checker.see(&fact, at(made)).unwrap();
                 made += now;
             }

@@ -8,6 +8,7 @@ mod hub_cannot_make_an_agent_act;
 mod journal_only_grows;
 mod never_block_holds;
 mod no_mitigation_without_approved_plan;
+mod no_revoked_key_moves_an_agent;
 mod nothing_outlives_its_expiry;
 mod old_generation_never_applies;
 mod only_own_assets;
@@ -49,6 +50,7 @@ impl Checkers {
             Box::new(acknowledged_is_durable::AcknowledgedIsDurable::default()),
             Box::new(journal_only_grows::JournalOnlyGrows::default()),
             Box::new(hub_cannot_make_an_agent_act::HubCannotMakeAnAgentAct::default()),
+            Box::new(no_revoked_key_moves_an_agent::NoRevokedKeyMovesAnAgent::default()),
             Box::new(owner_has_the_last_word::OwnerHasTheLastWord::default()),
             Box::new(fork_is_found::ForkIsFound::new(hostile_hub)),
             Box::new(agents_converge::AgentsConverge::new(hostile_hub)),
@@ -93,6 +95,11 @@ mod scene {
 
     pub fn member(name: &str) -> MemberId {
         name.parse().unwrap()
+    }
+
+    /// Some key: which, does not matter.
+    pub fn key() -> KeyId {
+        SigningKey::from_seed(&[1; 32]).public().id()
     }
 
     pub fn point() -> PointName {

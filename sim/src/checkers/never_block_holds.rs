@@ -110,7 +110,8 @@ mod tests {
             let (mut checker, mitigation) = (checker(), mitigation(guarded, 1));
             let (person, covers) = ("ada@bank".parse().unwrap(), BTreeSet::from([mitigation.id()]));
             let verdict = Verdict::Approve;
-            checker.see(&Fact::Approval { person: &person, verdict, covers: &covers, until: at(9) }, at(0)).unwrap();
+            let (key, until) = (crate::checkers::scene::key(), at(9));
+            checker.see(&Fact::Approval { person: &person, key, verdict, covers: &covers, until }, at(0)).unwrap();
             assert_eq!(enforce(&mut checker, &mitigation, at(0)).is_ok(), allowed);
         }
     }

@@ -117,7 +117,8 @@ mod tests {
         let covers: BTreeSet<MitigationId> = plan.mitigations.iter().map(model::Mitigation::id).collect();
         for (person, enough) in [("ada@bank", false), ("bob@bank", false), ("ada@cloud", true)] {
             let (person, verdict) = (person.parse().unwrap(), Verdict::Approve);
-            checker.see(&Fact::Approval { person: &person, verdict, covers: &covers, until: at(60) }, at(0)).unwrap();
+            let (key, until) = (crate::checkers::scene::key(), at(60));
+            checker.see(&Fact::Approval { person: &person, key, verdict, covers: &covers, until }, at(0)).unwrap();
             assert_eq!(in_force(&mut checker, &plan).is_ok(), enough, "{person}");
         }
     }
