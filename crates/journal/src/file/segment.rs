@@ -14,6 +14,8 @@ pub const HEADER_BYTES: usize = 80;
 pub const FORMAT: u32 = 1;
 /// How every segment begins.
 pub const MAGIC: [u8; 8] = *b"EPIMJRNL";
+/// Bytes of the header that say nothing in this format.
+const UNUSED: [std::ops::Range<usize>; 2] = [12..16, 64..HEADER_BYTES - 4];
 /// Most segments in one directory: 64 TiB in segments of the default size.
 const SEGMENTS_MAX: usize = 1 << 20;
 
@@ -62,6 +64,10 @@ impl Header {
         let written = u32_at(bytes, HEADER_BYTES - 4);
         if written != crc {
             return Err(Fault::new(76, format!("header checksum {crc:08x}"), format!("{written:08x}")));
+        }
+        // What this format leaves empty may mean something to a program that writes it.
+        if let Some(at) = UNUSED.into_iter().flatten().find(|at| bytes[*at] != 0) {
+            return Err(Fault::new(at as u64, "0, unused in this format", format!("{}", bytes[at])));
         }
         let log = bytes[16..].first_chunk().map_or([0; 32], |id| *id);
         Ok(Self { log: Digest::from_bytes(log), first: u64_at(bytes, 48), seed: u64_at(bytes, 56) })
@@ -160,6 +166,18 @@ mod tests {
         let mut bytes = header().encode();
         bytes[8] = 2;
         assert_eq!(Header::decode(&bytes).unwrap_err().to_string(), "expected format version 1, found version 2");
+    }
+
+    #[test]
+    fn bytes_that_this_format_leaves_empty_are_empty_or_refused() {
+        for at in [12, 15, 64, 75] {
+            let mut bytes = header().encode();
+            bytes[at] = 7;
+            let crc = crc32c::crc32c(&bytes[..HEADER_BYTES - 4]);
+            bytes[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+            let said = Header::decode(&bytes).unwrap_err().to_string();
+            assert_eq!(said, "expected 0, unused in this format, found 7");
+        }
     }
 
     #[test]
