@@ -94,13 +94,16 @@ fn fuzz(minutes: u64) -> Result<Vec<String>, Failure> {
     let root = run::root().join("fuzz");
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut build = run::cargo(["build", "--release", "--target", &triple, "--manifest-path"]);
-    // With a target triple the flags are not for build scripts and macros.
-    run::to_the_end(build.arg(root.join("Cargo.toml")).env("RUSTFLAGS", COVERAGE))?;
+    // With a target triple the flags are not for build scripts and macros. The programs are looked for where they are
+    // put, whatever CARGO_TARGET_DIR says.
+    let built = root.join("target");
+    build.arg(root.join("Cargo.toml")).arg("--target-dir").arg(&built);
+    run::to_the_end(build.env("RUSTFLAGS", COVERAGE))?;
     let mut failed = Vec::new();
     for target in targets(&root)? {
         eprintln!("\n== {FUZZ} {target}: {minutes} minutes");
         let (corpus, found) = (place(&root, "corpus", &target)?, place(&root, "artifacts", &target)?);
-        let mut program = Command::new(root.join("target").join(&triple).join("release").join(&target));
+        let mut program = Command::new(built.join(&triple).join("release").join(&target));
         program.arg(format!("-max_total_time={}", minutes * 60)).arg(format!("-artifact_prefix={}/", found.display()));
         program.args(["-print_final_stats=1", "-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"]).arg(corpus);
         if run::to_the_end(&mut program).is_err() {
@@ -151,7 +154,7 @@ mod tests {
             Err(Failure::Usage(text)) => text,
             other => panic!("{other:?}"),
         };
-        assert!(said("seed").contains("seeds, kills, agents, fuzz"));
+        assert!(said("seed").contains("seeds, kills, agents, renewals, fuzz"));
         assert_eq!(said("--minutes 0"), "--minutes is 0; allowed is 1 to 1440");
         assert_eq!(said("--rounds"), "--rounds is nothing; allowed is 1 to 1000000");
     }

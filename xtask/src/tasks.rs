@@ -145,6 +145,13 @@ pub const SOAKS: &[Task] = &[
         variables: &[("EPIMACHIA_KILLS", "500")],
         file: "crates/agent/tests/crash.rs",
     },
+    Task {
+        name: "renewals",
+        what: "200 rounds of kill -9 on an agent that asks for its next certificate",
+        words: &["test", "--release", "-p", "epimachia", "--test", "joining", "killed", "--", "--nocapture"],
+        variables: &[("EPIMACHIA_KILLS", "200")],
+        file: "crates/epimachia/tests/joining.rs",
+    },
 ];
 
 /// Lists the benches or runs one.

@@ -10,9 +10,15 @@ use hub::{Directory, Hub, Init};
 use model::join::JoinToken;
 use model::{Digest, Rule, SigningKey, Span, Timestamp};
 use serde_json::{Value, json};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// How often an agent is killed; `EPIMACHIA_KILLS` says otherwise.
+const KILLS: u32 = 8;
+/// Where a child finds its agent.
+const CHILD: &str = "EPIMACHIA_TEST_RENEWAL_HOME";
 const MEMBERS: [&str; 2] = ["telecom", "cloud"];
 
 fn now() -> Timestamp {
@@ -196,6 +202,62 @@ async fn a_certificate_renews_itself_and_after_an_outage_by_the_members_key() {
     // Another renewal may just be under way.
     until("nothing half done is left", async || !home.join("identity.pending").exists()).await;
     agent.stop().await.unwrap();
+}
+
+/// kill -9 as soon as a renewal is under way, or a few steps later: the files are whole, and the next start goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_killed_in_a_renewal_has_an_identity_and_renews_it_again() {
+    if let Some(home) = std::env::var_os(CHILD) {
+        return renew_until_killed(Path::new(&home)).await;
+    }
+    let alliance = Alliance::new(Span::seconds(2)).await;
+    let (home, token) = (alliance.home(), alliance.invite().await);
+    let joined = join(&token, &home, &agent_name(), &key("telecom"), None).await.unwrap();
+    alliance.run(&home, joined.charter).await.stop().await.unwrap();
+    let rounds = std::env::var("EPIMACHIA_KILLS").map_or(KILLS, |rounds| rounds.parse().unwrap());
+    let mut inside = 0;
+    for round in 0..rounds {
+        kill_in_a_renewal(&home, round).await;
+        inside += u32::from(home.join("identity.pending").exists());
+        let identity = Identity::read(&home.join(IDENTITY)).unwrap();
+        assert_eq!(identity.agent, agent_name(), "round {round}");
+    }
+    println!("{rounds} kills, {inside} of them while a certificate was being asked for");
+    let agent = alliance.run(&home, joined.charter).await;
+    until("the agent is ready", async || status(&agent).await["ready"] == true).await;
+    let until_now = Identity::read(&home.join(IDENTITY)).unwrap().until;
+    until("it renews itself", async || Identity::read(&home.join(IDENTITY)).unwrap().until > until_now).await;
+    agent.stop().await.unwrap();
+}
+
+/// Starts the agent as a process of its own and kills it some steps after it began to ask for a certificate.
+async fn kill_in_a_renewal(home: &Path, round: u32) {
+    let before = files(home);
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "an_agent_killed_in_a_renewal_has_an_identity_and_renews_it_again", "--nocapture"])
+        .env(CHILD, home)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = std::time::Instant::now();
+    while files(home) == before {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no renewal began");
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    tokio::time::sleep(Duration::from_micros(u64::from(round % 12) * 700)).await;
+    // SIGKILL, as far as the standard library is concerned.
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Which files a renewal has left so far: each is another one once it was replaced.
+fn files(home: &Path) -> [Option<u64>; 2] {
+    [IDENTITY, "identity.pending"].map(|name| std::fs::metadata(home.join(name)).ok().map(|file| file.ino()))
+}
+
+async fn renew_until_killed(home: &Path) {
+    let _agent = Agent::start(Config::read(&home.join("agent.toml")).unwrap()).await.unwrap();
+    std::future::pending::<()>().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
