@@ -94,7 +94,8 @@ fn introduce(arguments: &Demo, stage: &Stage) {
     }
     let times = Span::days(1).as_millis() / DAY_PASSES_IN.as_millis();
     out::line("An alliance on this machine: a telecom, a cloud operator, a DNS operator, a maker of devices,");
-    out::line("a security firm, and a newcomer on probation. A hub and six agents over HTTPS on loopback.");
+    out::line("a security firm, and a newcomer on probation. A hub and six agents, each joined");
+    out::line("with a one-time token, speak over mutual TLS on loopback.");
     out::line(format_args!(
         "Recorded: packets at honeypots on 2013-04-24, and domains posted in February 2025; time runs {times}x."
     ));

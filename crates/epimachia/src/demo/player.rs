@@ -4,8 +4,10 @@ use super::cast::Role;
 use super::resolvers::{Resolvers, ZONE};
 use crate::exit::Failure;
 use agent::control::{Answer, Request};
+use agent::join::{CA, IDENTITY, join};
 use agent::{Agent, Config};
-use model::{Digest, Observable, Sighting};
+use model::join::JoinToken;
+use model::{Digest, Observable, Sighting, SigningKey};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -29,40 +31,36 @@ pub fn packets() -> &'static str {
     }
 }
 
-/// Where the hub is, and what a member needs to speak with it.
-pub struct Door<'a> {
-    /// The hub's address.
-    pub url: &'a str,
-    /// Its certificate.
-    pub certificate: &'a str,
-    /// The member's token.
-    pub token: &'a str,
-    /// The charter that the member pinned when it joined.
+/// What a member was told before it came: the invitation by the secretariat, the charter's digest on another way.
+pub struct Invitation {
+    /// The join token.
+    pub token: JoinToken,
+    /// The charter that the member pins.
     pub pin: Digest,
 }
 
 impl Player {
-    /// Writes the member's configuration and starts its agent.
+    /// The member's agent joins: it makes its TLS key, proves its signing key, and gets a certificate. Then it starts.
     ///
     /// # Errors
-    /// The agent or one of its points does not start.
+    /// The hub refuses it; the agent or one of its points does not start.
     pub async fn enter(
         role: &Role,
         seed: u64,
         home: &Path,
-        door: &Door<'_>,
+        invitation: &Invitation,
         resolvers: &Resolvers,
     ) -> Result<Self, Failure> {
         std::fs::create_dir_all(home.join("state"))?;
-        secret(&home.join("token"), door.token)?;
         secret(&home.join("agent.key"), &agent::keys::key_text(&role.seed(seed)))?;
         secret(&home.join("state/witness.key"), &agent::keys::key_text(&role.witness_seed(seed)))?;
-        std::fs::write(home.join("hub.pem"), door.certificate)?;
+        let (name, key) = ("agent".parse()?, SigningKey::from_seed(&role.seed(seed)));
+        join(&invitation.token, home, &name, &key, Some(invitation.pin)).await.map_err(|e| Failure::failed(e, ""))?;
         let namespace = match role.filters_packets() && may_filter() {
             true => Some(Netns::new(role.id).map_err(|e| Failure::failed(e, ""))?),
             false => None,
         };
-        let text = configuration(role, door, resolvers, namespace.as_ref());
+        let text = configuration(role, invitation, resolvers, namespace.as_ref());
         let file = home.join("agent.toml");
         std::fs::write(&file, text)?;
         let config = Config::read(&file).map_err(|e| Failure::failed(e, ""))?;
@@ -146,13 +144,13 @@ fn secret(path: &Path, text: &str) -> Result<(), Failure> {
     Ok(file.write_all(text.as_bytes())?)
 }
 
-fn configuration(role: &Role, door: &Door<'_>, resolvers: &Resolvers, namespace: Option<&Netns>) -> String {
+fn configuration(role: &Role, invitation: &Invitation, resolvers: &Resolvers, namespace: Option<&Netns>) -> String {
     let mut text = format!(
-        "[member]\nid = \"{}\"\nkey = \"agent.key\"\n\n[hub]\nurl = \"{}\"\nca = \"hub.pem\"\ntoken = \"token\"\n\
-         charter = \"{}\"\n\n# This member's owner lets a quorum of the alliance decide about networks too.\n\
+        "[member]\nid = \"{}\"\nkey = \"agent.key\"\n\n[hub]\nurl = \"{}\"\nca = \"{CA}\"\n\
+         certificate = \"{IDENTITY}\"\ncharter = \"{}\"\n\n# This member's owner lets a quorum of the alliance decide about networks too.\n\
          [[orders.rule]]\nthen = \"accept\"\nclass = \"quorum\"\n\n[state]\ndirectory = \"state\"\npatrol = \"2s\"\n\
          settle = \"2s\"\n",
-        role.id, door.url, door.pin
+        role.id, invitation.token.hub, invitation.pin
     );
     if let Some(resolver) = resolvers.of(role.id) {
         text.push_str(&format!(

@@ -2,12 +2,13 @@
 
 use super::api::Api;
 use super::cast::{self, CAST, Role};
-use super::player::{Door, Player};
+use super::player::{Invitation, Player};
 use super::recorded::GUARD_LISTS;
 use super::resolvers::Resolvers;
 use super::scenes::{self, blocked, text, wait_for};
 use crate::exit::Failure;
 use hub::{Config, Directory, Hub, Init};
+use model::join::JoinToken;
 use model::{Digest, MemberId, PublicKey, Sighting, StreamMessage, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -73,18 +74,19 @@ impl Stage {
             tokens,
             players: BTreeMap::new(),
         };
-        stage.enter(roles, &certificate, charter.digest()).await?;
+        stage.enter(roles, &admin, charter.digest()).await?;
         Ok(stage)
     }
 
-    /// The members' agents come in.
-    async fn enter(&mut self, roles: &[Role], certificate: &str, pin: Digest) -> Result<(), Failure> {
+    /// The members' agents join, each by an invitation of its own.
+    async fn enter(&mut self, roles: &[Role], admin: &Api, pin: Digest) -> Result<(), Failure> {
         let url = self.hub.as_ref().map_or_else(String::new, hub::Running::url);
         for role in roles.iter().filter(|role| role.has_agent()) {
-            let token = self.tokens.get(role.id).map_or("", String::as_str);
+            let wanted = json!({"member": role.id, "valid": "1h", "hub": url});
+            let invited = admin.post("/api/v1/join-tokens", &wanted).await?;
+            let invitation = Invitation { token: JoinToken::parse(&text(&invited["token"]))?, pin };
             let home = self.directory.join(role.id);
-            let door = Door { url: &url, certificate, token, pin };
-            let player = Player::enter(role, self.seed, &home, &door, &self.resolvers).await?;
+            let player = Player::enter(role, self.seed, &home, &invitation, &self.resolvers).await?;
             self.players.insert(role.id.to_owned(), player);
         }
         Ok(())
@@ -275,12 +277,12 @@ async fn hand_in_lists(admin: &Api) -> Result<Vec<(&'static str, Digest)>, Failu
     Ok(lists)
 }
 
-/// A token for each member, and one that only reads.
+/// A token for the people of each member, and one that only reads. Agents have certificates.
 async fn tokens(admin: &Api, roles: &[Role]) -> Result<BTreeMap<String, String>, Failure> {
-    let all = ["report", "receive", "approve", "read", "audit"];
+    let all = ["report", "approve", "read", "audit"];
     let mut tokens = BTreeMap::new();
     for (label, member, scopes) in
-        roles.iter().map(|role| (role.id, role.id, &all[..])).chain([("reader", roles[0].id, &all[3..])])
+        roles.iter().map(|role| (role.id, role.id, &all[..])).chain([("reader", roles[0].id, &all[2..])])
     {
         let wanted = json!({"member": member, "scopes": scopes, "label": label, "valid": "1h"});
         let made = admin.post("/api/v1/tokens", &wanted).await?;
