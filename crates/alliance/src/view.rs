@@ -204,6 +204,11 @@ impl Alliance {
         }
     }
 
+    /// Sightings accepted in all.
+    pub fn sightings(&self) -> u64 {
+        self.ledger.sightings
+    }
+
     /// Findings that the viewer may see, by identifier, after `after`.
     pub fn findings(
         &self,

@@ -35,6 +35,8 @@ pub enum Command {
         #[command(flatten)]
         read: Read,
     },
+    /// Find findings by what they are about
+    Search(Box<crate::search_cmd::Findings>),
     /// Object to a finding; signed here with your own key
     Dispute(Objection),
 }
@@ -97,6 +99,7 @@ pub fn run(command: Command) -> Outcome {
     match command {
         Command::List { state, max, read } => list(state, max as usize, &read),
         Command::Show { id, read } => show(&id, &read),
+        Command::Search(asked) => crate::search_cmd::findings(&asked),
         Command::Dispute(objection) => dispute(&objection),
     }
 }

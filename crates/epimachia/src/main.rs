@@ -33,6 +33,7 @@ mod person_key;
 mod plan_cmd;
 mod point_cmd;
 mod progress;
+mod search_cmd;
 mod shadow;
 mod sighting_cmd;
 mod signals;

@@ -1,4 +1,4 @@
-//! `epimachia object`: look into STIX: what a file holds, what a pattern means, whether it matches.
+//! `epimachia object`: find what was shared; look into STIX: what a file holds, what a pattern means, what it matches.
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::{foreign, out};
@@ -14,6 +14,8 @@ use std::path::PathBuf;
 pub enum Command {
     /// List the objects of a bundle, an envelope, a list; nothing is sent
     List(Listing),
+    /// Find objects that members shared, by the observables that they name
+    Search(Box<crate::search_cmd::Objects>),
     /// What a pattern means: which observables satisfy it, and which of its parts they cannot say
     Pattern(Meaning),
 }
@@ -50,6 +52,7 @@ pub struct Meaning {
 pub fn run(command: Command) -> Outcome {
     match command {
         Command::List(listing) => list(&listing),
+        Command::Search(asked) => crate::search_cmd::objects(&asked),
         Command::Pattern(meaning) => pattern(&meaning),
     }
 }

@@ -26,6 +26,8 @@ pub enum Command {
     Add(Add),
     /// List sightings from the journal, as far as you may see them
     List(Search),
+    /// Find the latest sightings by what was seen
+    Search(Box<crate::search_cmd::Sightings>),
     /// Take back what your member reported of one value
     Retract(Retract),
 }
@@ -64,6 +66,7 @@ pub fn run(command: Command) -> Outcome {
     match command {
         Command::Add(add) => report::add(&add),
         Command::List(search) => list(&search),
+        Command::Search(asked) => crate::search_cmd::sightings(&asked),
         Command::Retract(retract) => report::retract(&retract),
     }
 }

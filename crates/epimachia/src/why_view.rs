@@ -39,6 +39,12 @@ pub fn finding_block(shown: &WhyFinding, now: Timestamp) -> Vec<String> {
         let (person, reason) = (&dispute.person, model::parse::printable(&dispute.reason));
         lines.push(format!("  disputed  by {person}, {}: {reason}", ground.unwrap_or_default()));
     }
+    for objection in &shown.objections {
+        let ground = serde_json::to_value(objection.ground).ok().and_then(|v| v.as_str().map(str::to_owned));
+        let (member, reason) = (&objection.member, model::parse::printable(&objection.reason));
+        let ground = ground.unwrap_or_default();
+        lines.push(format!("  objected  by {member}, {ground}: {reason}  (not signed by a person: it does not count)"));
+    }
     lines
 }
 
@@ -190,6 +196,7 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(text.contains("disputed  by ada@telecom, false-positive: ours"), "{text}");
+        assert!(text.contains("objected  by cloud, stale: gone since May  (not signed"), "{text}");
         let next = next_steps(&shown).join("\n");
         let (mitigation, finding) = (shown.findings[0].mitigations[0].id, shown.findings[0].finding.id);
         assert!(next.contains(&format!("epimachia mitigation lift {mitigation} --reason")), "{next}");

@@ -5,8 +5,8 @@ mod keys;
 mod text;
 
 pub use keys::{
-    Accounting, Intake, JoinKeys, JournalKeys, Key, Limits, Listen, LogForm, Logs, MetricsKeys, Order, Stream, Tls,
-    keys,
+    Accounting, Intake, JoinKeys, JournalKeys, Key, Limits, Listen, LogForm, Logs, MetricsKeys, Order, SearchKeys,
+    Stream, Tls, keys,
 };
 
 use crate::error::Error;
@@ -49,6 +49,9 @@ pub struct Config {
     /// `[stream]`: what is pushed to agents.
     #[serde(default)]
     pub stream: Stream,
+    /// `[search]`: what is found by value.
+    #[serde(default)]
+    pub search: SearchKeys,
     /// `[metrics]`: who may read the figures.
     #[serde(default)]
     pub metrics: MetricsKeys,
@@ -71,6 +74,7 @@ impl Config {
             journal: JournalKeys::default(),
             account: Accounting::default(),
             stream: Stream::default(),
+            search: SearchKeys::default(),
             metrics: MetricsKeys::default(),
             logs: Logs::default(),
         }
@@ -113,6 +117,7 @@ impl Config {
         self.journal.check()?;
         self.account.check()?;
         self.stream.check()?;
+        self.search.check()?;
         match self.tls.certificate.is_some() == self.tls.key.is_some() {
             true => Ok(()),
             false => Err(keys::Wrong::new("tls.key", "only one of two", "both certificate and key, or neither")),

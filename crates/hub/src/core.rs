@@ -49,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) log: Log,
     /// Objects that members shared.
     pub(crate) taxii: crate::taxii::Store,
+    /// Sightings, findings and objects by what they speak of.
+    pub(crate) search: crate::search::Search,
     pub(crate) witnesses: crate::witness::Witnesses,
     /// Changed by the sequencer, but for guard lists that are added; locked from the first decision of a turn until it
     /// is durable.

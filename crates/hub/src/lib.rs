@@ -31,6 +31,7 @@ mod problem;
 mod quota;
 pub mod restored;
 pub mod routes;
+mod search;
 mod sequencer;
 mod serve;
 mod snapshots;

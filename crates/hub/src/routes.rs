@@ -9,6 +9,7 @@ mod keys;
 mod plain;
 mod query;
 mod read;
+mod search;
 mod stream;
 mod submit;
 mod table;

@@ -6,6 +6,7 @@
 use crate::core::{Condition, Core};
 use crate::fair::Next;
 use crate::figures::{APPEND_SECONDS, CLOCK_BEHIND, ENTRIES, QUEUE, SIGHTINGS, TURN_COMMANDS, TURN_SECONDS};
+use crate::search::{Heard, Turned};
 use crate::space::free_bytes;
 use crate::streams::Addressed;
 use crate::taxii::Fate;
@@ -53,6 +54,7 @@ pub(crate) struct Done {
 pub(crate) struct Sequencer {
     core: Arc<Core>,
     after: SyncSender<Done>,
+    hears: SyncSender<Turned>,
     stopping: bool,
     /// More follows from the state than one turn took.
     more: bool,
@@ -68,12 +70,15 @@ struct Turn {
     commitments: Vec<Digest>,
     messages: Vec<Addressed>,
     answers: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    heard: Vec<Heard>,
+    /// The position after its last entry.
+    to: u64,
     gate_changed: bool,
 }
 
 impl Sequencer {
-    pub(crate) fn new(core: Arc<Core>, after: SyncSender<Done>) -> Self {
-        Self { core, after, stopping: false, more: true, behind: false }
+    pub(crate) fn new(core: Arc<Core>, after: SyncSender<Done>, hears: SyncSender<Turned>) -> Self {
+        Self { core, after, hears, stopping: false, more: true, behind: false }
     }
 
     /// Runs until it is told to stop or the hub is broken.
@@ -173,6 +178,7 @@ impl Sequencer {
         self.behind = self.more && state.is_behind();
         if !turn.packed.is_empty() {
             self.write(expected, turn)?;
+            turn.to = state.next_position();
         }
         self.core.reports.unpin();
         self.core.taxii.settle();
@@ -307,8 +313,12 @@ impl Sequencer {
         let messages = state.messages(&entry).into_iter();
         turn.messages.extend(messages.map(|(member, message)| Addressed { position, member, message }));
         self.count(&entry, sightings.as_deref());
-        if let Event::SightingsReported(report) = entry.event {
-            self.core.reports.pin(position, Archived::new(report));
+        match entry.event {
+            Event::SightingsReported(report) => {
+                turn.heard.push(Heard::report(position, &report, sightings));
+                self.core.reports.pin(position, Archived::new(report));
+            }
+            event => turn.heard.extend(Heard::of(position, event)),
         }
         Ok(())
     }
@@ -348,6 +358,8 @@ impl Sequencer {
         if turn.commitments.is_empty() {
             return Ok(());
         }
+        // Search finds it a moment later; where that one is behind, it reads the journal.
+        let _ = self.hears.try_send(Turned { to: turn.to, count: turn.commitments.len() as u64, heard: turn.heard });
         let done = Done { messages: turn.messages, commitments: turn.commitments };
         self.after.send(done).map_err(|_| "the thread behind the sequencer has stopped".to_owned())
     }

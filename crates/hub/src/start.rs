@@ -259,6 +259,7 @@ impl Opened {
         taxii.catch_up(CAUGHT_UP_AT_START, &|| false)?;
         let core = Core {
             taxii,
+            search: crate::search::Search::keeping(config.search.sightings_max),
             reports: Reports::new(Arc::clone(&journal), config.journal.sightings_cached_max as usize),
             workers: Arc::new(Turnstile::new(workers(config.intake.workers), WAITING_MAX)),
             clock,
@@ -384,14 +385,16 @@ fn workers(configured: u32) -> usize {
 fn start_threads(core: &Arc<Core>, snapshots: &Arc<Snapshots>) -> Result<Vec<JoinHandle<()>>, Error> {
     let (after, done) = sync_channel(BEHIND_MAX);
     let (ask, asked) = sync_channel(1);
-    let sequencer = Sequencer::new(Arc::clone(core), after);
+    let (hears, heard) = sync_channel(BEHIND_MAX);
+    let sequencer = Sequencer::new(Arc::clone(core), after, hears);
     let behind = Behind { core: Arc::clone(core), done, snapshots: ask };
     let (of, store) = (Arc::clone(core), Arc::clone(snapshots));
-    let objects = Arc::clone(core);
+    let (objects, search) = (Arc::clone(core), Arc::clone(core));
     Ok(vec![
         spawn("sequencer", move || sequencer.run())?,
         spawn("behind", move || behind.run())?,
         spawn("objects", move || index_objects(&objects))?,
+        spawn("search", move || crate::search::follow(&search, &heard))?,
         spawn("snapshots", move || make_snapshots(&of, &store, &asked))?,
     ])
 }

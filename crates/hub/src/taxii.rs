@@ -20,4 +20,4 @@ pub(crate) use read::{manifest, object, objects, versions};
 pub(crate) use remove::remove;
 pub(crate) use roots::{collection, collections, discovery, root};
 pub(crate) use status::status;
-pub(crate) use store::{Fate, Store};
+pub(crate) use store::{Fate, Store, from_kind};

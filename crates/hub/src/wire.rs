@@ -4,8 +4,12 @@
 use alliance::joining::Issued;
 pub use alliance::{Proposal, SignedProposal};
 use alliance::{Scope, TokenRecord};
-use model::{AgentName, BatchHeader, CertificateId, MemberId, Plan, Signature, SignedApproval, Span, Timestamp};
+use model::{
+    AgentName, BatchHeader, CertificateId, Handling, MemberId, Plan, Sighting, Signature, SignedApproval, Span,
+    Timestamp,
+};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 
 /// The version of lists and views.
@@ -89,6 +93,49 @@ impl CertificateView {
             ended: issued.ended.clone(),
         }
     }
+}
+
+/// A sighting that was found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FoundSighting {
+    /// The entry of the journal that holds it.
+    pub position: u64,
+    /// Who reported it; none: a member that wishes to stay unnamed.
+    pub member: Option<MemberId>,
+    /// Did the reporter sign it?
+    pub signed: bool,
+    /// The sighting.
+    #[serde(flatten)]
+    pub sighting: Sighting,
+}
+
+impl FoundSighting {
+    pub(crate) fn of(noted: share::search::Noted) -> Self {
+        let share::search::Noted { position, member, signed, sighting } = noted;
+        Self { position, member: Some(member), signed, sighting }
+    }
+}
+
+/// An object that was found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FoundObject {
+    /// The TAXII API root that it stands under.
+    pub root: String,
+    /// Its collection there.
+    pub collection: String,
+    /// Its identifier.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// When it was added.
+    pub added: String,
+    /// Who brought it; none: a member that wishes to stay unnamed.
+    pub member: Option<MemberId>,
+    /// Who may see it.
+    pub handling: Handling,
+    /// The object, byte for byte.
+    pub object: Box<RawValue>,
 }
 
 /// What became of a statement: it is durable.

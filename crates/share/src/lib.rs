@@ -16,6 +16,7 @@ pub mod meaning;
 pub mod misp;
 pub mod pattern;
 pub mod reading;
+pub mod search;
 pub mod stix;
 pub mod table;
 pub mod taxii;

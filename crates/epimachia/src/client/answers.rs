@@ -209,6 +209,9 @@ pub struct WhyFinding {
     pub mitigations: Vec<MitigationView>,
     /// Who objects.
     pub disputes: Vec<SignedDispute>,
+    /// Who objects without a person's signature.
+    #[serde(default)]
+    pub objections: Vec<alliance::Objection>,
     /// Rules that kept it from going further.
     pub held: Vec<String>,
 }

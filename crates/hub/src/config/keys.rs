@@ -214,6 +214,15 @@ section! {
     }
 }
 
+section! {
+    /// `[search]`: what is found by value.
+    SearchKeys SEARCH "search" {
+        /// Latest sightings that are found one by one, about 64 bytes each; older ones stand in the journal, and in the
+        /// sums of findings. Too low: people miss what was reported; too high: memory.
+        sightings_max: u32 = 500_000, 1_000, 1_000_000_000;
+    }
+}
+
 /// `[metrics]`: who may read the figures.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -300,7 +309,8 @@ const LOGS: &[Key] = &[
     },
 ];
 
-const SECTIONS: [&[Key]; 11] = [LISTEN, TLS, LIMITS, JOIN, INTAKE, ORDER, JOURNAL, ACCOUNT, STREAM, METRICS, LOGS];
+const SECTIONS: [&[Key]; 12] =
+    [LISTEN, TLS, LIMITS, JOIN, INTAKE, ORDER, JOURNAL, ACCOUNT, STREAM, SEARCH, METRICS, LOGS];
 
 /// Every key but `data`, by section in the order of the flow.
 pub fn keys() -> impl Iterator<Item = &'static Key> {

@@ -1,6 +1,6 @@
 //! The table of routes, in the order of the flow.
 
-use super::{charter, join, journal, keys, plain, read, stream, submit, tokens, witness};
+use super::{charter, join, journal, keys, plain, read, search, stream, submit, tokens, witness};
 use crate::core::Core;
 use crate::gate::Need;
 use crate::taxii;
@@ -110,6 +110,25 @@ const VERSIONS: Param =
     param("match[version]", "text", false, "first, last, all, or times; last where it is left out.");
 const SPECS: Param = param("match[spec_version]", "text", false, "2.0, 2.1; the latest where it is left out.");
 
+const VALUE: Param =
+    param("value", "Observable", false, "Only what speaks of this address, prefix, domain, web address or file hash.");
+const BELOW: Param = param("below", "boolean", false, "Also what lies in the value: in a prefix, below a domain.");
+const ABOVE: Param = param("above", "boolean", false, "Also what the value lies in: prefixes around it, names above.");
+const KIND: Param = param("type", "text", false, "Only of observables of this kind, as ipv4-addr.");
+const BEHAVIOUR: Param = param("behaviour", "Behaviour", false, "Only this behaviour.");
+const MEMBER: Param = param("member", "MemberId", false, "Only reported by this member.");
+const SINCE: Param = param("since", "Timestamp", false, "Only what was seen at this time or later.");
+const UNTIL: Param = param("until", "Timestamp", false, "Only what was seen at this time or earlier.");
+const TLP: Param = param("tlp", "Tlp", false, "Only with this marking.");
+const GROUP: Param = param("group", "GroupId", false, "Only for this sharing group.");
+const FURTHER: Param = param(
+    "after",
+    "integer",
+    false,
+    "Go on where an earlier answer's `next` said. A page may be \
+                             short, even empty, and have a next one.",
+);
+
 const REPORT: Need = Need::Scope(Scope::Report);
 const RECEIVE: Need = Need::Scope(Scope::Receive);
 const APPROVE: Need = Need::Scope(Scope::Approve);
@@ -169,6 +188,23 @@ pub static TABLE: &[Route] = &[
     route!("GET" "/api/v1/why" READ, NONE => Json("Why"), get(read::why),
         "Why is this blocked, or not: by whom, since when, until when.",
         [param("value", "text", true, "An address, prefix, domain, web address, file hash, or a finding's id.")]),
+    route!("GET" "/api/v1/search/findings" READ, NONE => List("Finding"), get(search::findings),
+        "Findings by what they are about, each as it is now, those that changed last first.",
+        [VALUE, BELOW, ABOVE, KIND, BEHAVIOUR,
+         param("state", "FindingState", false, "Only those in this state."), MEMBER, SINCE, UNTIL, TLP, GROUP, LIMIT,
+         FURTHER]),
+    route!("GET" "/api/v1/search/sightings" READ, NONE => List("FoundSighting"), get(search::sightings),
+        "The latest sightings by what was seen, the newest first; as many as the hub is set to keep at hand.",
+        [VALUE, BELOW, ABOVE, KIND, BEHAVIOUR,
+         MEMBER, SINCE, UNTIL, TLP, GROUP, LIMIT, FURTHER]),
+    route!("GET" "/api/v1/search/objects" READ, NONE => List("FoundObject"), get(search::objects),
+        "Objects that members shared, by the observables that they name; those that were added last first.",
+        [VALUE, BELOW, ABOVE, param("type", "text", false, "Only objects of this STIX type."),
+         param("id", "text", false, "Only the object with this identifier."),
+         param("version", "text", false, "all, or the time of a version; the latest where it is left out."),
+         param("member", "MemberId", false, "Only brought by this member."),
+         param("since", "Timestamp", false, "Only added at this time or later."),
+         param("until", "Timestamp", false, "Only added at this time or earlier."), TLP, GROUP, LIMIT, FURTHER]),
     route!("GET" "/api/v1/charter" Token, NONE => Json("SignedCharter"), get(charter::shown),
         "The charter in force with its signatures, or an earlier one.",
         [param("version", "integer", false, "The charter of this version.")]),

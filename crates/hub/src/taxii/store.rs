@@ -116,7 +116,7 @@ impl Store {
     ///
     /// # Errors
     /// Unavailable: after a start with a long journal it takes a while.
-    pub(super) fn require_ready(&self) -> Result<(), Problem> {
+    pub(crate) fn require_ready(&self) -> Result<(), Problem> {
         let taken = self.taken();
         match taken.passed <= taken.next && taken.next >= self.journal.head().unwrap_or(u64::MAX) {
             true => Ok(()),
@@ -219,7 +219,7 @@ impl Store {
     }
 
     /// The index as it is now.
-    pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
+    pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
         // Rows are added whole; what is half done is not shown.
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -250,7 +250,7 @@ impl Store {
     ///
     /// # Errors
     /// What the journal says; broken if an object is not where the index says.
-    pub(super) fn each(&self, rows: &[Row], mut each: impl FnMut(&str)) -> Result<(), journal::Error> {
+    pub(crate) fn each(&self, rows: &[Row], mut each: impl FnMut(&str)) -> Result<(), journal::Error> {
         let missing = |row: &Row| {
             let told = format!("entry {} has no object {}", row.position(), row.number());
             journal::Error::Broken(journal::Broken::Failed(told))
@@ -305,14 +305,19 @@ pub(super) fn of_head<'a>(head: &'a Head<'_>, object: &RawValue) -> NewObject<'a
     NewObject { id: &head.id, spec: head.spec, version: head.version(), print: print(bytes), bytes: bytes.len() }
 }
 
-/// Is this entry one of those that are indexed? Only its beginning is looked at: nothing before the kind can hold these
-/// words.
+/// Is this entry one of those that are indexed?
 fn is_ours(entry: &[u8]) -> bool {
+    let kind = from_kind(entry);
+    kind.starts_with(b"objects-") || kind.starts_with(b"findings-changed")
+}
+
+/// An entry from the word that says its kind. Only its beginning is looked at: nothing before the kind can hold these
+/// words.
+pub(crate) fn from_kind(entry: &[u8]) -> &[u8] {
     const KIND: &[u8] = b"\"event\":{\"kind\":\"";
     let beginning = entry.get(..KIND_WITHIN).unwrap_or(entry);
     let at = beginning.windows(KIND.len()).position(|window| window == KIND);
-    let kind = at.and_then(|at| entry.get(at + KIND.len()..)).unwrap_or_default();
-    kind.starts_with(b"objects-") || kind.starts_with(b"findings-changed")
+    at.and_then(|at| entry.get(at + KIND.len()..)).unwrap_or_default()
 }
 
 #[cfg(test)]

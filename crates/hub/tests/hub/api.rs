@@ -150,6 +150,8 @@ async fn answers_are_as_described() {
     let mitigation = crate::submit::wait_for_item(&bench, "/api/v1/mitigations?member=telecom").await;
     send_one_of_each(&bench, &mitigation).await;
     crate::joining::invite_and_join(&bench).await;
+    let (_, pushed) = crate::taxii::push(&bench, "cloud", crate::taxii::SIGHTINGS, &[crate::taxii::indicator(1)]).await;
+    assert_eq!(pushed["success_count"], 1, "{pushed}");
     let (_, tokens) = bench.get("admin", "/api/v1/tokens").await;
     let mut asked = 0;
     for route in TABLE.iter().filter(|route| route.method == "GET") {
@@ -169,9 +171,9 @@ async fn answers_are_as_described() {
         let of_admins = route.path.contains("tokens") || route.path.contains("certificates");
         let who = if of_admins { "admin" } else { "telecom" };
         let (mut status, mut value) = bench.get(who, &path).await;
-        // The log's tree grows behind the sequencer: a moment after the answer it covers what was answered.
-        for _ in 0..200 {
-            if status == 200 {
+        // The log's tree and what can be searched grow behind the sequencer: a moment after the answer.
+        for _ in 0..1_200 {
+            if status == 200 && value["items"].as_array().is_none_or(|items| !items.is_empty()) {
                 break;
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;

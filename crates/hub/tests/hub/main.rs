@@ -9,6 +9,7 @@ mod hostile;
 mod joining;
 mod keys;
 mod room;
+mod search;
 mod start;
 mod stream;
 mod submit;

@@ -297,6 +297,22 @@ impl Index {
         self.key(collection, id).into_iter().flat_map(|key| self.chain(key)).filter(|row| self.is_shown(row))
     }
 
+    /// The row of the object that stands at this place in the order, if it is shown.
+    pub fn at(&self, sequence: u64) -> Option<&Row> {
+        let at = self.rows.partition_point(|row| row.sequence < sequence);
+        self.rows.get(at).filter(|row| row.sequence == sequence && self.is_shown(row))
+    }
+
+    /// Versions of an object that are shown, in every collection that has it.
+    pub fn everywhere(&self, id: &str) -> impl Iterator<Item = &Row> {
+        self.shelves.iter().flat_map(move |shelf| self.versions(shelf.id, id))
+    }
+
+    /// The collection that a row is in.
+    pub fn collection(&self, row: &Row) -> Option<CollectionId> {
+        self.shelves.get(usize::from(row.shelf)).map(|shelf| shelf.id)
+    }
+
     pub(super) fn shelf(&self, collection: CollectionId) -> Option<&Shelf> {
         self.shelves.iter().find(|shelf| shelf.id == collection)
     }
@@ -315,7 +331,8 @@ impl Index {
         self.rows.get(at as usize)
     }
 
-    pub(super) fn kind_of(&self, row: &Row) -> Option<&str> {
+    /// The type of a row's object.
+    pub fn kind_of(&self, row: &Row) -> Option<&str> {
         self.kinds.get(usize::from(row.kind)).map(|kind| &**kind)
     }
 
@@ -326,7 +343,7 @@ impl Index {
     }
 
     /// The rows of the same object in the same collection that are shown.
-    pub(super) fn siblings(&self, row: &Row) -> impl Iterator<Item = &Row> {
+    pub fn siblings(&self, row: &Row) -> impl Iterator<Item = &Row> {
         self.chain(row.key()).filter(|row| self.is_shown(row))
     }
 
