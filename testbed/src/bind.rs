@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// A key as both sides of a transfer have it.
 #[derive(Clone, Debug)]
@@ -60,12 +61,8 @@ impl Bind {
         let dir = directory("named")?;
         let port = options.port.map_or_else(free_port, Ok)?;
         let text = configuration(zones, key, world_port, port, options, &dir.path().to_string_lossy());
-        fs::write(dir.path().join("named.conf"), text)?;
         fs::write(dir.path().join("allow.db"), allow_zone(&options.local_passthru))?;
-        let config = dir.path().join("named.conf").to_string_lossy().into_owned();
-        let mut daemon = Daemon::start("named", "bind9", dir, &["-c", &config, "-g", "-n", "2"])?;
-        daemon.wait_ready(port)?;
-        Ok(Self { daemon, port })
+        Self::run(dir, &text, port)
     }
 
     /// Starts one that is configured with what a member pastes: into `options { }`, and beside them. `beside` may name
@@ -82,7 +79,11 @@ impl Bind {
              dnssec-validation no; empty-zones-enable no; forward only; forwarders {{ 127.0.0.1 port {world_port}; }};\n\
              {options}}};\ncontrols {{ }};\nzone \".\" {{ type hint; file \"/dev/null\"; }};\n{beside}"
         );
-        fs::write(dir.path().join("named.conf"), text)?;
+        Self::run(dir, &text, port)
+    }
+
+    fn run(dir: TempDir, configuration: &str, port: u16) -> Result<Self, Error> {
+        fs::write(dir.path().join("named.conf"), configuration)?;
         let config = dir.path().join("named.conf").to_string_lossy().into_owned();
         let mut daemon = Daemon::start("named", "bind9", dir, &["-c", &config, "-g", "-n", "2"])?;
         daemon.wait_ready(port)?;

@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::batches::{Batch, Range};
 use crate::client::Sender;
 use crate::figures::Latencies;
-use crate::ingest::Sent;
+use crate::ingest::{Sent, all_of};
 use crate::stage::{Alliance, Stage};
 use crate::words::Words;
 use model::Grade;
@@ -147,12 +147,5 @@ async fn flood(senders: Vec<Sender>, over: Arc<AtomicBool>, batch: usize) -> Res
             })
         })
         .collect();
-    let mut all = Sent::default();
-    for task in tasks {
-        let sent = task.await??;
-        all.accepted += sent.accepted;
-        all.refused += sent.refused;
-        all.latencies.append(sent.latencies);
-    }
-    Ok(all)
+    all_of(tasks).await
 }

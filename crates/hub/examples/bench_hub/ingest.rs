@@ -9,6 +9,7 @@ use crate::{Failure, crowdsec};
 use model::Grade;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
 pub async fn run(words: &Words) -> Result<(), Failure> {
     let stage = match &words.hub {
@@ -113,6 +114,11 @@ pub async fn send(senders: Vec<Sender>, work: &[Arc<Vec<Batch>>], time: Duration
             })
         })
         .collect();
+    all_of(tasks).await
+}
+
+/// What all senders together sent, once the last has ended.
+pub async fn all_of(tasks: Vec<JoinHandle<Result<Sent, Failure>>>) -> Result<Sent, Failure> {
     let mut all = Sent::default();
     for task in tasks {
         let sent = task.await??;

@@ -1,6 +1,4 @@
 //! A hub's log for tests: real entries, checkpoints signed with the testing alliance's key, proofs, cosignatures.
-#![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "test support: what does not parse is a fault of the test")]
 
 use account::{Checkpoint, SignedCheckpoint, Signer, cosign, leaf, witness_name};
 use alliance::{Author, ENTRY_VERSION, Entry, Event};

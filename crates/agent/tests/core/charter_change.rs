@@ -1,22 +1,12 @@
 //! What an agent does by itself when the charter changes, and what two lineages of one finding have to do with each
 //! other.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a surprise is a failed test; the rig has more than is used here"
-)]
 
-mod common;
-#[path = "common/rig.rs"]
-mod rig;
-
+use crate::common::mine;
+use crate::rig::Rig;
 use agent::core::{AlarmKind, Input, Submission, TakenBack};
 use charter::Charter;
-use common::mine;
 use model::MitigationState::Withdrawn;
 use model::{Behaviour, Capability, Role, Rule, Salt, Span, Standing, StreamMessage};
-use rig::Rig;
 
 const BAD: &str = "8.8.4.4";
 
@@ -29,7 +19,7 @@ fn amended(change: impl FnOnce(&mut Charter)) -> (Option<Rule>, bool) {
     let mut next = rig.world.charter.clone();
     (next.alliance.version, next.alliance.previous) = (2, Some(rig.charter.digest()));
     change(&mut next);
-    let signed = common::signed(&rig.world, &next, &["cloud", "bank", "vendor"]);
+    let signed = crate::common::signed(&rig.world, &next, &["cloud", "bank", "vendor"]);
     rig.give(Input::Charter { signed: Box::new(signed), lists: Vec::new() });
     assert_eq!(rig.core.charter().unwrap().alliance.version, 2, "{:?}", rig.alarms.last());
     rig.pass(Span::minutes(1));
@@ -119,7 +109,7 @@ fn two_charters_behind_the_agent_follows_step_by_step_and_judges_by_the_newest()
         if version == 3 {
             next.guards.never.push("8.8.4.4".into());
         }
-        charters.push(common::signed(&rig.world, &next, &["cloud", "bank", "vendor"]));
+        charters.push(crate::common::signed(&rig.world, &next, &["cloud", "bank", "vendor"]));
     }
     rig.message(StreamMessage::Charter { version: 3 });
     // The hub shows the newest first; it does not follow, so it is not taken.

@@ -1,21 +1,14 @@
 //! A whole agent whose witness is asked by others, and which asks a peer's: over real HTTP on loopback.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a surprise is a failed test")]
 
-mod common;
-#[path = "common/hub.rs"]
-mod hub;
-#[path = "common/log.rs"]
-mod log;
-
+use crate::common::{ME, Memory, alliance};
+use crate::hub::FakeHub;
+use crate::log::{ALLIANCE, Log};
 use account::{AddCheckpoint, SignedCheckpoint, WitnessKey, witness_name};
 use act::Point;
 use agent::{Agent, Answer, Config, Request, Running};
 use axum::Router;
 use axum::routing::get;
-use common::{ME, Memory, alliance};
 use decide::testing::World;
-use hub::FakeHub;
-use log::{ALLIANCE, Log};
 use model::{Digest, Timestamp};
 use reqwest::{Client, StatusCode};
 use std::os::unix::fs::OpenOptionsExt;

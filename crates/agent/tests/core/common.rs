@@ -1,7 +1,5 @@
 //! A member of a small alliance, for tests: charter, signed parts, and an enforcement point that forgets and lies on
 //! command.
-#![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "test support: what does not parse is a fault of the test")]
 
 use act::{Effect, Point, PointError, Presence, Protection, Seen};
 use agent::core::{PointSetup, Router, Settings};

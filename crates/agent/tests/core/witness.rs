@@ -1,18 +1,11 @@
 //! The agent as a witness of the hub, and what it asks of other witnesses before it acts.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a surprise is a failed test")]
 
-mod common;
-#[path = "common/log.rs"]
-mod log;
-#[path = "common/rig.rs"]
-mod rig;
-
+use crate::common::{ME, mine};
+use crate::log::{ALLIANCE, Log, line};
+use crate::rig::Rig;
 use account::{AddCheckpoint, SignedCheckpoint, WitnessKey, witness_name};
 use agent::core::{AlarmKind, Input, Output, Record};
-use common::{ME, mine};
-use log::{ALLIANCE, Log, line};
 use model::{MitigationState, PlanId, Rule, Span, StreamMessage};
-use rig::Rig;
 
 const BAD: &str = "8.8.4.4";
 
@@ -289,12 +282,12 @@ fn a_witness_whose_history_a_person_gave_up_falls_silent_until_it_has_a_new_key(
     rig.restart();
     assert!(rig.core.status().witness.silent && rig.core.status().checkpoint == Some(7));
     // Another key: the same core with the key of another member in its configuration.
-    let mut settings = common::settings(rig.charter.digest());
+    let mut settings = crate::common::settings(rig.charter.digest());
     settings.witness = Some(std::sync::Arc::new(rig.world.strangers_key()));
     rig.core = agent::core::Core::new(
         settings,
         rig.world.agent_key(ME),
-        std::sync::Arc::new(common::Everywhere),
+        std::sync::Arc::new(crate::common::Everywhere),
         rig.core.state().clone(),
         Some(&[]),
     )

@@ -1,6 +1,4 @@
 //! A hub that speaks the real wire on a loopback port, and says whatever a test wants it to say.
-#![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test support: a surprise is a failed test")]
 
 use account::{Checkpoint, Signer};
 use axum::Router;
@@ -161,7 +159,7 @@ async fn sightings(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -
     let signature = serde_json::from_value(head["signature"].clone()).unwrap();
     let openings: Vec<model::Opening> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
     let count = openings.len();
-    let key = decide::testing::World::new().agent_key(super::ME).public();
+    let key = decide::testing::World::new().agent_key(crate::common::ME).public();
     let batch = model::Batch { header, signature, openings };
     batch.verify(&key).unwrap();
     take(&hub, batch.header.sequence, "sightings", count)

@@ -1,16 +1,11 @@
 //! A whole agent against a hub that lies, stalls, forgets and goes away. Nothing here waits for a fixed time: each test
 //! waits for what must become true.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a surprise is a failed test")]
 
-mod common;
-#[path = "common/hub.rs"]
-mod hub;
-
+use crate::common::{ME, Memory, alliance, mine, observable, part};
+use crate::hub::{FakeHub, checkpoint};
 use act::Point;
 use agent::{Agent, Answer, Config, Request, Running};
-use common::{ME, Memory, alliance, mine, observable, part};
 use decide::testing::World;
-use hub::{FakeHub, checkpoint};
 use model::{Behaviour, Digest, MitigationState, Rule, Span, StreamMessage, Timestamp};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -192,10 +187,12 @@ async fn a_charter_without_a_quorum_is_not_adopted() {
     scene.until("in force", Scene::in_force).await;
     let mut next = scene.world.charter.clone();
     (next.alliance.version, next.alliance.previous) = (2, scene.hub.with(|i| i.charter.as_ref().map(|c| c.digest())));
-    scene.hub.with(|inner| inner.charter = Some(common::signed(&scene.world, &next, &["cloud"])));
+    scene.hub.with(|inner| inner.charter = Some(crate::common::signed(&scene.world, &next, &["cloud"])));
     scene.hub.message(2, &StreamMessage::Charter { version: 2 });
     until_alarm(&agent, "charter-refused").await;
-    scene.hub.with(|inner| inner.charter = Some(common::signed(&scene.world, &next, &["cloud", "bank", "vendor"])));
+    scene
+        .hub
+        .with(|inner| inner.charter = Some(crate::common::signed(&scene.world, &next, &["cloud", "bank", "vendor"])));
     scene.hub.message(3, &StreamMessage::Charter { version: 2 });
     for _ in 0..3_000 {
         let Answer::Ok(status) = agent.ask(Request::Status).await else { panic!("refused") };

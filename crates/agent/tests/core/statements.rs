@@ -1,19 +1,9 @@
 //! Somebody else speaks with this agent's key: the agent that is shown it says so, and says it of nothing else.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a surprise is a failed test; the rig has more than is used here"
-)]
 
-mod common;
-#[path = "common/rig.rs"]
-mod rig;
-
+use crate::common::{ME, mine};
+use crate::rig::Rig;
 use agent::core::{AlarmKind, Input, Submission};
-use common::{ME, mine};
 use model::{Batch, Behaviour, Evidence, Opening, PlanPart, Salt, Signature, Span, StreamMessage};
-use rig::Rig;
 
 const BAD: &str = "8.8.4.4";
 

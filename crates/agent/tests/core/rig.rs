@@ -1,5 +1,4 @@
 //! A core with one enforcement point in memory, driven by hand: everything it orders is carried out at once.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test support: a surprise is a failed test")]
 
 use crate::common::{Everywhere, ME, Memory, alliance, settings};
 use act::{Point, PointError};

@@ -1,15 +1,10 @@
 //! The core as a conversation: what a member's agent does with what the hub says, points do and persons want.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a surprise is a failed test")]
 
-mod common;
-#[path = "common/rig.rs"]
-mod rig;
-
+use crate::common::{ME, mine, observable, part};
+use crate::rig::Rig;
 use agent::core::{AlarmKind, Input, Order, Output, Submission};
-use common::{ME, mine, observable, part};
 use model::MitigationState::{Applied, Due, Expired, Failed, Refused, Verified, Withdrawn};
 use model::{Behaviour, Rule, Salt, Span, StreamMessage};
-use rig::Rig;
 
 const BAD: &str = "8.8.4.4";
 
@@ -247,14 +242,14 @@ fn what_a_point_refuses_is_refused_and_not_tried_again() {
 #[test]
 fn a_part_that_needs_a_person_waits_and_its_renewals_do_not_ask_again() {
     let mut rig = Rig::new();
-    let mut settings = common::settings(rig.charter.digest());
+    let mut settings = crate::common::settings(rig.charter.digest());
     settings.orders.rules.push(decide::OrderRule::any(decide::Then::Ask));
     rig.give(Input::SettingsChanged(Box::new(settings)));
     let id = rig.part(mine(&rig.world, &[BAD]));
     assert_eq!((rig.reported(&id), rig.point.targets().len()), (vec![Due], 0));
     assert!(rig.alarmed(AlarmKind::PersonWanted));
     rig.restart();
-    let mut settings = common::settings(rig.charter.digest());
+    let mut settings = crate::common::settings(rig.charter.digest());
     settings.orders.rules.push(decide::OrderRule::any(decide::Then::Ask));
     rig.give(Input::SettingsChanged(Box::new(settings)));
     rig.give(Input::PersonDecided { mitigation: id, accept: true, reason: String::new() });

@@ -1,21 +1,11 @@
 //! Keys that change while an agent runs or is away: it verifies each change itself, remembers it, and believes no hub.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a surprise is a failed test; the rig has more than is used here"
-)]
 
-mod common;
-#[path = "common/rig.rs"]
-mod rig;
-
+use crate::common::{ME, mine};
+use crate::rig::Rig;
 use agent::core::{AlarmKind, Input, Submission};
 use charter::SignedCharter;
-use common::{ME, mine};
 use decide::testing::Wanted;
 use model::{Behaviour, KeyAct, Rule, Salt, SignedKeyChange, SigningKey, Span, StreamMessage};
-use rig::Rig;
 
 const BAD: &str = "8.8.4.4";
 
@@ -84,12 +74,12 @@ fn a_revocation_survives_a_kill_and_is_not_forgotten_with_the_next_charter() {
     let mut next = rig.world.charter.clone();
     (next.alliance.version, next.alliance.previous) = (2, Some(rig.charter.digest()));
     let by = ["telecom", "bank", "vendor"];
-    let naming = common::signed(&rig.world, &next, &by);
+    let naming = crate::common::signed(&rig.world, &next, &by);
     rig.give(Input::Charter { signed: Box::new(naming), lists: Vec::new() });
     assert_eq!(rig.core.charter().unwrap().alliance.version, 1, "it names the revoked key");
     assert!(rig.alarmed(AlarmKind::CharterRefused));
     next.members[1].keys[0].public = key(50).public();
-    let naming = common::signed(&rig.world, &next, &by);
+    let naming = crate::common::signed(&rig.world, &next, &by);
     rig.give(Input::Charter { signed: Box::new(naming), lists: Vec::new() });
     assert_eq!(rig.core.charter().unwrap().alliance.version, 2);
     assert!(rig.core.charter().unwrap().is_revoked(&id));
@@ -107,7 +97,7 @@ fn an_agent_that_was_away_checks_a_charters_consents_by_the_keys_that_come_with_
     (next.alliance.version, next.alliance.previous) = (2, Some(rig.charter.digest()));
     next.alliance.made = rig.now;
     next.members[1].keys[0].public = key(50).public();
-    let mut signed = common::signed(&rig.world, &next, &["telecom", "bank"]);
+    let mut signed = crate::common::signed(&rig.world, &next, &["telecom", "bank"]);
     let by_new = SignedCharter::consent(&signed.text, &"cloud".parse().unwrap(), &key(50)).unwrap();
     signed.consents.push(by_new);
     rig.message(StreamMessage::Charter { version: 2 });
