@@ -72,7 +72,7 @@ pub struct Add {
 #[command(after_help = "Examples:
   epimachia key rotate --member cloud --key edge.key --file edge-2.key --reason 'yearly'
 What the old key signed before still counts. If somebody else may have it: epimachia key revoke
-Next: give the agent the new file (identity.key) and start it again")]
+Next: name the new file in agent.toml ([member] key) and start the agent again")]
 pub struct Rotate {
     #[command(flatten)]
     by: By,
@@ -179,8 +179,16 @@ pub(super) fn rotate(wish: &Rotate) -> Outcome {
     let (old, reason) = (signing.key.public(), &wish.sent.reason);
     let added = signing.change(KeyAct::Add, public, holder.clone(), reason, Some(proof));
     signing.book.take(added.clone());
-    let retired = signing.change(KeyAct::Retire, old, holder, reason, None);
-    send(&client, &[added, retired], &wish.sent.change)
+    let retired = signing.change(KeyAct::Retire, old, holder.clone(), reason, None);
+    let done = send(&client, &[added, retired], &wish.sent.change)?;
+    if !wish.sent.change.dry_run {
+        let file = wish.file.display();
+        out::say(match holder {
+            None => format!("Next: name {file} in agent.toml ([member] key) and start the agent again"),
+            Some(person) => format!("Next: {person} signs with {file} from now on"),
+        });
+    }
+    Ok(done)
 }
 
 /// Retires or revokes a key.
