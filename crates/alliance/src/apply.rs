@@ -67,6 +67,7 @@ impl Alliance {
             Event::Backlog { waiting } => self.ledger.backlog = *waiting > 0,
             Event::Held { finding, refusal, .. } => self.take_held(*finding, refusal),
         }
+        self.ongoing.pass(now);
         self.forget_ended(now);
     }
 
@@ -241,11 +242,13 @@ impl Alliance {
             state: PlanState::Proposed,
         };
         self.ledger.plans.insert(id, record);
+        self.ongoing.note_plan(&self.ledger, id);
     }
 
     fn take_approval(&mut self, approval: &SignedApproval) {
-        let named = |record: &&mut PlanRecord| record.plan.header.digest() == approval.approval.plan;
-        if let Some(record) = self.ledger.plans.values_mut().find(named) {
+        let digest = approval.approval.plan;
+        let named = |record: &&mut PlanRecord| record.plan.header.digest() == digest;
+        if let Some(record) = self.ledger.plans.get_mut(&PlanId::of(&digest)).filter(named) {
             record.approvals.push(approval.clone());
         }
     }
@@ -254,6 +257,7 @@ impl Alliance {
         if let Some(record) = self.ledger.plans.get_mut(&id) {
             record.state = state;
         }
+        self.ongoing.note_plan(&self.ledger, id);
     }
 
     fn take_in_force(&mut self, position: u64, id: PlanId, now: Timestamp) {
@@ -266,10 +270,13 @@ impl Alliance {
             // Approved after something newer of its lineage came into force: agents refuse it, the newer one goes on.
             let outdated = newest.is_some_and(|newest| newest > mitigation.generation);
             let newest = lineage.entry(mitigation.member.clone()).or_default();
-            if !outdated && newest.insert(mitigation.lineage(), mitigation_id).is_some() {
-                self.ledger.renewals.insert(mitigation_id);
-            }
+            let before = if outdated { None } else { newest.insert(mitigation.lineage(), mitigation_id) };
             self.ledger.mitigations.insert(mitigation_id, record_of(mitigation, &plan, id, now));
+            if let Some(before) = before {
+                self.ledger.renewals.insert(mitigation_id);
+                self.ongoing.note(&self.ledger, &before);
+            }
+            self.ongoing.note(&self.ledger, &mitigation_id);
         }
     }
 
@@ -319,6 +326,7 @@ impl Alliance {
                 self.ledger.protections.pop_front();
             }
         }
+        self.ongoing.note(&self.ledger, &receipt.mitigation);
     }
 
     fn take_upheld(&mut self, id: FindingId, now: Timestamp) {
@@ -329,13 +337,15 @@ impl Alliance {
 
     fn take_withdrawal(&mut self, withdrawal: &Withdrawal) {
         let Some(lineage) = self.ledger.lineages.get_mut(&withdrawal.finding) else { return };
-        for id in lineage.remove(&withdrawal.member).unwrap_or_default().values() {
+        let ended = lineage.remove(&withdrawal.member).unwrap_or_default();
+        if lineage.is_empty() {
+            self.ledger.lineages.remove(&withdrawal.finding);
+        }
+        for id in ended.values() {
             if let Some(record) = self.ledger.mitigations.get_mut(id) {
                 record.withdrawn = Some(withdrawal.made);
             }
-        }
-        if lineage.is_empty() {
-            self.ledger.lineages.remove(&withdrawal.finding);
+            self.ongoing.note(&self.ledger, id);
         }
     }
 

@@ -5,6 +5,7 @@ use crate::changed::Changed;
 use crate::entry::Event;
 use crate::handle::Drafted;
 use crate::judge::Judged;
+use crate::ongoing::Ongoing;
 use crate::state::Alliance;
 use model::{Family, Finding, FindingState, Observable, Refusal, Rule, Timestamp};
 use std::collections::BTreeSet;
@@ -36,6 +37,7 @@ impl Alliance {
     /// Draws what follows from the state, without changing anything. `ticked` also looks at what time alone changed:
     /// evidence that faded, mitigations to be renewed.
     pub fn follow(&self, now: Timestamp, ticked: bool, archive: &dyn Archive) -> Followed {
+        debug_assert!(!ticked || self.ongoing == Ongoing::of(&self.ledger), "the books of what is ongoing are wrong");
         let waiting = self.ledger.pending.keys().chain(self.ledger.again.keys());
         let mut judged: BTreeSet<_> = waiting.take(JUDGED_AT_ONCE).cloned().collect();
         let more = self.ledger.pending.len() + self.ledger.again.len() > judged.len();
@@ -144,11 +146,7 @@ impl Alliance {
     /// What time alone may have changed by `now`.
     fn due(&self, now: Timestamp) -> BTreeSet<(Observable, Family)> {
         let faded = self.ledger.fading.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id);
-        let to_renew = self.ledger.mitigations.values().filter(|m| {
-            let third = m.expires.since(m.since).as_millis() / 3;
-            let left = m.expires.since(now).as_millis();
-            (1..third).contains(&left) && !m.state.is_final()
-        });
+        let to_renew = self.ongoing.due(now).filter_map(|id| self.ledger.mitigations.get(id));
         let ids: BTreeSet<_> = faded.chain(to_renew.map(|m| m.finding)).collect();
         let findings = ids.iter().filter_map(|id| self.ledger.findings.get(id));
         findings.map(|f| (f.observable.clone(), f.family)).collect()

@@ -3,7 +3,7 @@
 use crate::command::Command;
 use crate::entry::{Author, Event, Report};
 use crate::proposal::{Proposal, SignedProposal};
-use crate::state::{Alliance, PlanState};
+use crate::state::Alliance;
 use crate::token::TokenRecord;
 use charter::{Charter, Guards, SignedCharter};
 use model::{
@@ -278,7 +278,7 @@ impl Alliance {
     fn close_unapproved(&self, now: Timestamp) -> Vec<Drafted> {
         let Some(in_force) = &self.charter else { return Vec::new() };
         let valid = in_force.charter.quorum.approval_valid_max;
-        let open = self.ledger.plans.iter().filter(|(_, record)| record.state == PlanState::Proposed);
+        let open = self.ongoing.open().filter_map(|id| Some((id, self.ledger.plans.get(id)?)));
         open.filter(|(_, record)| now.since(record.plan.header.made) > valid)
             .map(|(id, record)| {
                 let event = Event::PlanClosed { plan: *id, reason: format!("not approved within {valid}") };

@@ -19,6 +19,7 @@ mod judge;
 mod keys;
 mod messages;
 mod objects;
+mod ongoing;
 mod place;
 mod planning;
 mod proposal;
@@ -64,7 +65,8 @@ impl Alliance {
     pub fn new(setup: Setup) -> Result<Self, Refusal> {
         let refused = |e: corroborate::Error| Refusal::new(Rule::Malformed, e, "the built-in rules");
         let engine = Engine::new(Rules::default(), &[], Seed(setup.seed)).map_err(refused)?;
-        Ok(Self { charter: None, lists: BTreeMap::new(), engine, ledger: state::Ledger::default() })
+        let (ledger, ongoing) = (state::Ledger::default(), ongoing::Ongoing::default());
+        Ok(Self { charter: None, lists: BTreeMap::new(), engine, ledger, ongoing })
     }
 
     /// Hands in a guard list by its content; the charter names it by its digest.

@@ -26,17 +26,19 @@ impl Alliance {
         for (i, judged) in judged.into_iter().enumerate() {
             audiences.entry((judged.finding.handling.group.clone(), i / at_once)).or_default().push(judged);
         }
-        let in_force_now = self.lineages_in_force(now);
+        let room_taken = self.room_taken(now);
         let mut drafts = Vec::new();
         let mut head = Head { plan: self.ledger.parent, generation: self.ledger.generation };
         for ((group, _), judged) in audiences {
             let charter = self.audience(&in_force.charter, group.as_ref());
+            let in_force_now = self.lineages_in_force(&judged, now);
             let candidates: Vec<Candidate> = judged.iter().map(|j| self.candidate(j, &charter, now)).collect();
             let planned = decide::plan(&Input {
                 charter: &charter,
                 guards,
                 candidates: &candidates,
                 in_force: &in_force_now,
+                room_taken: &room_taken,
                 trust_alone: &BTreeMap::new(),
                 parent: head.plan,
                 generation: head.generation + 1,
@@ -77,29 +79,48 @@ impl Alliance {
         Candidate { finding, evidence: judged.evidence.clone(), relevance: relevance.collect() }
     }
 
-    /// What is in force now, or on its way to be, by lineage: also what waits for persons is not asked for twice.
-    fn lineages_in_force(&self, now: Timestamp) -> BTreeMap<Lineage, InForce> {
-        let mut in_force = BTreeMap::new();
-        for record in self.ledger.plans.values().filter(|record| record.state == PlanState::Proposed) {
-            let (generation, since) = (record.plan.header.generation, record.plan.header.made);
-            for mitigation in record.plan.mitigations.iter().filter(|m| m.expires > now) {
-                let lineage = Lineage::of(mitigation);
-                in_force.insert(lineage, InForce { generation, since, expires: mitigation.expires });
-            }
-        }
-        for (finding, lineage) in &self.ledger.lineages {
-            let newest = lineage.iter().flat_map(|(member, newest)| newest.iter().map(move |(id, m)| (member, id, m)));
+    /// What is in force now of these findings, or on its way to be, by lineage: also what waits for persons is not
+    /// asked for twice.
+    fn lineages_in_force(&self, judged: &[Judged], now: Timestamp) -> BTreeMap<Lineage, InForce> {
+        let mut in_force: BTreeMap<Lineage, InForce> = self.waiting(now).collect();
+        for finding in judged.iter().map(|judged| judged.finding.id) {
+            let members = self.ledger.lineages.get(&finding).into_iter().flatten();
+            let newest = members.flat_map(|(member, newest)| newest.iter().map(move |(id, m)| (member, id, m)));
             for (member, lineage, id) in newest {
                 let record = self.ledger.mitigations.get(id).filter(|m| m.expires > now && !lets_go(m.state));
                 let plan = record.and_then(|m| self.ledger.plans.get(&m.plan));
                 if let (Some(record), Some(plan)) = (record, plan) {
-                    let lineage = Lineage { member: member.clone(), finding: *finding, id: *lineage };
+                    let lineage = Lineage { member: member.clone(), finding, id: *lineage };
                     let generation = plan.plan.header.generation;
                     in_force.insert(lineage, InForce { generation, since: record.since, expires: record.expires });
                 }
             }
         }
         in_force
+    }
+
+    /// What plans that wait for persons would put in force.
+    fn waiting(&self, now: Timestamp) -> impl Iterator<Item = (Lineage, InForce)> {
+        let records = self.ongoing.open().filter_map(|id| self.ledger.plans.get(id));
+        records.flat_map(move |record| {
+            let (generation, since) = (record.plan.header.generation, record.plan.header.made);
+            let live = record.plan.mitigations.iter().filter(move |m| m.expires > now);
+            live.map(move |m| (Lineage::of(m), InForce { generation, since, expires: m.expires }))
+        })
+    }
+
+    /// How much room each member has given away: what is in force, and what waits for persons and is not in force yet.
+    fn room_taken(&self, now: Timestamp) -> BTreeMap<MemberId, usize> {
+        let mut taken = self.ongoing.room_taken(now);
+        let waiting: BTreeSet<Lineage> = self.waiting(now).map(|(lineage, _)| lineage).collect();
+        for lineage in waiting {
+            let members = self.ledger.lineages.get(&lineage.finding);
+            let newest = members.and_then(|members| members.get(&lineage.member)?.get(&lineage.id));
+            if newest.is_none_or(|newest| !self.ongoing.takes_room(newest)) {
+                *taken.entry(lineage.member).or_default() += 1;
+            }
+        }
+        taken
     }
 
     /// The second judge, before anybody hears of the plan.
@@ -142,10 +163,11 @@ impl Alliance {
     pub(crate) fn approve(&self, signed: SignedApproval, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
         let in_force = self.in_force()?;
         let approval = &signed.approval;
+        let id = PlanId::of(&approval.plan);
         let open =
             |record: &&PlanRecord| record.state == PlanState::Proposed && record.plan.header.digest() == approval.plan;
-        let unknown = || Refusal::new(Rule::UnknownPlan, PlanId::of(&approval.plan), "a plan that waits for approvals");
-        let record = self.ledger.plans.values().find(open).ok_or_else(unknown)?;
+        let unknown = || Refusal::new(Rule::UnknownPlan, id, "a plan that waits for approvals");
+        let record = self.ledger.plans.get(&id).filter(open).ok_or_else(unknown)?;
         let header = &record.plan.header;
         let acting = record.plan.mitigations.first().map(|m| &m.member);
         decide::admit(&signed, header, acting, &in_force.charter, now)?;
@@ -236,7 +258,7 @@ fn findings_at_once(members: usize) -> usize {
 }
 
 /// A mitigation whose member lifted or refused it is not in force there; its lineage may be asked again.
-fn lets_go(state: MitigationState) -> bool {
+pub(crate) fn lets_go(state: MitigationState) -> bool {
     ended(state) && state != MitigationState::Refused
 }
 

@@ -1,6 +1,7 @@
 //! The state as bytes and back, so that a start need not replay everything.
 
 use crate::Setup;
+use crate::ongoing::Ongoing;
 use crate::state::{Alliance, InForceCharter, Ledger};
 use charter::{Charter, SignedCharter};
 use corroborate::Engine;
@@ -59,6 +60,7 @@ impl Alliance {
         }
         let head: Head = serde_json::from_slice(shard(shards, "ledger")?).map_err(|e| damaged("ledger", &e))?;
         alliance.ledger = head.ledger;
+        alliance.ongoing = Ongoing::of(&alliance.ledger);
         let Some(signed) = head.charter else { return Ok(alliance) };
         let charter = alliance.ledger.keys.effective(&Charter::parse(&signed.text)?);
         let tables: Vec<&[u8]> = (0..)

@@ -2,6 +2,7 @@
 
 use crate::entry::Author;
 use crate::joining::Joining;
+use crate::ongoing::Ongoing;
 use crate::token::TokenRecord;
 use charter::{Charter, Guards, KeyBook, SignedCharter};
 use corroborate::{Engine, MemberIndex};
@@ -236,6 +237,8 @@ pub struct Alliance {
     pub(crate) lists: BTreeMap<Digest, Arc<[u8]>>,
     pub(crate) engine: Engine,
     pub(crate) ledger: Ledger,
+    /// Drawn from the ledger.
+    pub(crate) ongoing: Ongoing,
 }
 
 impl Alliance {

@@ -26,8 +26,10 @@ pub struct Input<'a> {
     pub guards: &'a Guards,
     /// The findings of the moment.
     pub candidates: &'a [Candidate<'a>],
-    /// What is in force, by lineage.
+    /// What is in force of these findings, by lineage.
     pub in_force: &'a BTreeMap<Lineage, InForce>,
+    /// How many mitigations of any finding each member has in force, or on their way to be.
+    pub room_taken: &'a BTreeMap<MemberId, usize>,
     /// Members whose owners have let the alliance know whose evidence they accept alone.
     pub trust_alone: &'a BTreeMap<MemberId, BTreeSet<MemberId>>,
     /// The latest plan.
@@ -102,7 +104,7 @@ pub struct Skipped {
 /// Makes the plans that these findings call for; none if nothing is to be done.
 pub fn plan(input: &Input<'_>) -> Planned {
     let mut planned = Planned::default();
-    let mut rooms = room::Rooms::new(input);
+    let mut rooms = room::Rooms::default();
     for candidate in input.candidates {
         match consider(input, candidate) {
             Ok(wanted) => rooms.want(input, candidate, wanted, &mut planned.skipped),

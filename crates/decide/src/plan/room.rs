@@ -14,21 +14,13 @@ pub(super) struct Choice {
     renews: bool,
 }
 
-/// The members' wishes and room.
+/// The members' wishes.
+#[derive(Default)]
 pub(super) struct Rooms {
-    in_force: BTreeMap<MemberId, usize>,
     wanted: BTreeMap<MemberId, Vec<Choice>>,
 }
 
 impl Rooms {
-    pub fn new(input: &Input<'_>) -> Self {
-        let mut in_force: BTreeMap<MemberId, usize> = BTreeMap::new();
-        for (lineage, _) in input.in_force.iter().filter(|(_, force)| force.expires > input.now) {
-            *in_force.entry(lineage.member.clone()).or_default() += 1;
-        }
-        Self { in_force, wanted: BTreeMap::new() }
-    }
-
     /// Notes what is wanted for each member that can do it and does not have it yet.
     pub fn want(&mut self, input: &Input<'_>, candidate: &Candidate<'_>, wanted: Wanted, skipped: &mut Vec<Skipped>) {
         let finding = candidate.finding;
@@ -63,7 +55,7 @@ impl Rooms {
         let limits = &input.charter.limits;
         let mut chosen = Vec::new();
         for (member, mut choices) in self.wanted {
-            let held = self.in_force.get(&member).copied().unwrap_or(0);
+            let held = input.room_taken.get(&member).copied().unwrap_or(0);
             let room = (limits.in_force_per_member_max as usize).saturating_sub(held);
             choices.sort_by(|a, b| b.renews.cmp(&a.renews).then_with(|| order(a, b)));
             let renewals = choices.iter().filter(|choice| choice.renews).count();

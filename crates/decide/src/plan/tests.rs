@@ -30,6 +30,14 @@ impl Table {
         }
     }
 
+    fn room_taken(&self) -> BTreeMap<MemberId, usize> {
+        let mut taken = BTreeMap::new();
+        for (lineage, _) in self.in_force.iter().filter(|(_, force)| force.expires > self.world.now) {
+            *taken.entry(lineage.member.clone()).or_default() += 1;
+        }
+        taken
+    }
+
     /// Plans, and panics on any fault that the checker finds.
     fn plan(&self) -> Planned {
         let evidence = |finding: &Finding| {
@@ -47,6 +55,7 @@ impl Table {
             guards: &self.world.guards,
             candidates: &candidates,
             in_force: &self.in_force,
+            room_taken: &self.room_taken(),
             trust_alone: &self.trust_alone,
             parent: None,
             generation: 1,
@@ -271,6 +280,7 @@ fn where_room_does_not_suffice_the_least_relevant_is_left_out_and_named() {
         guards: &table.world.guards,
         candidates: &candidates,
         in_force: &BTreeMap::new(),
+        room_taken: &BTreeMap::new(),
         trust_alone: &BTreeMap::new(),
         parent: None,
         generation: 1,

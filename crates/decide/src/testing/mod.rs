@@ -149,6 +149,7 @@ impl World {
             guards: &self.guards,
             candidates: &candidates,
             in_force: &in_force,
+            room_taken: &BTreeMap::new(),
             trust_alone: &trust_alone,
             parent: None,
             generation: 1,
