@@ -2,7 +2,7 @@
 //! authority, nothing larger than allowed.
 
 use crate::config::HubConfig;
-use crate::core::{Input, Submission, WhichCharter};
+use crate::core::{AlarmKind, Input, Submission, WhichCharter};
 use crate::error::{Broken, Error};
 use crate::identity::Identity;
 use crate::packed::packed;
@@ -36,9 +36,26 @@ pub(crate) enum Away {
     /// The hub does not let this agent in: its certificate or token does not count, or is too narrow.
     #[error("the hub does not let this agent in: {0}")]
     Shut(String),
+    /// The alliance does not hear this member for a time: what was not taken is sent when that is over.
+    #[error("this member is suspended: {0}")]
+    Suspended(Refusal),
     /// A rule of the hub said no.
     #[error(transparent)]
     Refused(Refusal),
+}
+
+impl Away {
+    /// The alarm that tells it, and what a person should know.
+    pub fn told(&self) -> (AlarmKind, String) {
+        match self {
+            Self::Suspended(refusal) => {
+                let stays = "What is in force here stays until it expires; nothing is lost: it is tried again.";
+                let next = "Next: ask an admin of the alliance";
+                (AlarmKind::MemberSuspended, format!("This member is suspended: {}. {stays} {next}", refusal.limit))
+            }
+            away => (AlarmKind::HubAway, away.to_string()),
+        }
+    }
 }
 
 /// A client of one hub.
@@ -280,6 +297,10 @@ async fn checked(answer: Response) -> Result<Response, (Away, Option<Rule>)> {
         status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT;
     let why = match (status, problem.rule) {
         (StatusCode::UNAUTHORIZED, _) | (_, Some(Rule::TokenInvalid | Rule::ScopeMissing)) => Away::Shut(text),
+        (_, Some(rule @ Rule::MemberSuspended)) => {
+            let (value, limit) = (model::parse::printable(&problem.value), model::parse::printable(&problem.limit));
+            Away::Suspended(Refusal { rule, value, limit })
+        }
         (_, Some(rule)) if !later => {
             Away::Refused(Refusal { rule, value: model::parse::printable(&problem.value), limit: problem.limit })
         }

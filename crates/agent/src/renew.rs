@@ -97,6 +97,9 @@ fn advice(error: &Error, until: Timestamp) -> String {
         Error::Refused(refusal) if refusal.rule == Rule::UnknownKey => {
             "have the charter name this agent's key, or ask for a join token: epimachia agent join TOKEN"
         }
+        Error::Refused(refusal) if refusal.rule == Rule::MemberSuspended => {
+            "it is renewed when the suspension is over; what is in force here stays until it expires"
+        }
         Error::Refused(_) => "ask an admin for a join token, then: epimachia agent join TOKEN",
         Error::Unavailable(_) | Error::Broken(_) => "it is tried again",
     };

@@ -435,9 +435,15 @@ async fn send(client: Client, submission: Submission, inputs: mpsc::Sender<Input
 }
 
 async fn tell(inputs: &mpsc::Sender<Input>, away: &Away, attempts: u32) {
-    if attempts % 8 == 4 || matches!(away, Away::Shut(_)) {
-        let text = format!("The hub: {away}. Nothing is lost: it is tried again.");
-        let _ = inputs.send(Input::Trouble { kind: AlarmKind::HubAway, text }).await;
+    let at_once = matches!(away, Away::Shut(_)) || (matches!(away, Away::Suspended(_)) && attempts == 0);
+    if attempts % 8 == 4 || at_once {
+        let (kind, text) = match away.told() {
+            (AlarmKind::HubAway, text) => {
+                (AlarmKind::HubAway, format!("The hub: {text}. Nothing is lost: it is tried again."))
+            }
+            told => told,
+        };
+        let _ = inputs.send(Input::Trouble { kind, text }).await;
     }
 }
 

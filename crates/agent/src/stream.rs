@@ -32,7 +32,7 @@ pub(crate) async fn keep(
     mut resume: watch::Receiver<Resume>,
     inputs: Sender<Input>,
 ) {
-    let mut attempts = 0;
+    let (mut attempts, mut last) = (0, None);
     while resume.wait_for(|resume| resume.ready).await.is_ok() {
         let from = *resume.borrow_and_update();
         let began = tokio::time::Instant::now();
@@ -41,13 +41,19 @@ pub(crate) async fn keep(
             ended = read => ended,
             _ = resume.wait_for(|now| now.epoch != from.epoch) => continue,
         };
-        let Err(text) = ended else { return };
+        let Err((kind, text)) = ended else { return };
         attempts = if began.elapsed() >= GOOD { 0 } else { attempts + 1 };
-        if attempts % ATTEMPTS_SILENT == ATTEMPTS_SILENT - 1 {
-            let text = format!("No stream from the hub: {text}. What is in force here stays until it expires.");
-            if inputs.send(Input::Trouble { kind: AlarmKind::HubAway, text }).await.is_err() {
-                return;
-            }
+        let first = last.replace(kind) != Some(kind);
+        let text = match kind {
+            // Told at once: that nothing comes is no accident.
+            AlarmKind::MemberSuspended => (first || attempts % ATTEMPTS_SILENT == 0).then_some(text),
+            _ => (attempts % ATTEMPTS_SILENT == ATTEMPTS_SILENT - 1)
+                .then(|| format!("No stream from the hub: {text}. What is in force here stays until it expires.")),
+        };
+        if let Some(text) = text
+            && inputs.send(Input::Trouble { kind, text }).await.is_err()
+        {
+            return;
         }
         tokio::time::sleep(pause(attempts)).await;
     }
@@ -70,24 +76,26 @@ async fn read(
     silence_max: Duration,
     event_bytes_max: usize,
     inputs: &Sender<Input>,
-) -> Result<(), String> {
+) -> Result<(), (AlarmKind, String)> {
+    let broken = |text: String| (AlarmKind::HubAway, text);
     let mut answer = client.stream(after).await.map_err(|away| match away {
-        Away::Later(text, _) | Away::Shut(text) => text,
-        Away::Refused(refusal) => refusal.to_string(),
+        Away::Later(text, _) | Away::Shut(text) => broken(text),
+        away => away.told(),
     })?;
     let mut parser = Parser::new(event_bytes_max);
     // Only something whole counts as a sign of life: a byte now and then does not.
     let mut alive = tokio::time::Instant::now();
     loop {
         let piece = tokio::time::timeout_at(alive + silence_max, answer.chunk()).await;
-        let piece = piece.map_err(|_| format!("nothing whole in {silence_max:?}"))?;
-        let piece = piece.map_err(|error| error.without_url().to_string())?.ok_or("the hub ended it")?;
+        let piece = piece.map_err(|_| broken(format!("nothing whole in {silence_max:?}")))?;
+        let piece = piece.map_err(|error| broken(error.without_url().to_string()))?;
+        let piece = piece.ok_or_else(|| broken("the hub ended it".to_owned()))?;
         let items = match parser.push(&piece) {
             Ok(items) => items,
             Err(TooLong) => {
                 let text = format!("An event of the stream has more than {event_bytes_max} bytes; it is opened again.");
                 let _ = inputs.send(Input::Trouble { kind: AlarmKind::StreamDamaged, text: text.clone() }).await;
-                return Err(text);
+                return Err(broken(text));
             }
         };
         if !items.is_empty() {

@@ -36,6 +36,7 @@ impl Alliance {
         match &entry.event {
             Event::CharterAdopted(signed) => self.take_charter(position, signed),
             Event::KeyChanged(signed) => self.take_key_change(position, signed, now),
+            Event::Membership(step) => self.take_membership(position, step, now),
             Event::SightingsReported(report) => self.take_report(position, report, sightings, now),
             Event::Retracted(signed) => self.take_retraction(position, signed, now),
             Event::FindingsChanged { findings } => findings.iter().for_each(|finding| self.take_finding(finding)),
@@ -82,13 +83,27 @@ impl Alliance {
     fn take_charter(&mut self, position: u64, signed: &SignedCharter) {
         let Ok(charter) = Charter::parse(&signed.text) else { return };
         let keys = self.keys_next();
-        let charter = keys.effective(&charter);
+        let mut charter = keys.effective(&charter);
+        self.ledger.membership.under(&charter);
+        self.ledger.membership.lay_over(&mut charter);
         (self.ledger.keys, self.ledger.key_places) = (keys, BTreeMap::new());
         self.ledger.charters.insert(charter.alliance.version, position);
         let rules = crate::rules::rules_of(&charter);
         if crate::rules::set_rules(&mut self.engine, rules).is_err() {
             return;
         }
+        self.set_standings(&charter);
+        let guards = self.guards_of(&charter).ok();
+        // Other guards, members or numbers: what stands is looked at anew.
+        let standing = self.ledger.findings.values().filter(|finding| finding.state == FindingState::Corroborated);
+        let now = self.ledger.time.unwrap_or(Timestamp::MIN);
+        self.ledger.pending.extend(standing.map(|finding| ((finding.observable.clone(), finding.family), now)));
+        let digest = signed.digest();
+        self.charter = Some(Arc::new(InForceCharter { signed: signed.clone(), charter, digest, guards }));
+    }
+
+    /// What each member's word counts in the table; who is not named has no voice.
+    pub(crate) fn set_standings(&mut self, charter: &Charter) {
         for member in &charter.members {
             let standing = voice(member.kind, member.standing);
             match self.number(&member.id) {
@@ -105,13 +120,6 @@ impl Alliance {
                 drop(self.engine.set_standing(index, Standing::Suspended));
             }
         }
-        let guards = self.guards_of(&charter).ok();
-        // Other guards, members or numbers: what stands is looked at anew.
-        let standing = self.ledger.findings.values().filter(|finding| finding.state == FindingState::Corroborated);
-        let now = self.ledger.time.unwrap_or(Timestamp::MIN);
-        self.ledger.pending.extend(standing.map(|finding| ((finding.observable.clone(), finding.family), now)));
-        let digest = signed.digest();
-        self.charter = Some(Arc::new(InForceCharter { signed: signed.clone(), charter, digest, guards }));
     }
 
     fn take_report(&mut self, position: u64, report: &Report, typed: Option<&[Sighting]>, now: Timestamp) {

@@ -6,6 +6,7 @@ use crate::objects::{Share, Unshare};
 use crate::proposal::SignedProposal;
 use crate::token::TokenRecord;
 use charter::SignedCharter;
+use model::membership::MembershipStatement;
 use model::{
     CertificateId, Digest, JoinTokenId, MemberId, Sighting, Signature, SignedApproval, SignedDispute, SignedKeyChange,
     SignedReceipts, SignedRetraction, TokenId,
@@ -18,6 +19,13 @@ pub enum Command {
     AdoptCharter(Box<SignedCharter>),
     /// A member changes one of its keys, or a person one of theirs.
     ChangeKey(Box<SignedKeyChange>),
+    /// A member hands in a step of somebody's membership.
+    Membership {
+        /// Which member.
+        by: MemberId,
+        /// The statement, signed by whoever makes it.
+        statement: Box<MembershipStatement>,
+    },
     /// A member's report. `sightings` are the typed openings, made by [`model::Batch::verify`].
     Report {
         /// As it goes into the journal.
@@ -85,6 +93,7 @@ impl Command {
         match self {
             Self::AdoptCharter(_) => "adopt-charter",
             Self::ChangeKey(_) => "change-key",
+            Self::Membership { .. } => "membership",
             Self::Report { .. } => "report",
             Self::Retract(_) => "retract",
             Self::Receipts(_) => "receipts",

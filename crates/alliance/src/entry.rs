@@ -1,6 +1,7 @@
 //! What stands in the journal: entries, each one event with its author, time and handling.
 
 use crate::joining::{CertificateRecord, JoinTokenRecord};
+use crate::membership::Step;
 use crate::objects::{Deleted, Objection, Objects, TakenBack};
 use crate::proposal::SignedProposal;
 use crate::token::TokenRecord;
@@ -73,6 +74,8 @@ pub enum Event {
     CharterAdopted(Box<SignedCharter>),
     /// A member changed one of its keys, or a person one of theirs.
     KeyChanged(Box<SignedKeyChange>),
+    /// A step of somebody's membership.
+    Membership(Box<Step>),
     /// A member reported what it saw.
     SightingsReported(Report),
     /// A member takes back what it reported of one observable.
@@ -164,11 +167,17 @@ pub enum Event {
 }
 
 impl Event {
+    /// Is it shown to the author and to members with the role admin alone, whatever the entry's handling says?
+    pub fn is_confidential(&self) -> bool {
+        matches!(self, Self::Membership(step) if step.is_confidential())
+    }
+
     /// The kind, as one word.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::CharterAdopted(_) => "charter-adopted",
             Self::KeyChanged(_) => "key-changed",
+            Self::Membership(_) => "membership",
             Self::SightingsReported(_) => "sightings-reported",
             Self::Retracted(_) => "retracted",
             Self::FindingsChanged { .. } => "findings-changed",

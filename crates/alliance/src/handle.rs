@@ -54,6 +54,7 @@ impl Alliance {
         match command {
             Command::AdoptCharter(signed) => self.adopt(*signed, now),
             Command::ChangeKey(signed) => self.change_key(*signed, now),
+            Command::Membership { by, statement } => self.membership_step(by, *statement, now),
             Command::Report { report, sightings } => self.report(report, sightings, now),
             Command::Retract(signed) => self.retract(signed, now),
             Command::Receipts(signed) => self.receipts(signed, now),
@@ -72,14 +73,15 @@ impl Alliance {
             Command::RevokeCertificate { certificate, reason } => self.revoke_certificate(certificate, reason),
             Command::Share(share) => self.share(*share, now),
             Command::Unshare(unshare) => self.unshare(*unshare, now),
-            Command::Tick => Ok(self.close_unapproved(now)),
+            Command::Tick => Ok(self.close_unapproved(now).into_iter().chain(self.membership_due(now)).collect()),
         }
     }
 
     fn adopt(&self, mut signed: SignedCharter, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
         let charter = match &self.charter {
             None => signed.verify_first(now)?,
-            Some(before) => signed.verify_next(&before.charter, before.digest, now)?,
+            // By the text and the members' keys alone: whom the hub does not hear still has its vote here.
+            Some(before) => signed.verify_next(&self.signed_law()?, before.digest, now)?,
         };
         if let Some(missing) = charter.guards.list.iter().find(|list| !self.lists.contains_key(&list.sha256)) {
             let limit = "every guard list is given before the charter that names it";

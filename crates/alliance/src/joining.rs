@@ -296,6 +296,11 @@ impl Joining {
         self.end(|record| replaced.contains(&record.id), "replaced by newer ones");
     }
 
+    /// Join tokens of a member that is gone let nobody in.
+    pub(crate) fn forget_tokens_of(&mut self, member: &MemberId) {
+        self.tokens.retain(|_, handed| handed.record.member != *member);
+    }
+
     pub(crate) fn end(&mut self, which: impl Fn(&CertificateRecord) -> bool, why: &str) {
         for issued in self.certificates.values_mut() {
             if issued.ended.is_none() && which(&issued.record) {

@@ -17,6 +17,7 @@ mod handle;
 pub mod joining;
 mod judge;
 mod keys;
+pub mod membership;
 mod messages;
 mod objects;
 mod ongoing;
@@ -36,6 +37,7 @@ pub use entry::{Author, ENTRY_VERSION, Entry, Event, Report};
 pub use follow::Followed;
 pub use handle::{Drafted, REASON_CHARS_MAX};
 pub use keys::{KeyView, KeysView};
+pub use membership::{Amendment, Applicant, Membership, Suspension};
 pub use objects::{Deleted, Objection, Objects, Said, Share, Shared, Shown, TakenBack, Unshare, objects_of};
 pub use place::Place;
 pub use proposal::{Proposal, SignedProposal};
@@ -109,6 +111,9 @@ impl Alliance {
     pub fn duplicate(&self, command: &Command) -> Result<Option<u64>, Refusal> {
         if let Command::ChangeKey(signed) = command {
             return Ok(self.key_change_place(signed));
+        }
+        if let Command::Membership { statement, .. } = command {
+            return Ok(self.ledger.membership.place(statement));
         }
         let Some((member, sequence, mark)) = command.submission() else { return Ok(None) };
         let Some(submissions) = self.ledger.submissions.get(member) else { return Ok(None) };

@@ -62,7 +62,8 @@ impl Alliance {
         alliance.ledger = head.ledger;
         alliance.ongoing = Ongoing::of(&alliance.ledger);
         let Some(signed) = head.charter else { return Ok(alliance) };
-        let charter = alliance.ledger.keys.effective(&Charter::parse(&signed.text)?);
+        let mut charter = alliance.ledger.keys.effective(&Charter::parse(&signed.text)?);
+        alliance.ledger.membership.lay_over(&mut charter);
         let tables: Vec<&[u8]> = (0..)
             .map_while(|i| shards.iter().find(|s| s.name == format!("table-{i}")))
             .map(|s| s.bytes.as_slice())

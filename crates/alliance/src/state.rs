@@ -2,6 +2,7 @@
 
 use crate::entry::Author;
 use crate::joining::Joining;
+use crate::membership::Membership;
 use crate::ongoing::Ongoing;
 use crate::token::TokenRecord;
 use charter::{Charter, Guards, KeyBook, SignedCharter};
@@ -85,6 +86,8 @@ pub struct Ledger {
     /// Where each of them stands, by its digest.
     #[serde(with = "as_pairs")]
     pub key_places: BTreeMap<Digest, u64>,
+    /// Who wants to belong, is suspended, has left.
+    pub membership: Membership,
     /// Join tokens, agents and their certificates.
     pub joining: Joining,
     /// Refusals that stand in the journal, by rule.

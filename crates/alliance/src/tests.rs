@@ -167,4 +167,5 @@ mod contribution;
 mod flow;
 mod joining;
 mod keys;
+mod membership;
 mod replay;

@@ -1,9 +1,9 @@
 //! The charter: who belongs to the alliance, and under which rules; one TOML file.
 
-use crate::rules::{Corroboration, HandlingDefaults, Limits, Quorum, Relevance, Witnessing};
+use crate::rules::{Corroboration, HandlingDefaults, Limits, Membership, Quorum, Relevance, Witnessing};
 use model::{
     Capability, Digest, Domain, GroupId, KeyId, MemberId, MemberKind, PersonId, Prefix, PublicKey, Refusal, Role, Rule,
-    Segment, Standing, Timestamp,
+    Segment, Standing, Timestamp, Tlp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -29,6 +29,9 @@ pub struct Charter {
     /// `[quorum]`.
     #[serde(default)]
     pub quorum: Quorum,
+    /// `[membership]`.
+    #[serde(default)]
+    pub membership: Membership,
     /// `[witness]`.
     #[serde(default)]
     pub witness: Witnessing,
@@ -185,6 +188,16 @@ impl Charter {
         Ok(charter)
     }
 
+    /// The charter as TOML, which reads back as this very charter; what was revoked stands in no text.
+    ///
+    /// # Errors
+    /// What [`Charter::parse`] refuses, so that nothing is handed out that nobody could adopt.
+    pub fn to_text(&self) -> Result<String, Refusal> {
+        let text = toml::to_string(self).map_err(|e| Refusal::new(Rule::Malformed, e, "a charter"))?;
+        Self::parse(&text)?;
+        Ok(text)
+    }
+
     /// The digest by which a charter is signed, pinned and followed: of the file's bytes.
     pub fn digest_of(text: &str) -> Digest {
         Digest::of(&[b"epimachia/charter-text/v1\n", text.as_bytes()])
@@ -271,6 +284,22 @@ impl Member {
         match self.roles.contains(&role) {
             true => Ok(()),
             false => Err(Refusal::new(Rule::RoleMissing, &self.id, format!("role {role} in the charter"))),
+        }
+    }
+
+    /// Does it read what is marked like this? Observers read what a community may know, and no more.
+    pub fn reads(&self, tlp: Tlp) -> bool {
+        tlp <= Tlp::Green || !self.roles.contains(&Role::Observer)
+    }
+
+    /// Has this member one of these roles?
+    ///
+    /// # Errors
+    /// As [`Member::require`].
+    pub fn require_any(&self, roles: &[Role]) -> Result<(), Refusal> {
+        match roles.iter().find(|role| self.roles.contains(role)) {
+            Some(role) => self.require(*role),
+            None => self.require(*roles.first().unwrap_or(&Role::Admin)),
         }
     }
 }

@@ -37,7 +37,7 @@ fn the_documented_example_is_a_charter() {
 #[test]
 fn a_charter_survives_being_written_and_read() {
     let charter = Charter::parse(CHARTER).unwrap();
-    assert_eq!(Charter::parse(&toml::to_string(&charter).unwrap()).unwrap(), charter);
+    assert_eq!(Charter::parse(&charter.to_text().unwrap()).unwrap(), charter);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a charter must be in itself, before anybody signs it.
 
 use crate::charter::Charter;
-use crate::rules::COSIGNATURES_MAX;
+use crate::rules::{COSIGNATURES_MAX, MEMBERSHIP_SPAN_MAX};
 use model::{MemberKind, Refusal, Rule, Span};
 use std::collections::BTreeSet;
 
@@ -125,6 +125,12 @@ fn numbers(charter: &Charter) -> Result<(), Refusal> {
     ] {
         if span <= Span::ZERO {
             return Err(malformed(key, span, "more than 0s"));
+        }
+    }
+    let m = &charter.membership;
+    for (key, span) in [("membership.vote_window", m.vote_window), ("membership.suspension_max", m.suspension_max)] {
+        if span <= Span::ZERO || span > MEMBERSHIP_SPAN_MAX {
+            return Err(malformed(key, span, format!("more than 0s, at most {MEMBERSHIP_SPAN_MAX}")));
         }
     }
     let l = &charter.limits;

@@ -35,6 +35,9 @@ fn a_number_out_of_bounds_is_refused_with_its_key() {
         ("quorum", "dispute = 0", "quorum.dispute"),
         ("quorum", "owner_persons = 0", "quorum.owner_persons"),
         ("quorum", "approval_valid_max = \"0s\"", "quorum.approval_valid_max"),
+        ("membership", "vote_window = \"0s\"", "membership.vote_window"),
+        ("membership", "vote_window = \"91d\"", "membership.vote_window"),
+        ("membership", "suspension_max = \"91d\"", "membership.suspension_max"),
     ] {
         let refusal = refused("[guards]", &format!("[{section}]\n{line}\n[guards]"));
         assert_eq!(refusal.rule, Rule::Malformed, "{line}");

@@ -14,7 +14,7 @@ pub mod signed;
 pub use charter::{Alliance, Assets, Charter, Group, GuardFile, GuardRules, Member, MemberKey, Person};
 pub use guards::{ClassSummary, GuardClass, Guards};
 pub use keys::KeyBook;
-pub use rules::{Corroboration, HandlingDefaults, Limits, Quorum, Relevance, Witnessing};
+pub use rules::{Corroboration, HandlingDefaults, Limits, Membership, Quorum, Relevance, Witnessing};
 pub use signed::{CharterConsent, SignedCharter, SignedConsent};
 
 #[cfg(test)]

@@ -150,6 +150,26 @@ impl Default for Quorum {
     }
 }
 
+/// `[membership]`: how companies come, and how long one may be silenced without a charter.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Membership {
+    /// How long members may vote on an applicant, and object. Too short: whoever knows something is not heard.
+    pub vote_window: Span,
+    /// How long an admin's suspension lasts at most, and how long it takes until the same member may be suspended
+    /// again. Too long: one admin silences a member; too short: a flood comes back before a charter ends it.
+    pub suspension_max: Span,
+}
+
+impl Default for Membership {
+    fn default() -> Self {
+        Self { vote_window: Span::days(7), suspension_max: Span::days(14) }
+    }
+}
+
+/// Longest `membership.vote_window` and `membership.suspension_max`.
+pub const MEMBERSHIP_SPAN_MAX: Span = Span::days(90);
+
 /// `[witness]`: how the hub is held to one history.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -1,13 +1,14 @@
 //! `epimachia charter`: read, check, explain and sign charters, offline; show and adopt them on a hub.
 
 use crate::ask::{Change, Read, connect};
+use crate::client::Connect;
 use crate::client::answers::Written;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::keys;
 use crate::out;
 use charter::{Charter, SignedCharter, SignedConsent};
 use clap::Subcommand;
-use model::{Digest, MemberId, Refusal, Rule};
+use model::{Digest, MemberId, Refusal, Rule, Standing};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +66,17 @@ pub enum Command {
         #[command(flatten)]
         read: Read,
     },
+    /// Write the text of the next charter as the hub would: keys and standings as they are now; goes to standard output
+    Draft {
+        /// With this applicant, which was admitted, on probation
+        #[arg(long, value_name = "MEMBER")]
+        admit: Option<MemberId>,
+        /// With this member on probation as a vetted one
+        #[arg(long, value_name = "MEMBER")]
+        vet: Option<MemberId>,
+        #[command(flatten)]
+        connect: Connect,
+    },
     /// Put a charter in force that a quorum has signed; the guard lists it names are handed in first
     Adopt {
         /// The file that `charter assemble` wrote
@@ -86,6 +98,7 @@ pub fn run(command: Command) -> Outcome {
         Command::Assemble { file, signatures } => assemble(&file, &signatures),
         Command::Policy { file, cosignatures } => policy(&file, cosignatures),
         Command::Show { text, read } => show(text, &read),
+        Command::Draft { admit, vet, connect } => draft(admit.as_ref(), vet.as_ref(), &connect),
         Command::Adopt { file, lists, change } => adopt(&file, lists.as_deref(), &change),
     }
 }
@@ -184,6 +197,22 @@ fn show(text: bool, read: &Read) -> Outcome {
     out::line(format_args!("  members  {}", charter.members.len()));
     out::line(format_args!("  signed   by {}", Vec::from_iter(signers).join(", ")));
     out::say("Next: epimachia charter show --text");
+    Ok(Exit::Done)
+}
+
+fn draft(admit: Option<&MemberId>, vet: Option<&MemberId>, at: &Connect) -> Outcome {
+    let named = |name, member: Option<&MemberId>| member.map(|member| format!("{name}={member}"));
+    let query: Vec<String> = named("admit", admit).into_iter().chain(named("vet", vet)).collect();
+    let path = ["/api/v1/charter/draft".to_owned(), query.join("&")];
+    let text = connect(at)?.text(path.join("?").trim_end_matches('?'))?;
+    let charter = Charter::parse(&text)?;
+    out::raw(&text);
+    let silent = charter.members.iter().filter(|member| member.standing == Standing::Suspended);
+    for member in silent {
+        out::say(format_args!("{} is suspended by this text, until another charter says otherwise.", member.id));
+    }
+    out::say("Read it, and change it where it is wrong: nobody has signed it.");
+    out::say("Next: epimachia charter sign FILE --member NAME --key KEYFILE");
     Ok(Exit::Done)
 }
 

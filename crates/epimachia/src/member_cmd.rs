@@ -1,26 +1,25 @@
-//! `epimachia member`: who belongs, in what standing, last heard when.
+//! `epimachia member`: who belongs, in what standing, last heard when; how companies come and go.
 
+mod belong;
+mod companies;
 mod invite;
 mod standing;
 
-use crate::ask::{Change, Read, connect};
-use crate::client::answers::MemberView;
-use crate::clock::{length, now, short, told};
-use crate::exit::{Exit, Failure, Outcome};
-use crate::out;
+use crate::ask::{Change, Read};
+use crate::exit::Outcome;
 use clap::Subcommand;
-use model::{MemberId, Span};
-use serde_json::Value;
+use model::MemberId;
+use model::membership::Say;
 
 /// What to do with members.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// List the members of the charter in force
+    /// List members and applicants, and where each stands
     List {
         #[command(flatten)]
         read: Read,
     },
-    /// Show one member
+    /// Show one of them, with what was claimed and said of an applicant
     Show {
         /// Its short name
         member: MemberId,
@@ -29,6 +28,24 @@ pub enum Command {
     },
     /// Show what members' reports were worth to the others, counted from the journal
     Standing(standing::Wish),
+    /// Write what a company signs to become a member; nothing is sent
+    Apply(belong::Apply),
+    /// Write what an applicant claims to own, and why; nothing is sent
+    Prove(belong::Prove),
+    /// Hand in what an applicant signed
+    HandIn(belong::HandIn),
+    /// Stand for an applicant; the vote begins
+    Sponsor(belong::Saying),
+    /// Vote on an applicant; the last word of a member counts
+    Vote(belong::Voting),
+    /// Object to an applicant; who and why is shown to admins alone
+    Object(belong::Saying),
+    /// Have a member not heard for a time, at once
+    Suspend(belong::Suspend),
+    /// Take a suspension back, or a leave
+    Restore(belong::Saying),
+    /// Leave the alliance
+    Leave(belong::Leave),
     /// Make a join token, with which one agent of a member joins
     Invite(invite::Invite),
     /// List the join tokens that are open, without their secrets
@@ -51,74 +68,20 @@ pub enum Command {
 /// Runs the command.
 pub fn run(command: Command) -> Outcome {
     match command {
-        Command::List { read } => list(&read),
-        Command::Show { member, read } => show(&member, &read),
+        Command::List { read } => companies::list(&read),
+        Command::Show { member, read } => companies::show(&member, &read),
         Command::Standing(wish) => standing::run(&wish),
+        Command::Apply(wish) => belong::apply(&wish),
+        Command::Prove(wish) => belong::prove(&wish),
+        Command::HandIn(wish) => belong::hand_in(&wish),
+        Command::Sponsor(wish) => belong::say(&wish, Say::Sponsor),
+        Command::Vote(wish) => belong::vote(&wish),
+        Command::Object(wish) => belong::say(&wish, Say::Object),
+        Command::Suspend(wish) => belong::suspend(&wish),
+        Command::Restore(wish) => belong::say(&wish, Say::Restore),
+        Command::Leave(wish) => belong::leave(&wish),
         Command::Invite(wish) => invite::invite(&wish),
         Command::Invites { read } => invite::list(&read),
         Command::Uninvite { id, yes, change } => invite::revoke(&id, yes, &change),
     }
-}
-
-fn list(read: &Read) -> Outcome {
-    let members: Vec<Value> = connect(&read.connect)?.list("/api/v1/members", &[], usize::MAX)?;
-    if read.json {
-        out::json_list(&members);
-        return Ok(Exit::Done);
-    }
-    let rows = members.into_iter().map(|member| serde_json::from_value(member).map(row)).collect::<Result<Vec<_>, _>>();
-    let rows = rows.map_err(|e| Failure::failed(e, "epimachia version"))?;
-    out::table(
-        &["MEMBER", "COMPANY", "KIND", "STANDING", "WEIGHT", "SIGHTINGS", "LAST HEARD", "PROTECTED AFTER"],
-        &rows,
-    );
-    Ok(Exit::Done)
-}
-
-fn row(member: MemberView) -> Vec<String> {
-    vec![
-        member.id.to_string(),
-        member.name,
-        member.kind,
-        member.standing,
-        format!("{:.3}", member.weight),
-        member.sightings.to_string(),
-        member.heard.map_or_else(|| "never".to_owned(), short),
-        protected(member.protection_millis),
-    ]
-}
-
-fn protected(millis: Option<i64>) -> String {
-    match millis {
-        None => "not measured".to_owned(),
-        Some(millis @ ..10_000) => format!("{millis} ms"),
-        Some(millis) => length(Span::millis(millis)),
-    }
-}
-
-fn show(member: &MemberId, read: &Read) -> Outcome {
-    let members: Vec<Value> = connect(&read.connect)?.list("/api/v1/members", &[], usize::MAX)?;
-    let found = members.into_iter().find(|value| value["id"] == member.as_str());
-    let none = || Failure::failed(format_args!("no member is called {member}"), "epimachia member list");
-    let value = found.ok_or_else(none)?;
-    if read.json {
-        out::pass(value);
-        return Ok(Exit::Done);
-    }
-    let shown: MemberView = serde_json::from_value(value).map_err(|e| Failure::failed(e, "epimachia version"))?;
-    out::line(format_args!("{}  {}", shown.id, shown.name));
-    out::line(format_args!("  kind          {}, {}", shown.kind, shown.standing));
-    out::line(format_args!("  segments      {}", words(&shown.segments)));
-    out::line(format_args!("  roles         {}", words(&shown.roles)));
-    out::line(format_args!("  can           {}", words(&shown.capabilities)));
-    out::line(format_args!("  weight        {:.3} points", shown.weight));
-    out::line(format_args!("  sightings     {}", shown.sightings));
-    let heard = shown.heard.map_or_else(|| "never".to_owned(), |heard| told(heard, now()));
-    out::line(format_args!("  last heard    {heard}"));
-    out::line(format_args!("  protected     {} after a finding (median)", protected(shown.protection_millis)));
-    Ok(Exit::Done)
-}
-
-fn words(words: &[String]) -> String {
-    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
 }

@@ -1,6 +1,8 @@
 //! Events in one line each, as the journal's listing and the demo's transcript say them.
 
+use alliance::membership::Step;
 use alliance::{Event, Report};
+use model::membership::MembershipStatement;
 use model::{Finding, KeyChange, MitigationState, SignedReceipts, Verdict};
 use std::collections::BTreeMap;
 
@@ -9,6 +11,7 @@ pub fn what(event: &Event) -> String {
     match event {
         Event::CharterAdopted(signed) => format!("charter {}", &signed.digest().to_string()[..12]),
         Event::KeyChanged(signed) => key_changed(&signed.change),
+        Event::Membership(step) => membership(step),
         Event::SightingsReported(report) => reported(report),
         Event::Retracted(signed) => format!("{} taken back", signed.retraction.observable),
         Event::FindingsChanged { findings } => changed(findings),
@@ -60,6 +63,19 @@ fn changed(findings: &[Finding]) -> String {
 fn key_changed(change: &KeyChange) -> String {
     let of = change.person.as_ref().map_or_else(|| change.member.to_string(), ToString::to_string);
     format!("{} {} of {of}: {}", change.act, change.key.id(), model::parse::printable(&change.reason))
+}
+
+fn membership(step: &Step) -> String {
+    match step {
+        Step::Handed { statement: MembershipStatement::Say(word, _), .. } => {
+            let reason = model::parse::printable(&word.reason);
+            format!("{}: {} says {}: {reason}", word.member, word.person, word.say.as_str())
+        }
+        Step::Handed { by, statement } => format!("{}: {}, handed in by {by}", statement.member(), statement.act()),
+        Step::Decided { member, admitted: true } => format!("{member} is admitted: the next charter may name it"),
+        Step::Decided { member, admitted: false } => format!("{member} is refused"),
+        Step::Ended { member } => format!("{member} is heard again: its suspension ran out"),
+    }
 }
 
 fn reported(report: &Report) -> String {

@@ -20,7 +20,7 @@ mod blank;
 #[path = "support/script.rs"]
 mod script;
 
-use script::{Form, run_file};
+use script::{Form, run_file, run_pages};
 use std::path::Path;
 
 fn conversation(name: &str) {
@@ -63,7 +63,7 @@ fn a_whole_conversation_with_a_hub() {
 }
 
 #[test]
-fn the_page_on_starting_an_alliance_can_be_typed() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/how-to/start-an-alliance.md");
-    run_file(&page, Form::Page);
+fn the_pages_on_starting_an_alliance_and_admitting_a_member_can_be_typed() {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/how-to");
+    run_pages(&["start-an-alliance.md", "admit-a-member.md"].map(|page| pages.join(page)));
 }

@@ -3,9 +3,9 @@
 
 use crate::ca::Fault;
 use alliance::joining::Issued;
-use alliance::{Alliance, Author, Event, Scope, TokenRecord};
+use alliance::{Alliance, Author, Event, Scope, Suspension, TokenRecord};
 use charter::Charter;
-use model::{Digest, Handling, KeyId, MemberId, PersonId, PublicKey, Refusal, Rule, Span, Standing, Timestamp};
+use model::{Digest, Handling, KeyId, MemberId, PersonId, PublicKey, Refusal, Role, Rule, Span, Standing, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
@@ -36,6 +36,8 @@ pub(crate) struct Pass {
     pub(crate) tokens: BTreeMap<Digest, TokenRecord>,
     /// The operator's first token, made beside the journal since the first charter cannot come otherwise.
     pub(crate) first: Option<TokenRecord>,
+    /// Whom the hub does not hear for a time, and why.
+    pub(crate) suspended: BTreeMap<MemberId, Suspension>,
     /// Agents' certificates by their digests.
     pub(crate) certificates: BTreeMap<Digest, Arc<Issued>>,
 }
@@ -136,7 +138,8 @@ impl Pass {
             (_, now) => now.map(|charter| Arc::new(charter.clone())),
         };
         let certificates = state.certificates().map(|issued| (issued.record.digest, Arc::clone(issued))).collect();
-        Self { charter, tokens, first: self.first.clone().filter(|_| !admins), certificates }
+        let suspended = state.membership().suspended().clone();
+        Self { charter, tokens, first: self.first.clone().filter(|_| !admins), suspended, certificates }
     }
 
     /// Who comes with this `Authorization` header or certificate, if that allows what is needed. A token that is shown
@@ -193,7 +196,15 @@ impl Pass {
     /// A member that left, or is suspended, loses access at once.
     fn require_standing(&self, member: &MemberId) -> Result<(), Refusal> {
         match self.charter()?.member(member)?.standing {
-            Standing::Suspended => Err(Refusal::new(Rule::MemberSuspended, member, "a member in good standing")),
+            Standing::Suspended => {
+                let until = self.suspended.get(member).map_or_else(
+                    || "; suspended by the charter".to_owned(),
+                    |of| {
+                        format!("; suspended until {} by {}: {}", of.until, of.by, model::parse::printable(&of.reason))
+                    },
+                );
+                Err(Refusal::new(Rule::MemberSuspended, member, format!("a member in good standing{until}")))
+            }
             _ => Ok(()),
         }
     }
@@ -264,17 +275,28 @@ impl Pass {
 
     /// May this member see a statement? Its author always may; within a group only the group's members; else all.
     pub(crate) fn may_see(&self, viewer: &MemberId, author: &Author, handling: &Handling) -> bool {
-        let own = match author {
-            Author::Hub => false,
-            Author::Member(member) => member == viewer,
-            Author::Person(person) => person.member() == *viewer,
-        };
+        let own = is_by(author, viewer);
         let Some(charter) = &self.charter else { return own };
         let audience = match &handling.group {
             None => true,
             Some(group) => charter.group(group).is_some_and(|group| group.members.contains(viewer)),
         };
-        own || (audience && charter.member(viewer).is_ok())
+        own || (audience && charter.member(viewer).is_ok_and(|viewer| viewer.reads(handling.tlp)))
+    }
+
+    /// May this member see a statement that is confidential? Its author and the secretariat may.
+    pub(crate) fn may_see_confidential(&self, viewer: &MemberId, author: &Author) -> bool {
+        let charter = self.charter.as_ref();
+        let viewer_is_admin = || charter?.member(viewer).ok()?.require(Role::Admin).ok();
+        is_by(author, viewer) || viewer_is_admin().is_some()
+    }
+}
+
+fn is_by(author: &Author, member: &MemberId) -> bool {
+    match author {
+        Author::Hub => false,
+        Author::Member(by) => by == member,
+        Author::Person(person) => person.member() == *member,
     }
 }
 
@@ -284,6 +306,7 @@ pub(crate) const fn concerns(event: &Event) -> bool {
         event,
         Event::CharterAdopted(_)
             | Event::KeyChanged(_)
+            | Event::Membership(_)
             | Event::TokenIssued(_)
             | Event::TokenRevoked { .. }
             | Event::CertificateIssued(_)

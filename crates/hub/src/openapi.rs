@@ -1,6 +1,7 @@
 //! The API's description (OpenAPI 3.1), made from the table of routes and the table of schemas. Tests hold every answer
 //! of a running hub and every statement that the tests send against it.
 
+mod membership;
 mod schemas;
 
 use crate::gate::{AGENT_SCOPES, Need};

@@ -191,7 +191,7 @@ const fn status_of(rule: Rule) -> StatusCode {
         | Rule::NonceInvalid => StatusCode::UNAUTHORIZED,
         Rule::ScopeMissing | Rule::RoleMissing | Rule::MemberSuspended | Rule::UnknownMember => StatusCode::FORBIDDEN,
         Rule::UnknownFinding | Rule::UnknownPlan => StatusCode::NOT_FOUND,
-        Rule::OutOfSequence | Rule::CharterOld | Rule::KeyChain => StatusCode::CONFLICT,
+        Rule::OutOfSequence | Rule::CharterOld | Rule::KeyChain | Rule::MembershipStage => StatusCode::CONFLICT,
         Rule::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         Rule::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
@@ -212,6 +212,11 @@ const fn next_of(rule: Rule) -> &'static str {
         }
         Rule::CertificateExpired => "renew it by the member's key: the agent does so by itself",
         Rule::NonceInvalid => "ask for a new nonce: GET /api/v1/nonce",
+        Rule::MemberSuspended => {
+            "ask an admin of the alliance: epimachia member show MEMBER says until when; what the agent has in force stays"
+        }
+        Rule::MembershipStage => "see where the company stands: epimachia member show MEMBER",
+        Rule::RoleMissing => "see what a role may do: docs/reference/roles.md; the next charter gives it",
         Rule::OutOfSequence => "go on with the number in `limit`",
         Rule::QuotaExceeded => "wait for the seconds in Retry-After, then send the same again",
         Rule::ReadOnly => "ask the hub's operator to make room on its disk; reads are served",

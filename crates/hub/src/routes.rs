@@ -6,6 +6,7 @@ mod guard;
 mod join;
 mod journal;
 mod keys;
+mod membership;
 mod plain;
 mod query;
 mod read;

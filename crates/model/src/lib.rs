@@ -12,6 +12,7 @@ pub mod key;
 pub mod keychange;
 pub mod levels;
 pub mod measure;
+pub mod membership;
 pub mod merkle;
 pub mod observable;
 pub mod parse;
@@ -45,5 +46,6 @@ pub use sighting::{Batch, BatchHeader, Evidence, Opening, Salt, Sighting, findin
 pub use stream::{Growth, StreamMessage};
 pub use time::{Span, Timestamp};
 pub use words::{
-    Behaviour, Capability, Family, Grade, Handling, KeyAct, MemberKind, Role, Segment, Sensor, Standing, Tlp,
+    Behaviour, Capability, Family, Grade, Handling, KeyAct, MemberKind, MembershipAct, MembershipStage, Role, Segment,
+    Sensor, Standing, Tlp,
 };

@@ -83,6 +83,7 @@ rules! {
     OutOfSequence = "out_of_sequence": "Each author numbers its submissions without gaps; a number is used once.",
     NumberReused = "number_reused": "A number stands for one submission; other content under a used number is refused.",
     RoleMissing = "role_missing": "A member does only what its roles in the charter allow.",
+    MembershipStage = "membership_stage": "Each step of a membership has its place after another, and is said once.",
     MemberSuspended = "member_suspended": "A suspended member is not heard until the suspension ends.",
     QuotaExceeded = "quota_exceeded": "Each member stays within its own rate, so that one cannot slow the others.",
     ClockSkew = "clock_skew": "Times lie neither in the future beyond the allowed skew nor too far in the past.",

@@ -203,6 +203,50 @@ words! {
 }
 
 words! {
+    /// Where a company stands with the alliance.
+    MembershipStage as "stage" {
+        /// Wants to belong, and waits for somebody who stands for it.
+        Applied = "applied",
+        /// Somebody stands for it; members vote, until a time.
+        Voting = "voting",
+        /// The vote carried: the next charter may name it.
+        Admitted = "admitted",
+        /// The vote did not carry, or nobody stood for it in time; it may apply again.
+        Refused = "refused",
+        /// A charter names it, and it counts little.
+        Probation = "probation",
+        /// A charter names it, vetted.
+        Member = "member",
+        /// Not heard, for a time or until a charter says otherwise.
+        Suspended = "suspended",
+        /// Gone by its own word; the next charter is without it.
+        Left = "left",
+    }
+}
+
+words! {
+    /// What is said about a company's membership.
+    MembershipAct as "act" {
+        /// A company wants to belong.
+        Apply = "apply",
+        /// It claims what it owns.
+        Prove = "prove",
+        /// A person of a member stands for it.
+        Sponsor = "sponsor",
+        /// A member votes.
+        Vote = "vote",
+        /// A member objects, for the secretariat alone.
+        Object = "object",
+        /// An admin has a member not heard for a time.
+        Suspend = "suspend",
+        /// An admin takes that back.
+        Restore = "restore",
+        /// A member leaves.
+        Leave = "leave",
+    }
+}
+
+words! {
     /// What becomes of a key.
     KeyAct as "act" {
         /// It counts from now on.

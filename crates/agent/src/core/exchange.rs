@@ -348,6 +348,8 @@ alarm_kinds! {
     KillSwitch = "kill-switch",
     /// The hub cannot be reached, or does not let us in.
     HubAway = "hub-away",
+    /// The hub does not hear this member for a time.
+    MemberSuspended = "member-suspended",
     /// The agent's certificate could not be renewed.
     CertificateEnding = "certificate-ending",
     /// What came over the stream cannot be read.

@@ -264,6 +264,43 @@ async fn expiry_goes_on_with_the_hub_away_and_across_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_members_agent_says_why_keeps_and_expires_what_it_has_and_sends_the_rest_afterwards() {
+    let scene = Scene::new().await;
+    let agent = scene.agent().await;
+    scene.say_part(1, mine(&scene.world, &[BAD]));
+    scene.until("in force", Scene::in_force).await;
+    let why = "suspended until 2099-01-01T00:00:00Z by ada@cloud: a flood";
+    scene.hub.with(|inner| inner.suspended = Some(why.to_owned()));
+    scene.hub.cut();
+    until_alarm(&agent, "member-suspended").await;
+    assert!(alarms(&agent).await.contains(why), "until when, by whom and why");
+    assert!(matches!(agent.ask(report(&scene.world, 1)).await, Answer::Ok(_)), "what is seen is kept");
+    assert!(scene.in_force(), "what is in force stays");
+    let refused = alarms(&agent).await.contains("submission-refused");
+    assert!(!refused, "nothing is thrown away because of it");
+    agent.stop().await.unwrap();
+    let _agent = scene.agent().await;
+    scene.until("kept across a restart", Scene::in_force).await;
+    scene.hub.with(|inner| inner.suspended = None);
+    let sent = |s: &Scene| s.hub.with(|i| i.accepted.iter().any(|(_, kind, count)| kind == "sightings" && *count == 1));
+    scene.until("the report", sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expiry_goes_on_while_the_member_is_suspended() {
+    let scene = Scene::new().await;
+    let agent = scene.agent().await;
+    let soon = Timestamp::from_millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64);
+    let lasts = soon.since(scene.world.now).as_millis() + 15_000;
+    scene.say_part(1, part(&scene.world, ME, &[BAD], 1, Span::millis(lasts)));
+    scene.until("in force", Scene::in_force).await;
+    scene.hub.with(|inner| inner.suspended = Some("suspended by the charter".to_owned()));
+    scene.hub.cut();
+    until_alarm(&agent, "member-suspended").await;
+    scene.until("ended", |s| s.point.targets().is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_stream_resumes_by_position() {
     let scene = Scene::new().await;
     let _agent = scene.agent().await;

@@ -27,6 +27,8 @@ pub struct Inner {
     pub streams: usize,
     pub after: Vec<Option<u64>>,
     pub away: bool,
+    /// The member is not heard, for this reason.
+    pub suspended: Option<String>,
     pub lose_answers: bool,
     pub path: Vec<Digest>,
 }
@@ -132,6 +134,9 @@ async fn consistency(State(hub): State<Shared>) -> Response {
 async fn open_stream(State(hub): State<Shared>, Query(query): Query<BTreeMap<String, u64>>) -> Response {
     let (sender, receiver) = mpsc::unbounded_channel();
     let mut inner = hub.lock().unwrap();
+    if let Some(why) = &inner.suspended {
+        return suspended(why);
+    }
     inner.said.iter().for_each(|bytes| sender.send(bytes.clone()).unwrap());
     inner.streams += 1;
     inner.after.push(query.get("after").copied());
@@ -165,6 +170,13 @@ async fn sightings(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -
     take(&hub, batch.header.sequence, "sightings", count)
 }
 
+fn suspended(why: &str) -> Response {
+    let limit = format!("a member in good standing; {why}");
+    let problem =
+        serde_json::json!({"detail": "", "rule": "member_suspended", "value": crate::common::ME, "limit": limit});
+    (StatusCode::FORBIDDEN, axum::Json(problem)).into_response()
+}
+
 async fn receipts(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let body = unpacked(&headers, &body);
     let signed: SignedReceipts = serde_json::from_str(&body).unwrap();
@@ -182,6 +194,9 @@ fn take(hub: &Shared, sequence: u64, kind: &str, count: usize) -> Response {
     let mut inner = hub.lock().unwrap();
     if inner.away {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if let Some(why) = &inner.suspended {
+        return suspended(why);
     }
     let next = inner.accepted.last().map_or(1, |(sequence, _, _)| sequence + 1);
     if sequence > next {

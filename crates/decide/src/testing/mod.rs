@@ -257,6 +257,7 @@ fn charter(lists: &[Vec<u8>]) -> Charter {
             never: vec!["44.4.4.4".into(), "hub.testing.org".into()],
             list: ["nets.csv", "names.csv"].into_iter().zip(lists).map(file).collect(),
         },
+        membership: charter::Membership::default(),
         quorum: Quorum::default(),
         witness: Witnessing::default(),
         limits: Limits::default(),

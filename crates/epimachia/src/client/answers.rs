@@ -159,10 +159,6 @@ pub struct MitigationView {
 /// One member.
 #[derive(Deserialize)]
 pub struct MemberView {
-    /// Short name.
-    pub id: MemberId,
-    /// The company.
-    pub name: String,
     /// How far it belongs.
     pub kind: String,
     /// How far it is trusted.

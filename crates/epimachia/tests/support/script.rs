@@ -36,8 +36,17 @@ struct Place {
 
 /// Runs a conversation.
 pub fn run_file(path: &Path, form: Form) {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    run_in(&mut Place::new(), path, form);
+}
+
+/// Runs pages that go on where the one before ended.
+pub fn run_pages(paths: &[PathBuf]) {
     let mut place = Place::new();
+    paths.iter().for_each(|path| run_in(&mut place, path, Form::Page));
+}
+
+fn run_in(place: &mut Place, path: &Path, form: Form) {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let (mut out, mut wrong) = (String::new(), String::new());
     for piece in pieces(&text, form) {
         match piece {

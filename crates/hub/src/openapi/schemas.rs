@@ -5,7 +5,10 @@
 //! A field's type is a name of this table, `text`, `integer`, `number`, `boolean` or `any`; `[]` before it is a list,
 //! `{}` an object with such values; `?` after it may be absent, `|null` may be null.
 
-use model::{Behaviour, Capability, Family, Grade, KeyAct, MemberKind, Role, Rule, Segment, Sensor, Standing, Tlp};
+use model::{
+    Behaviour, Capability, Family, Grade, KeyAct, MemberKind, MembershipStage, Role, Rule, Segment, Sensor, Standing,
+    Tlp,
+};
 use serde_json::{Map, Value, json};
 
 /// Texts of one form: name, what it is, a pattern.
@@ -56,7 +59,7 @@ const WORDS: &[(&str, &str, &[&str])] = &[
 ];
 
 /// A field: name, type, meaning.
-type Field = (&'static str, &'static str, &'static str);
+pub(super) type Field = (&'static str, &'static str, &'static str);
 
 /// Objects: name, what it is, its fields.
 #[rustfmt::skip]
@@ -673,7 +676,7 @@ pub(super) fn all() -> Map<String, Value> {
     for (name, explains, pattern) in TEXTS {
         all.insert((*name).to_owned(), json!({ "type": "string", "description": explains, "pattern": pattern }));
     }
-    for (name, explains, fields) in OBJECTS {
+    for (name, explains, fields) in OBJECTS.iter().chain(super::membership::OBJECTS) {
         all.insert((*name).to_owned(), object(explains, fields));
     }
     all.insert("OpenApi".to_owned(), json!({ "type": "object", "description": "An OpenAPI document." }));
@@ -698,6 +701,7 @@ fn lists() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
         of!(Role, "What somebody may do."),
         of!(Capability, "What a member can do for others."),
         of!(KeyAct, "What becomes of a key."),
+        of!(MembershipStage, "Where a company stands."),
         of!(Tlp, "Traffic Light Protocol 2.0; red is not accepted."),
         ("Rule", "A rule's name.", Rule::ALL.iter().map(|rule| rule.name()).collect()),
     ];
@@ -762,7 +766,7 @@ mod tests {
     #[test]
     fn every_name_is_a_schema() {
         let all = all();
-        for (object, _, fields) in OBJECTS {
+        for (object, _, fields) in OBJECTS.iter().chain(super::super::membership::OBJECTS) {
             for (field, kind, _) in *fields {
                 let name =
                     kind.trim_end_matches('?').trim_end_matches("|null").trim_start_matches(['[', ']', '{', '}']);

@@ -1,6 +1,6 @@
 //! The table of routes, in the order of the flow.
 
-use super::{charter, join, journal, keys, plain, read, search, stream, submit, tokens, witness};
+use super::{charter, join, journal, keys, membership, plain, read, search, stream, submit, tokens, witness};
 use crate::core::Core;
 use crate::gate::Need;
 use crate::taxii;
@@ -185,6 +185,10 @@ pub static TABLE: &[Route] = &[
         [param("member", "MemberId", false, "Only this member's."), LIMIT,
          param("after", "MitigationId", false, "Those after this one.")]),
     route!("GET" "/api/v1/members" READ, NONE => List("MemberView"), get(read::members), "The members."),
+    route!("GET" "/api/v1/membership" READ, NONE => List("CompanyView"), get(membership::companies),
+        "Every company and where it stands: applicants, members, who is suspended, who has left."),
+    route!("POST" "/api/v1/membership" APPROVE, Request::Json("MembershipStatement") => Written("Written"),
+        post(membership::step), "A step of somebody's membership: an application, a claim, or a person's word."),
     route!("GET" "/api/v1/why" READ, NONE => Json("Why"), get(read::why),
         "Why is this blocked, or not: by whom, since when, until when.",
         [param("value", "text", true, "An address, prefix, domain, web address, file hash, or a finding's id.")]),
@@ -210,6 +214,10 @@ pub static TABLE: &[Route] = &[
         [param("version", "integer", false, "The charter of this version.")]),
     route!("POST" "/api/v1/charter" ADMIN, Request::Json("SignedCharter") => Written("Written"), post(charter::adopt),
         "Put a charter in force that a quorum has signed."),
+    route!("GET" "/api/v1/charter/draft" READ, NONE => Text, get(membership::draft),
+        "The text that the hub would write as the next charter. It is signed by nobody.",
+        [param("admit", "MemberId", false, "With this applicant, which was admitted, on probation."),
+         param("vet", "MemberId", false, "With this member on probation as a vetted one.")]),
     route!("PUT" "/api/v1/charter/lists" ADMIN, Request::Bytes => Json("ListTaken"), put(charter::put_list),
         "Hand in a guard list before the charter that names it."),
     route!("GET" "/api/v1/charter/lists/{sha256}" Token, NONE => Bytes, get(charter::list),

@@ -8,6 +8,7 @@ mod doors;
 mod hostile;
 mod joining;
 mod keys;
+mod membership;
 mod room;
 mod search;
 mod start;
