@@ -24,6 +24,8 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 32 << 20;
 const LIST_BYTES_MAX: usize = 64 << 20;
 /// Largest problem that is read.
 const PROBLEM_BYTES_MAX: usize = 64 << 10;
+/// Longest reason of a suspension that is passed on, in characters.
+const REASON_CHARS_MAX: usize = 300;
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
@@ -298,7 +300,8 @@ async fn checked(answer: Response) -> Result<Response, (Away, Option<Rule>)> {
     let why = match (status, problem.rule) {
         (StatusCode::UNAUTHORIZED, _) | (_, Some(Rule::TokenInvalid | Rule::ScopeMissing)) => Away::Shut(text),
         (_, Some(rule @ Rule::MemberSuspended)) => {
-            let (value, limit) = (model::parse::printable(&problem.value), model::parse::printable(&problem.limit));
+            let value = model::parse::printable(&problem.value);
+            let limit = model::parse::printable_within(&problem.limit, REASON_CHARS_MAX);
             Away::Suspended(Refusal { rule, value, limit })
         }
         (_, Some(rule)) if !later => {

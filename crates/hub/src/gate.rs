@@ -200,7 +200,12 @@ impl Pass {
                 let until = self.suspended.get(member).map_or_else(
                     || "; suspended by the charter".to_owned(),
                     |of| {
-                        format!("; suspended until {} by {}: {}", of.until, of.by, model::parse::printable(&of.reason))
+                        format!(
+                            "; suspended until {} by {}: {}",
+                            of.until,
+                            of.by,
+                            model::parse::printable_within(&of.reason, 200)
+                        )
                     },
                 );
                 Err(Refusal::new(Rule::MemberSuspended, member, format!("a member in good standing{until}")))

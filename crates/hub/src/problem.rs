@@ -213,7 +213,7 @@ const fn next_of(rule: Rule) -> &'static str {
         Rule::CertificateExpired => "renew it by the member's key: the agent does so by itself",
         Rule::NonceInvalid => "ask for a new nonce: GET /api/v1/nonce",
         Rule::MemberSuspended => {
-            "ask an admin of the alliance: epimachia member show MEMBER says until when; what the agent has in force stays"
+            "ask an admin of the alliance: epimachia member show MEMBER says until when; what is in force stays"
         }
         Rule::MembershipStage => "see where the company stands: epimachia member show MEMBER",
         Rule::RoleMissing => "see what a role may do: docs/reference/roles.md; the next charter gives it",

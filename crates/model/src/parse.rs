@@ -27,8 +27,13 @@ impl ParseError {
 
 /// Hostile text made safe to print: control and invisible characters escaped, cut to 80 characters.
 pub fn printable(value: &str) -> String {
-    let mut shown: String = value.chars().take(SHOWN_CHARS_MAX).flat_map(escape).collect();
-    if value.chars().nth(SHOWN_CHARS_MAX).is_some() {
+    printable_within(value, SHOWN_CHARS_MAX)
+}
+
+/// As [`printable`], cut to `chars_max` characters: for what a person has to read whole.
+pub fn printable_within(value: &str, chars_max: usize) -> String {
+    let mut shown: String = value.chars().take(chars_max).flat_map(escape).collect();
+    if value.chars().nth(chars_max).is_some() {
         shown.push('…');
     }
     shown

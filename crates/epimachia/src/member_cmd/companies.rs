@@ -5,8 +5,8 @@ use crate::client::answers::MemberView;
 use crate::clock::{length, now, short, told};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::out;
-use model::membership::Claim;
-use model::parse::printable;
+use model::membership::{Claim, PROOF_CHARS_MAX, WORDS_CHARS_MAX};
+use model::parse::{printable, printable_within};
 use model::{MemberId, PersonId, Span, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
@@ -163,7 +163,7 @@ fn standing(company: &Company) -> String {
         told_of += &format!(", by {by}");
     }
     match &company.reason {
-        Some(reason) => format!("{told_of}: {}", printable(reason)),
+        Some(reason) => format!("{told_of}: {}", printable_within(reason, WORDS_CHARS_MAX)),
         None => told_of,
     }
 }
@@ -184,14 +184,18 @@ fn show_applicant(of: &Applicant) {
     out::line(format_args!("  kind          {}", of.kind));
     out::line(format_args!("  segments      {}", words(&of.segments)));
     out::line(format_args!("  can           {}", words(&of.capabilities)));
-    out::line(format_args!("  contact       {}", printable(&of.contact)));
+    out::line(format_args!("  contact       {}", printable_within(&of.contact, WORDS_CHARS_MAX)));
     out::line(format_args!("  handed in by  {}", of.handed_in_by));
     out::line(format_args!("  key           {}", of.key));
     for (person, key) in &of.persons {
         out::line(format_args!("  person        {person}, {key}"));
     }
     for claim in &of.claims {
-        out::line(format_args!("  claims        {}: {}", assets(claim), printable(&claim.proof)));
+        out::line(format_args!(
+            "  claims        {}: {}",
+            assets(claim),
+            printable_within(&claim.proof, PROOF_CHARS_MAX)
+        ));
     }
     let sponsor = of.sponsor.as_ref().map_or_else(|| "nobody yet".to_owned(), ToString::to_string);
     out::line(format_args!("  sponsor       {sponsor}"));
@@ -203,7 +207,11 @@ fn show_applicant(of: &Applicant) {
     out::line(format_args!("  yes           {} ({} needed)", said(true), of.needed));
     out::line(format_args!("  no            {}", said(false)));
     for objection in &of.objections {
-        out::line(format_args!("  objection     {}, confidential: {}", objection.person, printable(&objection.reason)));
+        out::line(format_args!(
+            "  objection     {}, confidential: {}",
+            objection.person,
+            printable_within(&objection.reason, WORDS_CHARS_MAX)
+        ));
     }
 }
 
