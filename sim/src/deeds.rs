@@ -126,7 +126,7 @@ impl Run {
         let members: BTreeSet<MemberId> = crate::cast::PAIR.iter().filter_map(|name| name.parse().ok()).collect();
         self.show(&Fact::Confidential { marker: &marker, members: &members })?;
         let observables: Vec<Observable> = marker.parse().into_iter().collect();
-        let handling = Handling { tlp: Tlp::Amber, group };
+        let handling = Handling::new(Tlp::Amber, group);
         members.iter().try_for_each(|id| self.sensors(id, &observables, &handling))
     }
 

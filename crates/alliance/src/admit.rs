@@ -112,7 +112,7 @@ fn common_handling(sightings: &[Sighting]) -> Result<Handling, Refusal> {
             let value = format!("{} beside {common}", sighting.handling);
             return Err(Refusal::new(Rule::Malformed, value, "one group, or none, for all sightings of a report"));
         }
-        common.tlp = common.tlp.max(sighting.handling.tlp);
+        common = common.strictest(&sighting.handling).unwrap_or(common);
     }
     Ok(common)
 }

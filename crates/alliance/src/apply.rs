@@ -134,8 +134,10 @@ impl Alliance {
         };
         let Some(number) = self.number(report.member()) else { return };
         let submissions = self.ledger.submissions.entry(report.member().clone()).or_default();
-        submissions.heard = Some(now);
-        submissions.sightings += sightings.len() as u64;
+        // What others are shown of a member does not tell when it spoke without its name.
+        let named = sightings.iter().filter(|sighting| !sighting.handling.unnamed).count() as u64;
+        submissions.heard = if named > 0 { Some(now) } else { submissions.heard };
+        submissions.sightings += named;
         if let Report::Signed(batch) = report {
             let mark = crate::command::mark(&batch.signature);
             submissions.note(Submitted { sequence: batch.header.sequence, position, mark });
@@ -144,7 +146,10 @@ impl Alliance {
         let sights = self.sights(number, sightings, attestation(report), now);
         let mut outcomes = vec![SightOutcome::default(); sights.len()];
         // The member was numbered by this table, so only a full one refuses.
-        let mark = |i: usize| Place { position, index: u32::try_from(i).unwrap_or(u32::MAX) }.mark();
+        let mark = |i: usize| {
+            let unnamed = sightings.get(i).is_some_and(|sighting| sighting.handling.unnamed);
+            Place { position, index: u32::try_from(i).unwrap_or(u32::MAX) }.mark(unnamed)
+        };
         if self.engine.sight_all_marked(&sights, mark, |i, outcome| outcomes[i] = outcome).is_err() {
             return;
         }

@@ -113,6 +113,7 @@ impl Alliance {
         if news {
             changed.add(finding.clone());
             drafts.extend(self.held_by_guard(finding));
+            drafts.extend(judged.kept_back.clone().and_then(|refusal| self.held(finding, refusal)));
         }
         match finding.state {
             FindingState::Corroborated if finding.actionable => plan.push(judged),

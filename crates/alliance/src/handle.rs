@@ -111,7 +111,9 @@ impl Alliance {
         self.require_next(&retraction.author, retraction.sequence)?;
         require_reason(&retraction.reason)?;
         let author = Author::Member(retraction.author.clone());
-        Ok(vec![Drafted::by(author, internal(), Event::Retracted(signed))])
+        // Whoever spoke without its name takes back without it.
+        let unnamed = self.spoke_unnamed(&retraction.author, &retraction.observable, retraction.family(), now);
+        Ok(vec![Drafted::by(author, Handling { unnamed, ..internal() }, Event::Retracted(signed))])
     }
 
     fn receipts(&self, signed: SignedReceipts, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {

@@ -2,12 +2,12 @@
 
 use crate::archive::Archive;
 use crate::entry::Report;
-use crate::place::Place;
+use crate::place::{Place, is_unnamed};
 use crate::state::Alliance;
 use corroborate::{Guard, MemberIndex, Reason, Reporter, TruthSum, Verdict};
 use model::{
-    Behaviour, Evidence, Family, Finding, FindingId, FindingState, GuardHit, Handling, Observable, Sighting, Sum,
-    SumLine, Timestamp, finding_id,
+    Actions, Behaviour, Evidence, Family, Finding, FindingId, FindingState, GuardHit, Handling, MemberId, Observable,
+    Refusal, Rule, Sighting, Sum, SumLine, Timestamp, finding_id,
 };
 use std::collections::BTreeSet;
 
@@ -21,6 +21,8 @@ pub struct Judged {
     pub finding: Finding,
     /// Signed sightings of distinct members, strongest reporter first.
     pub evidence: Vec<Evidence>,
+    /// What its senders' wishes alone keep from being acted upon.
+    pub kept_back: Option<Refusal>,
 }
 
 impl Alliance {
@@ -28,6 +30,18 @@ impl Alliance {
     /// audience.
     pub(crate) fn judge(
         &self,
+        observable: &Observable,
+        family: Family,
+        now: Timestamp,
+        archive: &dyn Archive,
+    ) -> Option<Judged> {
+        self.judge_for(None, observable, family, now, archive)
+    }
+
+    /// As [`Alliance::judge`], as this member sees it: to itself it is named.
+    pub(crate) fn judge_for(
+        &self,
+        viewer: Option<&MemberId>,
         observable: &Observable,
         family: Family,
         now: Timestamp,
@@ -42,23 +56,31 @@ impl Alliance {
         let shows = if may_act { Shows::Evidence } else { Shows::Nothing };
         let support = self.support(&truth, (observable, family), shows, archive);
         let state = self.state_of(id, &truth, &support.revoked);
-        let acts = state == FindingState::Corroborated && acts(&truth, &support.revoked);
-        let actionable = acts && self.is_shown_by_enough(&truth, &support.revoked);
+        let may_act = |without: &BTreeSet<MemberIndex>| {
+            let acts = state == FindingState::Corroborated && acts(&truth, without);
+            (acts, acts && self.is_shown_by_enough(&truth, without))
+        };
+        let idle: BTreeSet<MemberIndex> = support.revoked.union(&support.quiet).copied().collect();
+        let (acts, actionable) = may_act(&idle);
+        let kept_back = (!actionable && may_act(&support.revoked).1).then(|| {
+            let limit = "evidence of enough members who permit internal actions and are named";
+            Refusal::new(Rule::ActionsNotPermitted, observable, limit)
+        });
         let finding = Finding {
             id,
             observable: observable.clone(),
             family,
-            behaviours: support.behaviours,
+            behaviours: support.behaviours.clone(),
             state,
             actionable,
-            sum: self.sum(&truth, acts && !actionable, &support.revoked),
+            sum: self.sum(&truth, acts && !actionable, &support, viewer),
             guard: hit,
-            handling: support.handling?,
+            handling: support.handling(actionable)?,
             first: support.first?,
             last: support.last?,
             made: now,
         };
-        Some(Judged { finding, evidence: support.evidence })
+        Some(Judged { finding, evidence: support.evidence, kept_back })
     }
 
     /// The guard's word. Without its guards a charter lets nothing pass.
@@ -128,6 +150,10 @@ impl Alliance {
                 support.revoked.insert(reporter.member);
                 continue;
             }
+            if !sighting.handling.lets_act() {
+                support.quiet.insert(reporter.member);
+                continue;
+            }
             if shows == Shows::Evidence && counts_to_act(reporter) {
                 support.evidence.extend(archived.evidence(place));
             }
@@ -140,19 +166,29 @@ impl Alliance {
         self.charter.as_ref().is_some_and(|in_force| in_force.charter.is_revoked(&batch.header.key))
     }
 
-    /// `alone`: too few members for machines to act upon it, whatever the points.
-    fn sum(&self, truth: &TruthSum, alone: bool, revoked: &BTreeSet<MemberIndex>) -> Sum {
+    /// `alone`: too few members for machines to act upon it, whatever the points. Those who wish to stay unnamed have
+    /// one line together, but for what is the viewer's own.
+    fn sum(&self, truth: &TruthSum, alone: bool, support: &Support, viewer: Option<&MemberId>) -> Sum {
+        let revoked = &support.revoked;
         let line = |reporter: &Reporter| match revoked.contains(&reporter.member) {
-            false => self.line(reporter, alone && counts_to_act(reporter)),
-            true => self.line(reporter, false).map(|line| SumLine { points: 0.0, note: REVOKED.to_owned(), ..line }),
+            false => self.line(reporter, alone && counts_to_act(reporter), truth, support),
+            true => self.line(reporter, false, truth, support).map(|line| SumLine {
+                points: 0.0,
+                note: REVOKED.to_owned(),
+                ..line
+            }),
         };
-        let lines = truth.reporters.iter().filter_map(line).collect();
+        let own = |reporter: &Reporter| viewer.is_some() && self.numbered(reporter.member) == viewer;
+        let (unnamed, named): (Vec<&Reporter>, Vec<&Reporter>) =
+            truth.reporters.iter().partition(|reporter| is_unnamed(reporter.mark) && !own(reporter));
+        let mut lines: Vec<SumLine> = named.into_iter().filter_map(line).collect();
+        lines.extend(together(unnamed.into_iter().filter_map(line)));
         let cut = truth.inform.strong + truth.inform.weak - truth.inform.total;
         let total = (truth.inform.total - lost(truth, revoked, |reporter| reporter.points)).max(0.0);
         Sum { lines, cut: rounded(cut.max(0.0)), total: rounded(total), threshold: rounded(truth.inform.threshold) }
     }
 
-    fn line(&self, reporter: &Reporter, alone: bool) -> Option<SumLine> {
+    fn line(&self, reporter: &Reporter, alone: bool, truth: &TruthSum, support: &Support) -> Option<SumLine> {
         Some(SumLine {
             member: self.numbered(reporter.member)?.clone(),
             grade: reporter.grade,
@@ -161,22 +197,25 @@ impl Alliance {
             decay: rounded(reporter.decay),
             dependence: rounded(reporter.dependence),
             points: rounded(reporter.points),
-            note: self.note(reporter, alone),
+            note: self.note(reporter, alone, truth, support),
         })
     }
 
     /// Why a reporter counts for less than its weight, in words.
-    fn note(&self, reporter: &Reporter, alone: bool) -> String {
+    fn note(&self, reporter: &Reporter, alone: bool, truth: &TruthSum, support: &Support) -> String {
         let mut notes: Vec<String> = Vec::new();
         if let Some(reason) = reporter.inform_limited {
             notes.push(explain(reason).to_owned());
         } else if let Some(reason) = reporter.act_limited {
             notes.push(format!("informs people only: {}", explain(reason)));
+        } else if support.quiet.contains(&reporter.member) {
+            notes.push("informs people only: its sender does not permit machines to act upon it".to_owned());
         } else if alone {
             let least = self.evidence_members();
             notes.push(format!("informs people only: machines wait for evidence of {least} members"));
         }
-        if let Some(copied) = reporter.copies.and_then(|m| self.numbered(m)) {
+        let unnamed = |m: MemberIndex| truth.reporters.iter().any(|of| of.member == m && is_unnamed(of.mark));
+        if let Some(copied) = reporter.copies.filter(|m| !unnamed(*m)).and_then(|m| self.numbered(m)) {
             notes.push(format!("seems to copy {copied}"));
         }
         if reporter.suspect {
@@ -184,6 +223,23 @@ impl Alliance {
         }
         notes.join("; ")
     }
+}
+
+/// One line for all who wish to stay unnamed: their points, and how many they are.
+fn together(lines: impl Iterator<Item = SumLine>) -> Option<SumLine> {
+    let (mut count, mut points, mut best) = (0_u32, 0.0, None);
+    for line in lines {
+        count += 1;
+        points += line.points;
+        best = best.max(Some(line.grade));
+    }
+    let points = rounded(points);
+    let note = match count {
+        1 => "a member that wishes to stay unnamed".to_owned(),
+        count => format!("{count} members that wish to stay unnamed"),
+    };
+    let (member, weight) = (MemberId::unnamed(), points);
+    Some(SumLine { member, grade: best?, weight, age_days: 0.0, decay: 1.0, dependence: 0.0, points, note })
 }
 
 /// What of the reports goes with a finding.
@@ -245,10 +301,25 @@ struct Support {
     evidence: Vec<Evidence>,
     /// Whose reports were signed with keys that were revoked since: the table counts them, the finding does not.
     revoked: BTreeSet<MemberIndex>,
+    /// Whose reports machines may not act upon: their senders do not permit it, or wish to stay unnamed.
+    quiet: BTreeSet<MemberIndex>,
+    /// What the senders permit of those that machines may act upon.
+    permitted: Option<Actions>,
 }
 
 impl Support {
+    /// The finding's handling: it is nobody's own. What machines act upon rests on what is permitted alone.
+    fn handling(&self, actionable: bool) -> Option<Handling> {
+        let handling = self.handling.clone()?;
+        let actions = self.permitted.filter(|_| actionable).unwrap_or(handling.actions);
+        Some(Handling { unnamed: false, actions, ..handling })
+    }
+
     fn take(&mut self, sighting: &Sighting) {
+        if sighting.handling.lets_act() {
+            let actions = sighting.handling.actions;
+            self.permitted = Some(self.permitted.map_or(actions, |known| known.min(actions)));
+        }
         self.behaviours.insert(sighting.behaviour);
         self.first = Some(self.first.map_or(sighting.first, |t| t.min(sighting.first)));
         self.last = Some(self.last.map_or(sighting.last, |t| t.max(sighting.last)));

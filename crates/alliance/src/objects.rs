@@ -254,6 +254,13 @@ impl Alliance {
         any.then(|| Drafted::by(author, handling, Event::TakenBack(Box::new(taken))))
     }
 
+    /// Did this member report it without its name?
+    pub(crate) fn spoke_unnamed(&self, member: &MemberId, what: &Observable, family: Family, now: Timestamp) -> bool {
+        let Some(number) = self.number(member) else { return false };
+        let truth = self.engine.truth(self.engine.keys().finding(what, family), now, &Guard::None);
+        truth.reporters.iter().any(|of| of.member == number && crate::place::is_unnamed(of.mark))
+    }
+
     /// Only to what the member may see, and once.
     fn objected(&self, member: &MemberId, said: (usize, FindingId, Ground, String)) -> Option<Drafted> {
         let (_, finding, ground, reason) = said;

@@ -17,19 +17,25 @@ pub struct Place {
     pub index: u32,
 }
 
+/// Does the mark's sender wish to stay unnamed? That stays known when the report is taken back.
+pub(crate) fn is_unnamed(mark: Mark) -> bool {
+    mark.bits().is_some_and(|bits| bits & Mark::STAYS != 0)
+}
+
 impl Place {
-    /// The mark of this place. Beyond 17 billion entries there is none: such a report informs, and nobody acts on it.
-    pub(crate) fn mark(self) -> Mark {
-        let fits = self.index < 1 << INDEX_BITS && self.position < u64::MAX >> INDEX_BITS;
+    /// The mark of this place. Beyond 8 billion entries there is none: such a report informs, and nobody acts on it.
+    pub(crate) fn mark(self, unnamed: bool) -> Mark {
+        let wish = if unnamed { Mark::STAYS } else { 0 };
+        let fits = self.index < 1 << INDEX_BITS && self.position < (Mark::STAYS >> INDEX_BITS) - 1;
         match fits {
-            true => Mark::new((self.position + 1) << INDEX_BITS | u64::from(self.index)),
-            false => Mark::NONE,
+            true => Mark::new(wish | (self.position + 1) << INDEX_BITS | u64::from(self.index)),
+            false => Mark::new(wish),
         }
     }
 
     /// The place of a mark.
     pub(crate) fn of(mark: Mark) -> Option<Self> {
-        let bits = mark.bits()?;
+        let bits = mark.bits()? & !Mark::STAYS;
         let position = (bits >> INDEX_BITS).checked_sub(1)?;
         Some(Self { position, index: (bits & ((1 << INDEX_BITS) - 1)) as u32 })
     }
@@ -42,19 +48,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_mark_gives_its_place_back(position in 0_u64..(1 << 34) - 1, index in 0_u32..10_000) {
+        fn a_mark_gives_place_and_wish_back(position in 0_u64..(1 << 33) - 1, index in 0_u32..10_000, unnamed: bool) {
             let place = Place { position, index };
-            prop_assert_eq!(Place::of(place.mark()), Some(place));
+            prop_assert_eq!(Place::of(place.mark(unnamed)), Some(place));
+            prop_assert_eq!(is_unnamed(place.mark(unnamed)), unnamed);
         }
 
         #[test]
-        fn a_place_that_does_not_fit_has_no_mark(position in (1_u64 << 34) - 1..=u64::MAX, index in 0_u32..10_000) {
-            prop_assert_eq!(Place::of(Place { position, index }.mark()), None);
+        fn a_place_that_does_not_fit_has_no_mark(
+            position in (1_u64 << 33) - 1..=u64::MAX,
+            index in 0_u32..10_000,
+            unnamed: bool,
+        ) {
+            let mark = Place { position, index }.mark(unnamed);
+            prop_assert_eq!((Place::of(mark), is_unnamed(mark)), (None, unnamed));
         }
     }
 
     #[test]
     fn an_index_that_does_not_fit_has_no_mark() {
-        assert_eq!(Place { position: 1, index: 1 << INDEX_BITS }.mark(), Mark::NONE);
+        assert_eq!(Place { position: 1, index: 1 << INDEX_BITS }.mark(false), Mark::NONE);
     }
 }

@@ -165,6 +165,7 @@ mod amend;
 mod bad_input;
 mod contribution;
 mod flow;
+mod handling;
 mod joining;
 mod keys;
 mod membership;

@@ -300,7 +300,7 @@ impl Alliance {
         archive: &dyn Archive,
     ) -> Why {
         let findings: Vec<WhyFinding> = (Family::ALL.iter())
-            .filter_map(|family| self.judge(observable, *family, now, archive))
+            .filter_map(|family| self.judge_for(viewer, observable, *family, now, archive))
             .filter(|judged| self.may_see(viewer, &judged.finding.handling))
             .map(|judged| self.why_finding(judged.finding, now))
             .collect();

@@ -45,6 +45,9 @@ fn distinct_members(charter: &Charter) -> Result<(), Refusal> {
         if !seen.insert(&member.id) {
             return Err(malformed("member.id", &member.id, "each member once"));
         }
+        if member.id.is_unnamed() {
+            return Err(malformed("member.id", &member.id, "a name of its own: this one stands for the unnamed"));
+        }
     }
     let limit = charter.limits.members_max;
     match charter.members.len() <= limit as usize {

@@ -69,7 +69,7 @@ impl Engine {
             return Ok(false);
         };
         report.flags.set(Flags::RETRACTED, true);
-        report.mark = Mark::NONE.parts();
+        report.mark = Mark::from_parts(report.mark).taken_back().parts();
         let credited = report.flags.has(Flags::CREDITED) && report.flags.has(Flags::EARLY);
         report.flags.set(Flags::BLAMELESS, blameless);
         if credited {

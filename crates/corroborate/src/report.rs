@@ -13,6 +13,14 @@ impl Mark {
     /// No mark.
     pub const NONE: Self = Self(0);
 
+    /// The bit that stays when the statement is taken back: for what the caller must not forget of whose it was.
+    pub const STAYS: u64 = 1 << 47;
+
+    /// What is left of it when the statement is taken back.
+    pub(crate) const fn taken_back(self) -> Self {
+        Self(self.0 & Self::STAYS)
+    }
+
     /// A mark of 48 bits; a larger number leaves no mark.
     pub const fn new(bits: u64) -> Self {
         if bits >> 48 == 0 { Self(bits) } else { Self::NONE }

@@ -90,6 +90,10 @@ impl<'a> Verifier<'a> {
             let value = format!("{} by {author}", sighting.observable);
             return Err(Refusal::new(Rule::EvidenceSpoofable, value, "grade handshake, payload or analyst"));
         }
+        if !sighting.handling.lets_act() {
+            let value = format!("{} by {author}, {}", sighting.observable, sighting.handling);
+            return Err(Refusal::new(Rule::ActionsNotPermitted, value, "actions internal or more, of a named sender"));
+        }
         let skew = self.charter.limits.skew_future_max;
         let latest = piece.header.made.plus(skew).min(self.now.plus(skew));
         if sighting.last > latest {

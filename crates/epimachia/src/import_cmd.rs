@@ -5,7 +5,7 @@ use crate::clock::now;
 use crate::exit::{Exit, Outcome};
 use crate::{foreign, out};
 use clap::{Args, ValueEnum};
-use model::{Behaviour, Finding, FindingId, Grade, GroupId, Handling, Sensor, Sighting, Span, Timestamp, Tlp};
+use model::{Actions, Behaviour, Finding, FindingId, Grade, GroupId, Handling, Sensor, Sighting, Span, Timestamp, Tlp};
 use serde::Serialize;
 use share::stix::{Context, Markings, Split, StixTime, write};
 use share::table::Columns;
@@ -47,6 +47,12 @@ pub struct Import {
     /// Only this sharing group may see it
     #[arg(long)]
     group: Option<GroupId>,
+    /// Stay unnamed: to all others it is from "a member", and no machine acts upon it
+    #[arg(long)]
+    unnamed: bool,
+    /// What recipients may do with it (FIRST IEP), where the file does not say less
+    #[arg(long, default_value = "direct", value_parser = ask::word(Actions::ALL, Actions::as_str))]
+    actions: Actions,
     /// Our alliance's name: with it, STIX markings for the group of --group are understood
     #[arg(long, default_value = "")]
     alliance: String,
@@ -90,7 +96,8 @@ pub fn run(import: &Import) -> Outcome {
 }
 
 fn reading(import: &Import, bytes: &[u8], now: Timestamp) -> Result<Reading, model::ParseError> {
-    let handling = Handling { tlp: import.tlp, group: import.group.clone() };
+    let Import { tlp, unnamed, actions, .. } = *import;
+    let handling = Handling { tlp, group: import.group.clone(), unnamed, actions };
     let defaults = Defaults { handling, behaviour: import.behaviour, sensor: import.sensor, grade: import.grade };
     let (limits, latest) = (Limits::FILE, now.plus(SKEW));
     match import.format {

@@ -278,6 +278,13 @@ impl Pass {
         self.charter()?.person_key(person, key, at)
     }
 
+    /// May this member be shown an entry as it stands in the journal, with its author? Of one whose author wishes to
+    /// stay unnamed only the author may.
+    pub(crate) fn may_open(&self, viewer: &MemberId, author: &Author, handling: &Handling) -> bool {
+        let own = matches!(author, Author::Member(member) if member == viewer);
+        (own || !handling.unnamed) && self.may_see(viewer, author, handling)
+    }
+
     /// May this member see a statement? Its author always may; within a group only the group's members; else all.
     pub(crate) fn may_see(&self, viewer: &MemberId, author: &Author, handling: &Handling) -> bool {
         let own = is_by(author, viewer);

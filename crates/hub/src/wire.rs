@@ -109,13 +109,6 @@ pub struct FoundSighting {
     pub sighting: Sighting,
 }
 
-impl FoundSighting {
-    pub(crate) fn of(noted: share::search::Noted) -> Self {
-        let share::search::Noted { position, member, signed, sighting } = noted;
-        Self { position, member: Some(member), signed, sighting }
-    }
-}
-
 /// An object that was found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

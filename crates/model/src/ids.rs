@@ -179,6 +179,21 @@ slug_id!(
     /// A member: a short name in lower case, chosen once (`telecom`, `cloud-eu`).
     MemberId, "1 to 32 of a-z 0-9 -, beginning with a letter", is_slug
 );
+impl MemberId {
+    /// What stands for members that wish to stay unnamed; no member may be called so.
+    pub const UNNAMED: &'static str = "a-member";
+
+    /// "a member".
+    pub fn unnamed() -> Self {
+        Self(Self::UNNAMED.into())
+    }
+
+    /// Does it stand for members that wish to stay unnamed?
+    pub fn is_unnamed(&self) -> bool {
+        self.as_str() == Self::UNNAMED
+    }
+}
+
 slug_id!(
     /// A sharing group inside the alliance.
     GroupId, "1 to 32 of a-z 0-9 -, beginning with a letter", is_slug

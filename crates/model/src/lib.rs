@@ -46,6 +46,6 @@ pub use sighting::{Batch, BatchHeader, Evidence, Opening, Salt, Sighting, findin
 pub use stream::{Growth, StreamMessage};
 pub use time::{Span, Timestamp};
 pub use words::{
-    Behaviour, Capability, Family, Grade, Handling, KeyAct, MemberKind, MembershipAct, MembershipStage, Role, Segment,
-    Sensor, Standing, Tlp,
+    Actions, Behaviour, Capability, Family, Grade, Handling, KeyAct, MemberKind, MembershipAct, MembershipStage, Role,
+    Segment, Sensor, Standing, Tlp,
 };

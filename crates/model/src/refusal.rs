@@ -106,6 +106,8 @@ rules! {
     EvidenceMissing = "evidence_missing": "A mitigation carries signed evidence of enough members or enough approvals.",
     EvidenceSpoofable = "evidence_spoofable": "Evidence that anybody could forge is never acted upon automatically.",
     EvidenceUnsigned = "evidence_unsigned": "What a member has not signed itself informs people and acts on nothing.",
+    ActionsNotPermitted = "actions_not_permitted":
+        "Machines act on evidence only where its sender permits internal actions and is named.",
     EvidenceStale = "evidence_stale": "Evidence older than the charter's horizon no longer supports an action.",
     ApprovalMissing = "approval_missing": "A plan of this class needs the approvals the charter asks for.",
     ApprovalExpired = "approval_expired": "An approval counts until its expiry and not after.",

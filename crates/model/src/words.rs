@@ -298,7 +298,30 @@ words! {
     }
 }
 
-/// Who may see a statement: a marking and, if narrower than the alliance, a sharing group.
+words! {
+    /// What recipients may do with a statement (FIRST IEP 2.0, `permitted_actions`), from the narrowest.
+    Actions as "actions" {
+        /// `none`: read it.
+        None = "none",
+        /// `contact for instruction`: ask the sender first.
+        AskFirst = "ask-first",
+        /// `internally visible actions`: on the recipient's own network, visible to nobody else.
+        Internal = "internal",
+        /// `externally visible indirect actions`: also what others can notice, such as a sinkhole.
+        Indirect = "indirect",
+        /// `externally visible direct actions`: also what the other side notices.
+        Direct = "direct",
+    }
+}
+
+impl Actions {
+    fn is_all(&self) -> bool {
+        *self == Self::Direct
+    }
+}
+
+/// Who may see a statement, who may act on it, and whether its sender is named: a marking and, if narrower than the
+/// alliance, a sharing group; the sender's wishes (FIRST IEP 2.0).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Handling {
@@ -307,31 +330,58 @@ pub struct Handling {
     /// The sharing group; absent: all members. A group without members means nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupId>,
+    /// The sender wishes to stay unnamed: to all others it is "a member" (`provider_attribution`: must not).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unnamed: bool,
+    /// What recipients may do.
+    #[serde(default = "all_actions", skip_serializing_if = "Actions::is_all")]
+    pub actions: Actions,
+}
+
+const fn all_actions() -> Actions {
+    Actions::Direct
 }
 
 impl Handling {
     /// For all members, with this marking.
     pub const fn alliance(tlp: Tlp) -> Self {
-        Self { tlp, group: None }
+        Self::new(tlp, None)
     }
 
-    /// The strictest of both: the narrower marking; a group wins over none. Two different groups have no common
-    /// audience: `None`.
+    /// For a sharing group, or all members, with this marking and no further wishes.
+    pub const fn new(tlp: Tlp, group: Option<GroupId>) -> Self {
+        Self { tlp, group, unnamed: false, actions: Actions::Direct }
+    }
+
+    /// May recipients act on their own networks, and say upon whose word? Machines act on nothing else.
+    pub fn lets_act(&self) -> bool {
+        !self.unnamed && self.actions >= Actions::Internal
+    }
+
+    /// The strictest of both: the narrower marking, the fewer actions, unnamed; a group wins over none. Two different
+    /// groups have no common audience: `None`.
     pub fn strictest(&self, other: &Self) -> Option<Self> {
         let group = match (&self.group, &other.group) {
             (Some(a), Some(b)) if a != b => return None,
             (a, b) => a.clone().or_else(|| b.clone()),
         };
-        Some(Self { tlp: self.tlp.max(other.tlp), group })
+        let (unnamed, actions) = (self.unnamed || other.unnamed, self.actions.min(other.actions));
+        Some(Self { tlp: self.tlp.max(other.tlp), group, unnamed, actions })
     }
 }
 
 impl fmt::Display for Handling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TLP:{}", self.tlp.as_str().to_uppercase())?;
-        match &self.group {
-            Some(group) => write!(f, " group {group}"),
-            None => Ok(()),
+        if let Some(group) = &self.group {
+            write!(f, " group {group}")?;
+        }
+        if self.unnamed {
+            f.write_str(" unnamed")?;
+        }
+        match self.actions {
+            Actions::Direct => Ok(()),
+            actions => write!(f, " actions {actions}"),
         }
     }
 }
@@ -357,10 +407,24 @@ mod tests {
     }
 
     #[test]
+    fn wishes_that_nobody_has_are_not_written_and_those_that_are_read_back() {
+        let plain = Handling::alliance(Tlp::Green);
+        assert_eq!(serde_json::to_string(&plain).unwrap(), r#"{"tlp":"green"}"#);
+        assert!(plain.lets_act());
+        for (unnamed, actions) in [(true, Actions::Direct), (false, Actions::None), (true, Actions::AskFirst)] {
+            let wish = Handling { unnamed, actions, ..plain.clone() };
+            assert_eq!(serde_json::from_str::<Handling>(&serde_json::to_string(&wish).unwrap()).unwrap(), wish);
+            assert!(!wish.lets_act(), "{wish}");
+            assert_eq!(plain.strictest(&wish), Some(wish));
+        }
+        assert!(Handling { actions: Actions::Internal, ..plain }.lets_act());
+    }
+
+    #[test]
     fn the_strictest_handling_wins_and_two_groups_have_no_common_audience() {
-        let group = |name: &str| Handling { tlp: Tlp::Green, group: Some(name.parse().unwrap()) };
+        let group = |name: &str| Handling::new(Tlp::Green, Some(name.parse().unwrap()));
         let merged = Handling::alliance(Tlp::Amber).strictest(&group("banks")).unwrap();
-        assert_eq!(merged, Handling { tlp: Tlp::Amber, group: Some("banks".parse().unwrap()) });
+        assert_eq!(merged, Handling::new(Tlp::Amber, Some("banks".parse().unwrap())));
         assert_eq!(group("banks").strictest(&group("telcos")), None);
     }
 }

@@ -28,7 +28,7 @@ fn main() {
         let observable: Observable = text.parse().unwrap();
         let tlp = Tlp::ALL[i % 4];
         let group = (i % 3 == 0).then(|| "banks".parse().unwrap());
-        findings.push(of(&observable, STATES[i % 5], Handling { tlp, group }));
+        findings.push(of(&observable, STATES[i % 5], Handling::new(tlp, group)));
     }
     let all = writer.findings(findings.iter().map(|finding| (finding, finding.first)));
     let mut objects: Vec<_> = all["objects"].as_array().unwrap().clone();

@@ -1,7 +1,7 @@
 //! Who may see a statement, under whose name, and who may act on it: one function each, for every format and every
 //! door.
 
-use model::{Handling, MemberId, Tlp};
+use model::{Actions, Handling, MemberId, Tlp};
 use std::collections::BTreeSet;
 
 /// Who asks.
@@ -70,40 +70,21 @@ pub fn shown_author<'a>(viewer: Viewer<'_>, terms: &Terms<'a>) -> Option<&'a Mem
     }
 }
 
-/// What a recipient may do with a statement (FIRST IEP 2.0, `permitted_actions`), from the narrowest.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum PermittedActions {
-    /// `none`: read it.
-    Nothing,
-    /// `contact for instruction`: ask the sender first.
-    AskFirst,
-    /// `internally visible actions`: on the recipient's own network, visible to nobody else.
-    Internal,
-    /// `externally visible indirect actions`: also what others can notice, such as a sinkhole.
-    Indirect,
-    /// `externally visible direct actions`: also what the other side notices.
-    Direct,
+/// The standard's words for what recipients may do (FIRST IEP 2.0, `permitted_actions`).
+pub const fn iep_words(actions: Actions) -> &'static str {
+    match actions {
+        Actions::None => "none",
+        Actions::AskFirst => "contact for instruction",
+        Actions::Internal => "internally visible actions",
+        Actions::Indirect => "externally visible indirect actions",
+        Actions::Direct => "externally visible direct actions",
+    }
 }
 
-impl PermittedActions {
-    /// Every value, from the narrowest.
-    pub const ALL: [Self; 5] = [Self::Nothing, Self::AskFirst, Self::Internal, Self::Indirect, Self::Direct];
-
-    /// The words of the standard.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Nothing => "none",
-            Self::AskFirst => "contact for instruction",
-            Self::Internal => "internally visible actions",
-            Self::Indirect => "externally visible indirect actions",
-            Self::Direct => "externally visible direct actions",
-        }
-    }
-
-    /// The value with these words, in any case; `None` for others.
-    pub fn of(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|value| value.as_str().eq_ignore_ascii_case(text))
-    }
+/// What the standard's words mean, in any case and also with hyphens; `None` for others.
+pub fn of_iep_words(text: &str) -> Option<Actions> {
+    let text = text.replace(['-', '_'], " ");
+    Actions::ALL.iter().copied().find(|actions| iep_words(*actions).eq_ignore_ascii_case(&text))
 }
 
 /// How visible an action is to others.
@@ -118,11 +99,11 @@ pub enum Visibility {
 }
 
 /// May a recipient act in this way by itself? `AskFirst` is no: a person asks the sender.
-pub fn may_act(permitted: PermittedActions, visibility: Visibility) -> bool {
+pub fn may_act(permitted: Actions, visibility: Visibility) -> bool {
     let needed = match visibility {
-        Visibility::Internal => PermittedActions::Internal,
-        Visibility::Indirect => PermittedActions::Indirect,
-        Visibility::Direct => PermittedActions::Direct,
+        Visibility::Internal => Actions::Internal,
+        Visibility::Indirect => Actions::Indirect,
+        Visibility::Direct => Actions::Direct,
     };
     permitted >= needed
 }
@@ -162,7 +143,7 @@ mod tests {
         let viewers = [Viewer::Public, Viewer::Partner, Viewer::EveryMember].into_iter().chain(members);
         let (banks, empty) = (BTreeSet::from([bank.clone()]), BTreeSet::new());
         for (tlp, group, wanted) in TABLE {
-            let handling = Handling { tlp, group: group.map(|name| name.parse().unwrap()) };
+            let handling = Handling::new(tlp, group.map(|name| name.parse().unwrap()));
             let in_group = match group {
                 Some("banks") => Some(&banks),
                 Some("empty") => Some(&empty),
@@ -193,16 +174,17 @@ mod tests {
 
     #[test]
     fn who_may_act_is_what_the_sender_permitted() {
-        let rows = PermittedActions::ALL.map(|permitted| {
-            [Visibility::Internal, Visibility::Indirect, Visibility::Direct]
-                .map(|visibility| may_act(permitted, visibility))
-        });
+        let all = [Visibility::Internal, Visibility::Indirect, Visibility::Direct];
+        let rows: Vec<_> =
+            Actions::ALL.iter().map(|permitted| all.map(|visibility| may_act(*permitted, visibility))).collect();
         assert_eq!(rows, [[false; 3], [false; 3], [true, false, false], [true, true, false], [true; 3]]);
-        assert!(
-            PermittedActions::ALL
-                .iter()
-                .all(|value| PermittedActions::of(&value.as_str().to_uppercase()) == Some(*value))
-        );
-        assert_eq!(PermittedActions::of("anything"), None);
+        for actions in Actions::ALL {
+            let words = iep_words(*actions).to_uppercase();
+            assert_eq!(
+                (of_iep_words(&words), of_iep_words(&words.replace(' ', "-"))),
+                (Some(*actions), Some(*actions))
+            );
+        }
+        assert_eq!(of_iep_words("anything"), None);
     }
 }

@@ -21,6 +21,6 @@ pub mod stix;
 pub mod table;
 pub mod taxii;
 
-pub use handling::{PermittedActions, Terms, Viewer, may_act, may_see, shown_author};
+pub use handling::{Terms, Viewer, iep_words, may_act, may_see, of_iep_words, shown_author};
 pub use limits::Limits;
 pub use reading::{Defaults, Reading, Skip, Word};

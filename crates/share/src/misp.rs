@@ -192,7 +192,7 @@ impl Source<'_> {
         }
         match tlp.unwrap_or(self.defaults.handling.tlp) {
             Tlp::Red => Err(ParseError::new("Tag", "tlp:red", "clear, green, amber or amber+strict")),
-            tlp => Ok(Handling { tlp, group: self.defaults.handling.group.clone() }),
+            tlp => Ok(Handling { tlp, ..self.defaults.handling.clone() }),
         }
     }
 

@@ -80,7 +80,7 @@ fn words() -> impl Strategy<Value = Sighting> {
             count,
             sensor: kinds.1,
             grade: kinds.2,
-            handling: Handling { tlp: handling.0, group: handling.1.then(|| "banks".parse().unwrap()) },
+            handling: Handling::new(handling.0, handling.1.then(|| "banks".parse().unwrap())),
         }
     })
 }

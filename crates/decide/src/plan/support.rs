@@ -61,6 +61,10 @@ fn usable(input: &Input<'_>, candidate: &Candidate<'_>, piece: &Evidence) -> Res
     if sighting.grade == Grade::Spoofable {
         return Err(Refusal::new(Rule::EvidenceSpoofable, &sighting.observable, "grade handshake or better"));
     }
+    if !sighting.handling.lets_act() {
+        let limit = "evidence whose named sender permits internal actions";
+        return Err(Refusal::new(Rule::ActionsNotPermitted, &sighting.observable, limit));
+    }
     let skew = input.charter.limits.skew_future_max;
     let latest = piece.header.made.min(input.now).plus(skew);
     if sighting.last > latest || piece.header.made > input.now.plus(skew) {

@@ -211,6 +211,8 @@ fn evidence_that_agents_would_refuse_is_not_planned_on() {
         s.first
     };
     assert_eq!(rule("cloud", &|s| s.grade = Grade::Spoofable), Rule::EvidenceSpoofable);
+    assert_eq!(rule("cloud", &|s| s.handling.unnamed = true), Rule::ActionsNotPermitted);
+    assert_eq!(rule("cloud", &|s| s.handling.actions = model::Actions::AskFirst), Rule::ActionsNotPermitted);
     assert_eq!(rule("cloud", &|s| s.last = stale(s)), Rule::EvidenceStale);
     assert_eq!(rule("cloud", &|s| s.last = "2026-03-02T00:00:00Z".parse().unwrap()), Rule::ClockSkew);
     assert_eq!(rule("cloud", &|s| s.behaviour = Behaviour::C2), Rule::EvidenceMissing);

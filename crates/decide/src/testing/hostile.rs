@@ -5,8 +5,8 @@ use super::{MEMBERS, Random, World};
 use crate::judge::{Answer, read_part};
 use crate::plan::assemble::Assembly;
 use model::{
-    Action, Behaviour, Class, Domain, Evidence, FindingId, Grade, Inverse, Measure, Mitigation, Observable, PlanPart,
-    Prefix, Rule, Scope, SignedApproval, Span, Target, Verdict,
+    Action, Actions, Behaviour, Class, Domain, Evidence, FindingId, Grade, Inverse, Measure, Mitigation, Observable,
+    PlanPart, Prefix, Rule, Scope, SignedApproval, Span, Target, Verdict,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -68,6 +68,8 @@ kinds! {
     Forged = "forged evidence", refused by BadSignature | DigestMismatch;
     /// Lone packets.
     Spoofable = "spoofable evidence", refused by EvidenceSpoofable;
+    /// Of a sender that does not permit it, or stays unnamed.
+    NotPermitted = "evidence not to be acted upon", refused by ActionsNotPermitted;
     /// Too old.
     Stale = "stale evidence", refused by EvidenceStale;
     /// Of tomorrow.
@@ -306,6 +308,11 @@ fn false_evidence(world: &World, observable: &Observable, kind: Kind, random: &m
         },
         Kind::Unsigned => key = world.strangers_key(),
         Kind::Spoofable => sighting.grade = Grade::Spoofable,
+        Kind::NotPermitted => match random.below(3) {
+            0 => sighting.handling.unnamed = true,
+            1 => sighting.handling.actions = Actions::AskFirst,
+            _ => sighting.handling.actions = Actions::None,
+        },
         Kind::Stale => {
             let age = Span::millis(Span::days(7).as_millis() + 1 + random.below(1 << 30) as i64);
             (sighting.first, sighting.last) = (world.now.minus(age), world.now.minus(age));

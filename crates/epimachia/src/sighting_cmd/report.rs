@@ -14,8 +14,8 @@ use clap::Args;
 use hub::wire::ReportHead;
 use model::sighting::BATCH_SIGHTINGS_MAX;
 use model::{
-    Batch, Behaviour, Grade, GroupId, Handling, MemberId, Observable, Opening, Retraction, Salt, Sensor, Sighting,
-    SignedRetraction, SigningKey, Timestamp, Tlp,
+    Actions, Batch, Behaviour, Grade, GroupId, Handling, MemberId, Observable, Opening, Retraction, Salt, Sensor,
+    Sighting, SignedRetraction, SigningKey, Timestamp, Tlp,
 };
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,12 @@ pub struct Add {
     /// Only this sharing group may see it
     #[arg(long)]
     group: Option<GroupId>,
+    /// Stay unnamed: to all others it is from "a member", and no machine acts upon it
+    #[arg(long)]
+    unnamed: bool,
+    /// What recipients may do with it (FIRST IEP); below internal, no machine acts upon it
+    #[arg(long, default_value = "direct", value_parser = ask::word(Actions::ALL, Actions::as_str))]
+    actions: Actions,
     #[command(flatten)]
     author: Author,
     #[command(flatten)]
@@ -187,7 +193,7 @@ fn one(add: &Add) -> Result<Sighting, Failure> {
         count: add.count,
         sensor: add.sensor,
         grade: add.grade,
-        handling: Handling { tlp: add.tlp, group: add.group.clone() },
+        handling: Handling { tlp: add.tlp, group: add.group.clone(), unnamed: add.unnamed, actions: add.actions },
     };
     let text = serde_json::to_string(&sighting).map_err(|e| Failure::failed(e, ""))?;
     Ok(Sighting::parse(&text)?)

@@ -6,8 +6,8 @@
 //! `{}` an object with such values; `?` after it may be absent, `|null` may be null.
 
 use model::{
-    Behaviour, Capability, Family, Grade, KeyAct, MemberKind, MembershipStage, Role, Rule, Segment, Sensor, Standing,
-    Tlp,
+    Actions, Behaviour, Capability, Family, Grade, KeyAct, MemberKind, MembershipStage, Role, Rule, Segment, Sensor,
+    Standing, Tlp,
 };
 use serde_json::{Map, Value, json};
 
@@ -156,6 +156,8 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
     ("Handling", "Who may see a statement.", &[
         ("tlp", "Tlp", "The marking."),
         ("group", "GroupId?", "The sharing group; absent: all members."),
+        ("unnamed", "boolean?", "The sender wishes to stay unnamed: to all others it is a member."),
+        ("actions", "Actions?", "What recipients may do (FIRST IEP 2.0 permitted_actions); direct where absent."),
     ]),
     ("Sighting", "A member saw an observable in a behaviour.", &[
         ("observable", "Observable", "What was seen."),
@@ -702,6 +704,7 @@ fn lists() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
         of!(Capability, "What a member can do for others."),
         of!(KeyAct, "What becomes of a key."),
         of!(MembershipStage, "Where a company stands."),
+        of!(Actions, "What recipients may do, from the narrowest."),
         of!(Tlp, "Traffic Light Protocol 2.0; red is not accepted."),
         ("Rule", "A rule's name.", Rule::ALL.iter().map(|rule| rule.name()).collect()),
     ];

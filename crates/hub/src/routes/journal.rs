@@ -70,7 +70,7 @@ fn visible(core: &Core, caller: &Caller, from: u64, max: usize) -> Result<List<J
 
 fn may_see(pass: &crate::gate::Pass, caller: &Caller, record: &Record) -> Result<bool, Problem> {
     let entry = Entry::from_bytes(&record.entry).map_err(|_| Problem::broken("an entry cannot be read"))?;
-    Ok(pass.may_see(&caller.member, &entry.author, &entry.handling)
+    Ok(pass.may_open(&caller.member, &entry.author, &entry.handling)
         && (!entry.event.is_confidential() || pass.may_see_confidential(&caller.member, &entry.author)))
 }
 

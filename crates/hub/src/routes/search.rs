@@ -13,9 +13,10 @@ use axum::response::Response;
 use model::{Behaviour, Finding, FindingState, GroupId, Handling, MemberId, Observable, Refusal, Rule, Timestamp, Tlp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use share::search::{Ask, Found, Key, Reach, ranges};
+use share::search::{Ask, Found, Key, Noted, Reach, ranges};
 use share::stix::StixTime;
 use share::taxii::{Index, Root, Row, cursor};
+use share::{Terms, Viewer};
 use std::sync::Arc;
 
 /// What every search may be narrowed by: the value, who brought it, who may see it.
@@ -26,8 +27,10 @@ struct Narrowed {
 }
 
 impl Narrowed {
-    fn wants(&self, member: &MemberId, handling: &Handling) -> bool {
-        self.member.as_ref().is_none_or(|wanted| wanted == member) && self.wants_handling(handling)
+    /// Whoever asks for what a member brought does not find what it brought without its name.
+    fn wants(&self, viewer: &MemberId, member: &MemberId, handling: &Handling) -> bool {
+        let named = named(viewer, member, handling);
+        (self.member.is_none() || self.member.as_ref() == named) && self.wants_handling(handling)
     }
 
     fn wants_handling(&self, handling: &Handling) -> bool {
@@ -49,6 +52,12 @@ fn ask(
         return Err(Refusal::new(Rule::Malformed, "below or above without a value", "a value").into());
     }
     Ok(Ask { ranges: value.map(|value| ranges(value, reach)), before: after, limit })
+}
+
+/// Under which name the viewer sees what `author` brought.
+fn named<'a>(viewer: &MemberId, author: &'a MemberId, handling: &'a Handling) -> Option<&'a MemberId> {
+    let terms = Terms { handling, group: None, author: Some(author), unnamed: handling.unnamed };
+    share::shown_author(Viewer::Member(viewer), &terms)
 }
 
 fn list<T>(found: Found<T>) -> List<T> {
@@ -150,13 +159,17 @@ pub(crate) async fn sightings(
             pass.may_see(&caller.member, &Author::Member(member.clone()), handling)
         };
         let found = core.search.sightings().find(&ask, |seen, member, handling, key| {
-            narrowed.wants(member, handling)
+            narrowed.wants(&caller.member, member, handling)
                 && asked.behaviour.is_none_or(|behaviour| seen.behaviour == behaviour)
                 && within(seen.first, seen.last, asked.since, asked.until)
                 && is_of_kind(asked.kind.as_deref(), || key.observable())
                 && sees(member, handling)
         });
-        Ok(Found { things: found.things.into_iter().map(FoundSighting::of).collect(), next: found.next })
+        let shown = |noted: Noted| {
+            let member = named(&caller.member, &noted.member, &noted.sighting.handling).cloned();
+            FoundSighting { position: noted.position, member, signed: noted.signed, sighting: noted.sighting }
+        };
+        Ok(Found { things: found.things.into_iter().map(shown).collect(), next: found.next })
     });
     Ok(answer(list(found.await?)))
 }
@@ -196,7 +209,7 @@ pub(crate) async fn objects(
         core.search.require_ready()?;
         core.taxii.require_ready()?;
         let rows = rows(core, &caller, &wanted, &ask, asked.id.as_deref());
-        shown(core, rows)
+        shown(core, &caller.member, rows)
     });
     Ok(answer(list(found.await?)))
 }
@@ -236,9 +249,9 @@ impl Wanted {
         })
     }
 
-    fn wants(&self, index: &Index, row: &Row, sees: &dyn Fn(&Row) -> bool) -> bool {
+    fn wants(&self, viewer: &MemberId, index: &Index, row: &Row, sees: &dyn Fn(&Row) -> bool) -> bool {
         let (Some(member), Some(handling)) = (index.author(row), index.handling(row)) else { return false };
-        self.narrowed.wants(member, handling)
+        self.narrowed.wants(viewer, member, handling)
             && (self.since..=self.until).contains(&row.added)
             && self.kind.as_deref().is_none_or(|kind| index.kind_of(row) == Some(kind))
             && sees(row)
@@ -258,12 +271,13 @@ fn rows(core: &Core, caller: &Caller, wanted: &Wanted, ask: &Ask, id: Option<&st
         _ => false,
     };
     let Some(id) = id else {
-        let row =
-            |place: u64, _: &Key, (): &()| index.at(place).filter(|row| wanted.wants(&index, row, &sees)).copied();
+        let row = |place: u64, _: &Key, (): &()| {
+            index.at(place).filter(|row| wanted.wants(&caller.member, &index, row, &sees)).copied()
+        };
         return core.search.objects().find(ask, row);
     };
     let before = |row: &&Row| ask.before.is_none_or(|before| row.sequence < before);
-    let all = index.everywhere(id).filter(before).filter(|row| wanted.wants(&index, row, &sees));
+    let all = index.everywhere(id).filter(before).filter(|row| wanted.wants(&caller.member, &index, row, &sees));
     let mut things: Vec<Row> = all.copied().collect();
     things.sort_by_key(|row| std::cmp::Reverse(row.sequence));
     let more = things.len() > ask.limit;
@@ -273,7 +287,7 @@ fn rows(core: &Core, caller: &Caller, wanted: &Wanted, ask: &Ask, id: Option<&st
 }
 
 /// The rows with their objects, in the same order.
-fn shown(core: &Core, found: Found<Row>) -> Result<Found<FoundObject>, Problem> {
+fn shown(core: &Core, viewer: &MemberId, found: Found<Row>) -> Result<Found<FoundObject>, Problem> {
     let Found { things: mut rows, next } = found;
     rows.reverse();
     let mut objects = Vec::with_capacity(rows.len());
@@ -289,7 +303,7 @@ fn shown(core: &Core, found: Found<Row>) -> Result<Found<FoundObject>, Problem> 
             id: index.id(row),
             version: row.version.to_string(),
             added: cursor::text(row.added),
-            member: index.author(row).cloned(),
+            member: index.author(row).and_then(|author| named(viewer, author, &handling)).cloned(),
             handling,
             object: RawValue::from_string(object).map_err(unreadable)?,
         })

@@ -119,7 +119,7 @@ impl Access {
 
     /// What objects have that say nothing of who may see them.
     pub(super) fn default_handling(&self) -> Handling {
-        Handling { tlp: Tlp::Amber, group: self.root.group().cloned() }
+        Handling::new(Tlp::Amber, self.root.group().cloned())
     }
 
     /// The caller, who may add and take out.

@@ -5,7 +5,8 @@ use super::head::{Head, Text};
 use super::id::named;
 use super::kind::Kind;
 use super::ours::{self, NAMESPACE};
-use model::{GroupId, Handling, ParseError, Tlp};
+use crate::handling::{iep_words, of_iep_words};
+use model::{Actions, GroupId, Handling, ParseError, Tlp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -42,8 +43,59 @@ pub struct Markings {
 enum Meaning {
     Tlp(Tlp),
     Group(GroupId),
+    /// An information exchange policy (FIRST IEP 2.0): what recipients may do, whether the sender is named.
+    Policy(Policy),
     /// A copyright or terms of use: kept with the object, no rule of ours.
     Statement,
+}
+
+/// What a policy says; what it does not say is as it would be without it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Policy {
+    actions: Option<Actions>,
+    unnamed: bool,
+    tlp: Option<Tlp>,
+}
+
+/// The policies that this program writes, one wish each.
+fn policies() -> impl Iterator<Item = Policy> {
+    let narrower = Actions::ALL.iter().copied().filter(|actions| *actions != Actions::Direct);
+    let actions = narrower.map(|actions| Policy { actions: Some(actions), ..Policy::default() });
+    actions.chain([Policy { unnamed: true, ..Policy::default() }])
+}
+
+impl Policy {
+    /// As its definition says it.
+    fn text(self) -> String {
+        match self.actions {
+            Some(actions) => format!("permitted_actions: {}", iep_words(actions)),
+            None => "provider_attribution: must not".to_owned(),
+        }
+    }
+
+    fn id(self) -> String {
+        named(Kind::MarkingDefinition, &NAMESPACE, &format!("iep\n{}", self.text()))
+    }
+
+    fn definition(self) -> Value {
+        json!({
+            "type": "marking-definition",
+            "spec_version": "2.1",
+            "id": self.id(),
+            "created": ours::SINCE,
+            "definition_type": "statement",
+            "definition": { "statement": format!("FIRST IEP 2.0 {}", self.text()) },
+        })
+    }
+}
+
+/// The policies that say what a handling says beyond marking and group.
+fn policies_of(handling: &Handling) -> impl Iterator<Item = Policy> {
+    let Handling { actions, unnamed, .. } = *handling;
+    policies().filter(move |policy| match policy.actions {
+        Some(permitted) => permitted == actions,
+        None => unnamed,
+    })
 }
 
 impl Markings {
@@ -52,7 +104,8 @@ impl Markings {
         let two = TLP2.into_iter().map(|(tlp, id, _)| (id.to_owned(), Meaning::Tlp(tlp)));
         let one = TLP1.into_iter().map(|(tlp, id)| (id.to_owned(), Meaning::Tlp(tlp)));
         let groups = groups.into_iter().map(|group| (group_id(alliance, group), Meaning::Group(group.clone())));
-        Self { known: two.chain(one).chain(groups).collect() }
+        let policies = policies().map(|policy| (policy.id(), Meaning::Policy(policy)));
+        Self { known: two.chain(one).chain(groups).chain(policies).collect() }
     }
 
     /// Is it known what this marking means?
@@ -81,6 +134,7 @@ impl Markings {
     pub fn of(&self, head: &Head<'_>, default: &Handling) -> Result<Handling, ParseError> {
         let parts = if head.granular { granular(head)? } else { Vec::new() };
         let (mut tlp, mut group) = (None, None);
+        let (mut unnamed, mut actions) = (default.unnamed, default.actions);
         for id in head.markings.iter().map(|text| &**text).chain(parts.iter().map(|text| &**text)) {
             match self.known.get(id) {
                 Some(Meaning::Tlp(found)) => tlp = tlp.max(Some(*found)),
@@ -88,6 +142,11 @@ impl Markings {
                     return Err(ParseError::new("object_marking_refs", id, "markings of one sharing group"));
                 }
                 Some(Meaning::Group(found)) => group = Some(found.clone()),
+                Some(Meaning::Policy(policy)) => {
+                    tlp = tlp.max(policy.tlp);
+                    unnamed |= policy.unnamed;
+                    actions = actions.min(policy.actions.unwrap_or(Actions::Direct));
+                }
                 Some(Meaning::Statement) => {}
                 None => {
                     return Err(ParseError::new("object_marking_refs", id, "a marking that is known or comes along"));
@@ -95,7 +154,7 @@ impl Markings {
             }
         }
         let group = group.or_else(|| default.group.clone());
-        Ok(Handling { tlp: tlp.unwrap_or(default.tlp), group })
+        Ok(Handling { tlp: tlp.unwrap_or(default.tlp), group, unnamed, actions })
     }
 }
 
@@ -124,9 +183,31 @@ impl Definition<'_> {
                 }
                 Some(word) => word.parse().map(|tlp| Some(Meaning::Tlp(tlp))),
             },
+            Some("iep") => self.policy(),
             Some("statement") => Ok(Some(Meaning::Statement)),
             _ => Ok(None),
         }
+    }
+
+    /// Of FIRST's policy what we act upon. One that says nothing of it is no policy that we know.
+    fn policy(&self) -> Result<Option<Meaning>, ParseError> {
+        let of = |name: &str| self.definition.get(name).and_then(Value::as_str);
+        let (actions, attribution) = (of("permitted_actions"), of("provider_attribution"));
+        if actions.is_none() && attribution.is_none() {
+            return Ok(None);
+        }
+        let unknown = |text: &str| ParseError::new("definition.permitted_actions", text, "the words of FIRST IEP 2.0");
+        let actions = actions.map(|text| of_iep_words(text).ok_or_else(|| unknown(text))).transpose()?;
+        let plain = attribution.map(|text| text.replace(['-', '_'], " ").to_ascii_lowercase());
+        let unnamed = match plain.as_deref() {
+            None | Some("may" | "must") => false,
+            Some("must not") => true,
+            Some(other) => {
+                return Err(ParseError::new("definition.provider_attribution", other, "may, must, must not"));
+            }
+        };
+        let tlp = of("tlp").map(|word| word.trim_start_matches("TLP:").to_ascii_lowercase().parse()).transpose()?;
+        Ok(Some(Meaning::Policy(Policy { actions, unnamed, tlp })))
     }
 }
 
@@ -150,13 +231,15 @@ fn granular<'a>(head: &Head<'a>) -> Result<Vec<Text<'a>>, ParseError> {
 /// The identifiers with which an object of this handling is marked.
 pub fn references(alliance: &str, handling: &Handling) -> Vec<String> {
     let tlp = TLP2.into_iter().filter(|(tlp, ..)| *tlp == handling.tlp).map(|(_, id, _)| id.to_owned());
-    tlp.chain(handling.group.iter().map(|group| group_id(alliance, group))).collect()
+    let group = handling.group.iter().map(|group| group_id(alliance, group));
+    tlp.chain(group).chain(policies_of(handling).map(Policy::id)).collect()
 }
 
 /// The definitions to which [`references`] lead.
 pub fn definitions(alliance: &str, handling: &Handling) -> Vec<Value> {
     let tlp = TLP2.into_iter().filter(|(tlp, ..)| *tlp == handling.tlp).map(|(_, id, name)| tlp_definition(id, name));
-    tlp.chain(handling.group.iter().map(|group| group_definition(alliance, group))).collect()
+    let group = handling.group.iter().map(|group| group_definition(alliance, group));
+    tlp.chain(group).chain(policies_of(handling).map(Policy::definition)).collect()
 }
 
 /// As FIRST and OASIS publish them.
@@ -251,12 +334,34 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_of_first_says_what_recipients_may_do_and_whether_the_sender_is_named() {
+        let mut markings = Markings::new("test", []);
+        let own = "marking-definition--11111111-1111-4111-8111-111111111111";
+        let mut learn = |definition: &str| {
+            let json = format!(
+                r#"{{"type":"marking-definition","spec_version":"2.1","id":"{own}",
+                "created":"2026-01-01T00:00:00Z","definition_type":"iep","definition":{definition}}}"#
+            );
+            let raw: &RawValue = serde_json::from_str(&json).unwrap();
+            markings.learn(&Head::read(raw).unwrap())
+        };
+        assert!(learn(r#"{"permitted_actions":"everything"}"#).is_err());
+        assert!(learn(r#"{"provider_attribution":"never"}"#).is_err());
+        learn(r#"{"tlp":"RED","name":"says nothing we act upon"}"#).unwrap();
+        learn(r#"{"permitted_actions":"CONTACT FOR INSTRUCTION","provider_attribution":"must-not","tlp":"amber"}"#)
+            .unwrap();
+        let handling = handled(&markings, &[own, TLP2[0].1], "").unwrap();
+        assert_eq!((handling.actions, handling.unnamed, handling.tlp), (Actions::AskFirst, true, Tlp::Amber));
+    }
+
+    #[test]
     fn handlings_survive_the_way_through_markings() {
         let (banks, telcos): (GroupId, GroupId) = ("banks".parse().unwrap(), "telcos".parse().unwrap());
         let markings = Markings::new("test", [&banks, &telcos]);
         for tlp in Tlp::ALL {
-            for group in [None, Some(banks.clone())] {
-                let handling = Handling { tlp: *tlp, group };
+            for (n, group) in [None, Some(banks.clone())].into_iter().cycle().take(12).enumerate() {
+                let (unnamed, actions) = (n % 3 == 0, Actions::ALL[n % 5]);
+                let handling = Handling { tlp: *tlp, group, unnamed, actions };
                 let refs = references("test", &handling);
                 let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
                 assert_eq!(handled(&markings, &refs, "").unwrap(), handling);

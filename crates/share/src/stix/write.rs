@@ -109,7 +109,7 @@ impl Writer<'_> {
             } },
         });
         let mut object = self.marked(members(object), &sighting.handling);
-        if (self.named)(author) {
+        if self.names(author) && !sighting.handling.unnamed {
             object.insert("created_by_ref".to_owned(), ours::member_id(self.alliance, author).into());
         }
         vec![Value::Object(object), Value::Object(self.marked(seen, &sighting.handling))]
@@ -135,9 +135,15 @@ impl Writer<'_> {
     pub fn findings<'f>(&self, findings: impl IntoIterator<Item = (&'f Finding, Timestamp)>) -> Value {
         let findings: Vec<_> = findings.into_iter().collect();
         let authors = findings.iter().flat_map(|(f, _)| f.sum.lines.iter().map(|line| &line.member));
+        let authors = authors.filter(|author| !author.is_unnamed());
         let mut objects = self.common(findings.iter().map(|(finding, _)| &finding.handling), authors);
         objects.extend(findings.iter().flat_map(|(finding, created)| self.finding(finding, *created)));
         bundle(objects)
+    }
+
+    /// May the reader know this name? Those who wish to stay unnamed have none.
+    fn names(&self, member: &MemberId) -> bool {
+        !member.is_unnamed() && (self.named)(member)
     }
 
     fn marked(&self, mut object: Map<String, Value>, handling: &Handling) -> Map<String, Value> {
@@ -266,7 +272,7 @@ impl Frame<'_> {
     /// One for each reporter who may be named, one for all others together.
     fn sightings(&self) -> Vec<Value> {
         let lines = &self.finding.sum.lines;
-        let (named, unnamed): (Vec<_>, Vec<_>) = lines.iter().partition(|line| (self.writer.named)(&line.member));
+        let (named, unnamed): (Vec<_>, Vec<_>) = lines.iter().partition(|line| self.writer.names(&line.member));
         let each = named.into_iter().map(|line| {
             let member = ours::member_id(self.writer.alliance, &line.member);
             let last = self.finding.made.minus(Span::millis((line.age_days * 86_400_000.0).round() as i64));
@@ -316,7 +322,7 @@ impl Frame<'_> {
         let Sum { lines, cut, total, threshold } = &self.finding.sum;
         let mut text = String::new();
         for line in lines {
-            let who = if (self.writer.named)(&line.member) { line.member.as_str() } else { "a member" };
+            let who = if self.writer.names(&line.member) { line.member.as_str() } else { "a member" };
             text += &format!(
                 "{who}: {} points ({} evidence, weight {}, {} days old, decay {}, dependence {}){}\n",
                 line.points,
