@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+mod feed;
 mod point;
 mod source;
 mod witness;
 
+pub use feed::{Audience, Becomes, PullConfig, PullKind, PushConfig, RemoteConfig};
 pub use point::{Peer, PointConfig, RpzConfig, TsigConfig};
 pub(crate) use source::Reader;
 pub use source::{Format, SourceConfig};
@@ -52,6 +54,12 @@ pub struct Config {
     /// `[[peer]]`: other members' witnesses, with whose checkpoints ours are compared. Default: none.
     #[serde(default, rename = "peer")]
     pub peers: Vec<PeerConfig>,
+    /// `[[pull]]`: what other tools hold and comes in by itself. Default: none.
+    #[serde(default, rename = "pull")]
+    pub pulls: Vec<PullConfig>,
+    /// `[[push]]`: where findings go by themselves. Default: none.
+    #[serde(default, rename = "push")]
+    pub pushes: Vec<PushConfig>,
     /// `[state]`: what the agent remembers, and its timers.
     pub state: StateConfig,
 }
@@ -174,8 +182,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        let host = self.hub.url.host_str().unwrap_or_default();
-        let loopback = matches!(host, "127.0.0.1" | "[::1]" | "localhost");
+        let loopback = is_loopback(&self.hub.url);
         match (self.hub.url.scheme(), &self.hub.ca) {
             ("https", Some(_)) => {}
             ("https", None) => return Err(malformed("hub.ca", "absent", "the CA file of the alliance, for https")),
@@ -209,6 +216,7 @@ impl Config {
         count("point", self.points.len(), 0, POINTS_MAX)?;
         self.witness.check()?;
         witness::check_peers(&self.peers)?;
+        feed::check(&self.pulls, &self.pushes)?;
         let mut names = BTreeSet::new();
         if let Some(twice) = self.sources.iter().find(|source| !names.insert(source.name.as_str())) {
             return Err(malformed("source.name", &twice.name, "each name once"));
@@ -229,6 +237,8 @@ impl Config {
         self.hub.certificate.iter_mut().chain(&mut self.hub.token).for_each(&mut resolve);
         self.hub.ca.iter_mut().for_each(&mut resolve);
         resolve(&mut self.state.directory);
+        self.pulls.iter_mut().flat_map(PullConfig::paths).for_each(&mut resolve);
+        self.pushes.iter_mut().flat_map(PushConfig::paths).for_each(&mut resolve);
         self.sources.iter_mut().filter_map(|source| source.file.as_mut()).for_each(&mut resolve);
         self.points.iter_mut().for_each(|point| point.paths().into_iter().for_each(&mut resolve));
     }
@@ -273,6 +283,11 @@ pub(crate) mod address {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
+}
+
+/// Does the address lead to this machine?
+fn is_loopback(url: &Url) -> bool {
+    matches!(url.host_str().unwrap_or_default(), "127.0.0.1" | "[::1]" | "localhost")
 }
 
 fn malformed(key: &str, value: impl std::fmt::Display, allowed: impl std::fmt::Display) -> Refusal {

@@ -12,6 +12,7 @@
 
 mod alarms;
 pub mod exchange;
+pub mod feeds;
 mod history;
 mod keys;
 pub mod outbox;
@@ -27,6 +28,7 @@ pub mod views;
 mod witness;
 
 pub use exchange::{Alarm, AlarmKind, Input, Order, Outcome, Output, Trouble, WhichCharter};
+pub use feeds::{FED_SIGHTINGS_MAX, Fed, FedNews, Mark};
 pub use outbox::{Outbox, Submission, TakenBack};
 pub use settings::{PointSetup, Router, Settings};
 pub use state::{Record, SourceMark, State};
@@ -198,6 +200,7 @@ impl Core {
             Input::NumberTaken { sequence, next } => self.on_number_taken(sequence, next),
             Input::Sightings(sightings) => self.on_sightings(sightings),
             Input::Followed { source, mark, sightings } => self.on_followed(source, mark, sightings),
+            Input::Fed { news, sightings } => self.on_fed(*news, sightings),
             Input::Retract(taken_back) => self.on_retract(taken_back),
             Input::Allow { observable, note } => self.on_allow(observable, note),
             Input::Disallow(observable) => self.on_disallow(&observable),

@@ -53,11 +53,11 @@ pub struct Import {
     /// What recipients may do with it (FIRST IEP), where the file does not say less
     #[arg(long, default_value = "direct", value_parser = ask::word(Actions::ALL, Actions::as_str))]
     actions: Actions,
-    /// Our alliance's name: with it, STIX markings for the group of --group are understood
+    /// Our alliance's name: with it, markings for the group of --group and objects of --findings are understood
     #[arg(long, default_value = "")]
     alliance: String,
     /// What `finding list --json` printed: with it, opinions on these findings become disputes
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "alliance")]
     findings: Option<PathBuf>,
     /// CSV: the column of the observable
     #[arg(long, value_name = "COLUMN")]
@@ -119,7 +119,7 @@ fn of_stix(
     latest: Timestamp,
 ) -> Result<Reading, model::ParseError> {
     let split = Split::read(bytes, &Limits::FILE)?;
-    let ours = import.findings.as_ref().map(|file| findings(file)).transpose()?.unwrap_or_default();
+    let ours = import.findings.as_ref().map(|file| findings(file, &import.alliance)).transpose()?.unwrap_or_default();
     let markings = Markings::new(&import.alliance, &import.group);
     let finding = |id: &str| ours.get(id).copied();
     let context = Context { defaults, markings, finding: &finding, latest: StixTime::from(latest) };
@@ -127,11 +127,11 @@ fn of_stix(
 }
 
 /// The findings of a file, by the identifiers of their indicators.
-fn findings(file: &std::path::Path) -> Result<BTreeMap<String, FindingId>, model::ParseError> {
+fn findings(file: &std::path::Path, alliance: &str) -> Result<BTreeMap<String, FindingId>, model::ParseError> {
     let wrong = |what: &str| model::ParseError::new("findings", what, "what `epimachia finding list --json` prints");
     let bytes = foreign::read(file, Limits::FILE.bytes).map_err(|_| wrong(&file.display().to_string()))?;
     let findings: Vec<Finding> = serde_json::from_slice(&bytes).map_err(|e| wrong(&e.to_string()))?;
-    Ok(findings.iter().map(|finding| (write::indicator_id(&finding.id), finding.id)).collect())
+    Ok(findings.iter().map(|finding| (write::indicator_id(alliance, &finding.id), finding.id)).collect())
 }
 
 fn print(import: &Import, reading: &Reading) {

@@ -2,6 +2,7 @@
 //!
 //! Section numbers are those of the standard. What is here decides; who serves it asks.
 
+pub mod client;
 pub mod collection;
 pub mod cursor;
 pub mod filter;
@@ -11,6 +12,7 @@ pub mod media;
 mod page;
 pub mod resources;
 
+pub use client::{Page as PulledPage, Place, Walk};
 pub use collection::{CollectionId, Root};
 pub use cursor::{Clock, Next};
 pub use filter::{Filter, Versions};

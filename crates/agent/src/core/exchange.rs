@@ -104,6 +104,14 @@ pub enum Input {
         /// What was seen on the way, each with sixteen random bytes.
         sightings: Vec<(Salt, Sighting)>,
     },
+    /// What a pull or push came to. All of it becomes durable together, or nothing: then it is refused.
+    Fed {
+        /// How far it is, and what became of what was met on the way.
+        news: Box<super::FedNews>,
+        /// What this member's own sensors saw, each with sixteen random bytes; at most
+        /// [`super::FED_SIGHTINGS_MAX`].
+        sightings: Vec<(Salt, Sighting)>,
+    },
     /// A person takes back what this member reported of something.
     Retract(TakenBack),
     /// A person adds to the member's own allow-list: lifted at once.
@@ -340,6 +348,8 @@ alarm_kinds! {
     OutboxFull = "outbox-full",
     /// The hub refused what we sent.
     SubmissionRefused = "submission-refused",
+    /// What a pull brings or a push should bring out does not get through.
+    FeedFailed = "feed-failed",
     /// Somebody else numbers submissions for this member, or the hub has lost some.
     SequenceTaken = "sequence-taken",
     /// The clock went back.

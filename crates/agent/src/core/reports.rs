@@ -44,20 +44,31 @@ impl Core {
         self.persist(Record::Followed(source, mark));
     }
 
-    fn hear(&mut self, sightings: Vec<(Salt, Sighting)>) {
+    /// The sightings that may go to the hub, sealed, and the rules that refused the others.
+    pub(super) fn admitted(&mut self, sightings: Vec<(Salt, Sighting)>) -> (Vec<Opening>, Vec<Rule>) {
+        let (openings, refused) = self.sealed(sightings);
+        (openings, refused.into_iter().map(|refusal| refusal.rule).collect())
+    }
+
+    fn sealed(&mut self, sightings: Vec<(Salt, Sighting)>) -> (Vec<Opening>, Vec<Refusal>) {
         let (total, mut openings) = (sightings.len(), Vec::with_capacity(sightings.len()));
-        let mut refused = None;
+        let mut refused = Vec::new();
         for (salt, sighting) in sightings {
             match self.admit(&sighting, openings.len()) {
                 Ok(()) => openings.push(Opening::seal(salt, &sighting)),
                 Err(refusal) => {
                     self.counts.refusal(refusal.rule);
-                    refused = Some(refusal);
+                    refused.push(refusal);
                 }
             }
         }
-        let accepted = openings.len();
-        self.counts.sightings(accepted, total - accepted);
+        self.counts.sightings(openings.len(), total - openings.len());
+        (openings, refused)
+    }
+
+    fn hear(&mut self, sightings: Vec<(Salt, Sighting)>) {
+        let (openings, mut refused) = self.sealed(sightings);
+        let (accepted, refused) = (openings.len(), refused.pop());
         if accepted > 0 {
             self.persist(Record::Heard(openings));
         }

@@ -1,5 +1,6 @@
 //! What an agent must not forget: the durable state, and the records from which it is rebuilt.
 
+use super::feeds::{self, Fed, FedNews};
 use super::outbox::{Outbox, Sealed, TakenBack};
 use super::statements::{self, Said};
 use charter::{KeyBook, SignedCharter};
@@ -45,6 +46,8 @@ pub struct State {
     pub said: Said,
     /// How far each followed sensor file has been read, by the source's name.
     pub sources: BTreeMap<String, SourceMark>,
+    /// How far each pull and push has come, by its name.
+    pub feeds: BTreeMap<String, Fed>,
 }
 
 /// How far a followed file has been read. It is written down together with what was seen up to there.
@@ -113,6 +116,8 @@ pub enum Record {
     Sequence(u64),
     /// A source's file was read up to here.
     Followed(String, SourceMark),
+    /// A pull or push has come this far.
+    Fed(Box<FedNews>),
 }
 
 /// One mitigation on this member's side.
@@ -335,6 +340,7 @@ impl State {
             Record::Dropped(sequence) => self.outbox.drop_sealed(sequence),
             Record::Sequence(next) => self.outbox.next = Some(next),
             Record::Followed(source, mark) => drop(self.sources.insert(source, mark)),
+            Record::Fed(news) => feeds::remember(&mut self.feeds, *news),
         }
     }
 }

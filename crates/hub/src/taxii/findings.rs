@@ -194,7 +194,8 @@ fn wanted(filter: &Filter, written: &Written) -> bool {
 
 /// The finding for which an indicator of ours stands, if the caller may see it.
 pub(super) fn finding_of(core: &Core, access: &Access, id: &str) -> Option<FindingId> {
-    let finding = write::finding_of(id).filter(|finding| write::indicator_id(finding) == id)?;
+    let alliance = core.taxii.alliance();
+    let finding = write::finding_of(alliance, id).filter(|finding| write::indicator_id(alliance, finding) == id)?;
     core.taxii.findings().latest(&finding, |handling| access.sees_finding(handling)).map(|_| finding)
 }
 
@@ -203,7 +204,7 @@ pub(super) fn texts_of(core: &Core, access: &Access, ids: &[&str]) -> Vec<String
     let named = |_: &MemberId| true;
     let writer = Writer { alliance: core.taxii.alliance(), hub: None, named: &named };
     let latest = |id: &&str| {
-        let finding = write::finding_of(id)?;
+        let finding = write::finding_of(core.taxii.alliance(), id)?;
         core.taxii.findings().latest(&finding, |handling| access.sees_finding(handling))
     };
     let mut seen: Vec<Seen> = ids.iter().filter_map(latest).collect();

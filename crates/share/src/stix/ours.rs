@@ -1,6 +1,6 @@
 //! What is ours in STIX: the namespace of our identifiers, our extension, the identities that we name.
 
-use super::id::named;
+use super::id::{named, uuid5};
 use super::kind::Kind;
 use model::MemberId;
 use serde_json::{Value, json};
@@ -22,6 +22,12 @@ const SCHEMA: &str = "https://github.com/epimachia/epimachia/blob/main/docs/refe
 /// The identity of the alliance called `alliance`: the author of what it holds.
 pub fn alliance_id(alliance: &str) -> String {
     named(Kind::Identity, &NAMESPACE, &format!("alliance\n{alliance}"))
+}
+
+/// The bytes of the alliance's identity that its findings' identifiers repeat, the UUID's variant among them.
+pub(super) fn tag(alliance: &str) -> [u8; 4] {
+    let uuid = uuid5(&NAMESPACE, &format!("alliance\n{alliance}"));
+    [uuid[8], uuid[9], uuid[10], uuid[11]]
 }
 
 /// The identity of a member.

@@ -23,15 +23,16 @@ pub struct Writer<'a> {
     pub named: &'a dyn Fn(&MemberId) -> bool,
 }
 
-/// The identifier of the indicator that stands for a finding.
-pub fn indicator_id(finding: &FindingId) -> String {
-    of_finding(Kind::Indicator, finding, "")
+/// The identifier of the indicator that stands for a finding of the alliance called `alliance`.
+pub fn indicator_id(alliance: &str, finding: &FindingId) -> String {
+    of_finding(Kind::Indicator, alliance, finding, "")
 }
 
-/// A UUID of version 4 whose first 60 bits are the finding's own, so that it leads back to the finding; the rest tells
-/// the finding's objects apart.
-fn of_finding(kind: Kind, finding: &FindingId, part: &str) -> String {
-    let mut uuid = super::id::uuid5(&NAMESPACE, &format!("finding\n{}\n{finding}\n{part}", kind.as_str()));
+/// A UUID of version 4 that leads back without a table: its first 60 bits are the finding's own, the next 32 (two of
+/// them the variant) are those of the alliance's identity, the last 32 tell the finding's objects apart.
+fn of_finding(kind: Kind, alliance: &str, finding: &FindingId, part: &str) -> String {
+    let name = format!("finding\n{alliance}\n{}\n{finding}\n{part}", kind.as_str());
+    let mut uuid = super::id::uuid5(&NAMESPACE, &name);
     let bits = bits_of(finding).to_be_bytes();
     uuid[..6].copy_from_slice(&[
         bits[0] << 4 | bits[1] >> 4,
@@ -43,13 +44,25 @@ fn of_finding(kind: Kind, finding: &FindingId, part: &str) -> String {
     ]);
     uuid[6] = 0x40 | bits[6] & 0x0f;
     uuid[7] = bits[7];
+    uuid[8..12].copy_from_slice(&ours::tag(alliance));
     format!("{}--{}", kind.as_str(), super::id::uuid_text(&uuid))
 }
 
-/// The finding that an identifier of ours leads back to; what others made may lead to a finding that there is not.
-pub fn finding_of(id: &str) -> Option<FindingId> {
+/// The finding of the alliance called `alliance` that an identifier leads back to; `None` for what another made. There
+/// may be no such finding: whoever acts on it looks.
+pub fn finding_of(alliance: &str, id: &str) -> Option<FindingId> {
+    finding_in(id, |tag| tag == ours::tag(alliance))
+}
+
+/// As [`finding_of`], whatever alliance made it.
+pub(crate) fn finding_of_any(id: &str) -> Option<FindingId> {
+    finding_in(id, |_| true)
+}
+
+fn finding_in(id: &str, of: impl Fn([u8; 4]) -> bool) -> Option<FindingId> {
     let (_, text) = super::id::split("id", id).ok()?;
     let uuid = super::id::uuid(text).filter(|uuid| uuid[6] >> 4 == 4)?;
+    of([uuid[8], uuid[9], uuid[10], uuid[11]]).then_some(())?;
     let high = uuid[..6].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
     of_bits(high << 12 | u64::from(uuid[6] & 0x0f) << 8 | u64::from(uuid[7])).parse().ok()
 }
@@ -93,7 +106,7 @@ impl Writer<'_> {
         let object = json!({
             "type": "observed-data",
             "spec_version": "2.1",
-            "id": named(Kind::ObservedData, &NAMESPACE, &format!("sighting\n{id}")),
+            "id": named(Kind::ObservedData, &NAMESPACE, &format!("sighting\n{}\n{id}", self.alliance)),
             "created": time(made),
             "modified": time(made),
             "first_observed": time(sighting.first),
@@ -177,13 +190,17 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    fn indicator_id(&self) -> String {
+        indicator_id(self.writer.alliance, &self.finding.id)
+    }
+
     /// The members that every object of this finding has.
     fn base(&self, kind: Kind, part: &str) -> Map<String, Value> {
         let finding = self.finding;
         let object = json!({
             "type": kind.as_str(),
             "spec_version": "2.1",
-            "id": of_finding(kind, &finding.id, part),
+            "id": of_finding(kind, self.writer.alliance, &finding.id, part),
             "created": time(self.created),
             "modified": time(finding.made),
             "created_by_ref": ours::alliance_id(self.writer.alliance),
@@ -291,8 +308,8 @@ impl Frame<'_> {
             Kind::Sighting,
             part,
             json!({
-                "sighting_of_ref": indicator_id(&self.finding.id),
-                "observed_data_refs": [of_finding(Kind::ObservedData, &self.finding.id, "")],
+                "sighting_of_ref": self.indicator_id(),
+                "observed_data_refs": [of_finding(Kind::ObservedData, self.writer.alliance, &self.finding.id, "")],
                 "last_seen": time(last),
                 "count": count,
                 "extensions": { EXTENSION: { "extension_type": "property-extension", "finding": self.finding.id } },
@@ -312,7 +329,7 @@ impl Frame<'_> {
             json!({
                 "abstract": format!("{}: {} of {} points", finding.state, finding.sum.total, finding.sum.threshold),
                 "content": self.reasons(),
-                "object_refs": [indicator_id(&finding.id)],
+                "object_refs": [self.indicator_id()],
             }),
         )
     }
@@ -350,7 +367,7 @@ impl Frame<'_> {
             json!({
                 "opinion": "strongly-disagree",
                 "explanation": self.finding.state.explains(),
-                "object_refs": [indicator_id(&self.finding.id)],
+                "object_refs": [self.indicator_id()],
             }),
         )
     }
@@ -391,21 +408,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_identifier_of_a_finding_leads_back_to_it(bytes: [u8; 32]) {
+        fn every_identifier_of_a_finding_leads_back_to_it_in_its_own_alliance(bytes: [u8; 32]) {
             let finding = FindingId::of(&model::Digest::from_bytes(bytes));
             for (kind, part) in [(Kind::Indicator, ""), (Kind::Note, ""), (Kind::Sighting, "cloud")] {
-                let id = of_finding(kind, &finding, part);
-                prop_assert_eq!(finding_of(&id), Some(finding));
+                let id = of_finding(kind, "ours", &finding, part);
+                prop_assert_eq!(finding_of("ours", &id), Some(finding));
                 prop_assert_eq!(&id[id.len() - 22..id.len() - 21], "4", "{}", id);
+                let theirs = of_finding(kind, "theirs", &finding, part);
+                prop_assert_ne!(&theirs, &id, "two alliances know the same observable");
+                prop_assert_eq!((finding_of("ours", &theirs), finding_of_any(&theirs)), (None, Some(finding)));
             }
-            prop_assert_ne!(of_finding(Kind::Sighting, &finding, "a"), of_finding(Kind::Sighting, &finding, "b"));
+            let sighting = |part| of_finding(Kind::Sighting, "ours", &finding, part);
+            prop_assert_ne!(sighting("a"), sighting("b"));
         }
     }
 
     #[test]
     fn what_is_no_identifier_leads_nowhere() {
         for other in ["", "indicator--x", "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd"] {
-            assert_eq!(finding_of(other), None, "{other}");
+            assert_eq!(finding_of_any(other), None, "{other}");
         }
     }
 }

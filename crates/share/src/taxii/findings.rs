@@ -153,7 +153,7 @@ impl Findings {
     }
 
     fn of_ids(&self, filter: &Filter) -> Vec<u32> {
-        let own = filter.ids.iter().filter_map(|id| write::finding_of(id)).map(|finding| write::bits_of(&finding));
+        let own = filter.ids.iter().filter_map(|id| write::finding_of_any(id)).map(|finding| write::bits_of(&finding));
         let keys = filter.ids.iter().filter_map(|id| beginning(id));
         let of_observables = keys.flat_map(|key| self.by_observable.range((key, 0)..=(key, u64::MAX)));
         let findings: BTreeSet<u64> = own.chain(of_observables.map(|(_, finding)| *finding)).collect();
@@ -232,7 +232,7 @@ mod tests {
         let every = Filter::read([("match[version]", "all")]).unwrap();
         assert_eq!(positions(&findings.page(&every, &all, 10)), [3, 4, 7, 9]);
         assert_eq!((positions(&findings.page(&every, &all, 2)), findings.page(&every, &all, 2).1), (vec![3, 4], true));
-        let one = write::indicator_id(&finding(1, 0, Tlp::Clear).id);
+        let one = write::indicator_id("ours", &finding(1, 0, Tlp::Clear).id);
         let one = Filter::read([("match[id]", one.as_str()), ("match[version]", "all")]).unwrap();
         assert_eq!(positions(&findings.page(&one, &all, 10)), [3, 7]);
         let observable = sco::object(&finding(2, 0, Tlp::Clear).observable)["id"].as_str().unwrap().to_owned();
