@@ -64,6 +64,7 @@ impl Member {
             witness: Some(Arc::new(cast.world.witness_key(id.as_str()))),
             logs: Vec::new(),
             outbox_sightings_max: 1_000,
+            strip: agent::strip::Strip::default(),
         };
         let mut member = Self {
             id,

@@ -151,7 +151,11 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|error| Error::Unavailable(format!("the hub's answer: {error}")))
     }
 
-    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Away> {
+    /// A request with this agent's credential.
+    ///
+    /// # Errors
+    /// The path is none.
+    pub fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Away> {
         let url = self.base.join(path).map_err(|error| Away::Later(error.to_string(), None))?;
         let request = self.http().request(method, url);
         Ok(match &self.token {
@@ -267,13 +271,18 @@ impl Client {
 
 /// The error without the address asked for, which may be long; the token is never part of it.
 fn away(error: &reqwest::Error) -> Away {
+    Away::Later(cause(error), None)
+}
+
+/// What lies behind an error, without the address that was asked for.
+pub(crate) fn cause(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() { "no answer in time".to_owned() } else { "no connection".to_owned() };
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         text = cause.to_string();
         source = cause.source();
     }
-    Away::Later(model::parse::printable(&text), None)
+    model::parse::printable(&text)
 }
 
 /// What of a problem is used here.
@@ -387,7 +396,7 @@ pub(crate) fn http(config: rustls::ClientConfig) -> Result<reqwest::Client, Erro
     builder.build().map_err(|error| Broken::Failed(format!("the hub's client: {error}")).into())
 }
 
-fn roots(ca: &Path) -> Result<rustls::RootCertStore, Error> {
+pub(crate) fn roots(ca: &Path) -> Result<rustls::RootCertStore, Error> {
     let broken = |what: String| Error::Broken(Broken::Failed(format!("{}: {what}", ca.display())));
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).map_err(|error| broken(error.to_string()))? {

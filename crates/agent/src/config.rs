@@ -1,6 +1,7 @@
 //! The agent's configuration: one TOML file in the order of the flow. docs/reference/agent-config.md explains each key.
 
 use crate::error::{Broken, Error, failed};
+use crate::strip::{Strip, StripConfig};
 use decide::StandingOrders;
 use model::{Digest, MemberId, Observable, Refusal, Rule, Span};
 use reqwest::Url;
@@ -60,6 +61,9 @@ pub struct Config {
     /// `[[push]]`: where findings go by themselves. Default: none.
     #[serde(default, rename = "push")]
     pub pushes: Vec<PushConfig>,
+    /// `[strip]`: what points to this member and never leaves. Default: inner addresses and names, own prefixes.
+    #[serde(default)]
+    pub strip: StripConfig,
     /// `[state]`: what the agent remembers, and its timers.
     pub state: StateConfig,
 }
@@ -217,6 +221,7 @@ impl Config {
         self.witness.check()?;
         witness::check_peers(&self.peers)?;
         feed::check(&self.pulls, &self.pushes)?;
+        self.strip.check()?;
         let mut names = BTreeSet::new();
         if let Some(twice) = self.sources.iter().find(|source| !names.insert(source.name.as_str())) {
             return Err(malformed("source.name", &twice.name, "each name once"));
@@ -248,6 +253,11 @@ impl Config {
         self.member.witness_key.clone().unwrap_or_else(|| self.state.directory.join("witness.key"))
     }
 
+    /// What points to this member and never leaves.
+    pub fn strip(&self) -> Strip {
+        Strip::new(&self.strip, &self.observe.own)
+    }
+
     /// What the core is told of it; the witness's key is read when the agent starts.
     pub fn settings(&self) -> crate::core::Settings {
         let setup = |point: &PointConfig| crate::core::PointSetup {
@@ -267,6 +277,7 @@ impl Config {
             witness: None,
             logs: self.witness.keys(),
             outbox_sightings_max: self.state.outbox_sightings_max,
+            strip: self.strip(),
         }
     }
 }

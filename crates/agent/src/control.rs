@@ -56,6 +56,13 @@ pub enum Request {
         /// The request's body.
         body: String,
     },
+    /// Every [`crate::feeds::FeedView`].
+    Feeds,
+    /// Looks at a feed now; answers how many of its rounds will have ended before that one.
+    FeedNow {
+        /// Its name.
+        feed: String,
+    },
     /// Adds to the allow-list; lifts at once.
     Allow {
         /// What is never to be touched.

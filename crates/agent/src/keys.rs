@@ -65,13 +65,18 @@ pub fn read_key(path: &Path) -> Result<SigningKey, Error> {
 /// # Errors
 /// Broken: others may read the file (mode other than 0600 or 0400), it is too long, or not text.
 pub fn read_secret(path: &Path) -> Result<String, Error> {
+    read_secret_of(path, SECRET_BYTES_MAX)
+}
+
+/// As [`read_secret`], of at most `bytes_max` bytes.
+pub(crate) fn read_secret_of(path: &Path, bytes_max: u64) -> Result<String, Error> {
     let about = fs::metadata(path).map_err(|error| failed("reading", path, &error))?;
     let mode = about.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(Broken::Exposed { file: path.to_owned(), mode }.into());
     }
-    if about.len() > SECRET_BYTES_MAX {
-        let text = format!("{}: {} bytes; a secret has at most {SECRET_BYTES_MAX}", path.display(), about.len());
+    if about.len() > bytes_max {
+        let text = format!("{}: {} bytes; a secret has at most {bytes_max}", path.display(), about.len());
         return Err(Broken::Failed(text).into());
     }
     let text = fs::read_to_string(path).map_err(|error| failed("reading", path, &error))?;

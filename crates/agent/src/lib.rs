@@ -4,6 +4,7 @@
 //! remembers,
 //! `sensors` observe, `client` and `stream` speak with the hub, `driver` with the enforcement points, `control` with
 //! the member's own people; `join` and `renew` get and keep the certificate (`identity`) that the hub knows it by.
+//! `feeds` pulls from other tools and pushes to them; `strip` says what never leaves.
 //! Everything meets in one task, `running`, which writes down before it acts.
 
 mod client;
@@ -13,6 +14,7 @@ pub mod control;
 pub mod core;
 mod driver;
 mod error;
+pub mod feeds;
 pub mod heartbeat;
 pub mod identity;
 pub mod join;
@@ -25,6 +27,7 @@ mod sensors;
 mod sse;
 mod store;
 mod stream;
+pub mod strip;
 pub mod watchdog;
 mod witness;
 

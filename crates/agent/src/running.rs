@@ -46,8 +46,15 @@ pub struct Requests(mpsc::Sender<Asked>);
 
 #[derive(Debug)]
 struct Asked {
-    request: Request,
+    wish: Wish,
     answer: oneshot::Sender<Answer>,
+}
+
+/// What is asked for: by people, or by a door that must know when what it brought is durable.
+#[derive(Debug)]
+enum Wish {
+    Request(Request),
+    Input(Box<Input>),
 }
 
 impl Agent {
@@ -106,7 +113,17 @@ impl Agent {
             doors.push(crate::peers::follow(peer, config.witness.compare_every, requests.clone(), inputs.clone())?);
         }
         let heart = Heart::new(store.directory());
-        let main = Main { core, store: Some(store), drivers, client, inputs, resume, clock: Clock::new(), heart };
+        let board = Arc::new(crate::feeds::Board::default());
+        let around = crate::feeds::Around {
+            client: client.clone(),
+            requests: requests.clone(),
+            inputs: inputs.clone(),
+            board: Arc::clone(&board),
+            strip: Arc::new(config.strip()),
+        };
+        doors.extend(crate::feeds::start(&config, &core.state().feeds, &around)?);
+        let main =
+            Main { core, store: Some(store), drivers, client, inputs, resume, clock: Clock::new(), heart, board };
         let main = tokio::spawn(main.run(inbox, asked, stopped));
         Ok(Running { requests, directory: config.state.directory, main, stop, doors })
     }
@@ -156,9 +173,18 @@ impl Drop for Running {
 impl Requests {
     /// Asks; an agent that has stopped refuses.
     pub async fn ask(&self, request: Request) -> Answer {
+        self.wish(Wish::Request(request)).await
+    }
+
+    /// Gives an input; the answer comes when what follows from it is durable.
+    pub(crate) async fn give(&self, input: Input) -> Answer {
+        self.wish(Wish::Input(Box::new(input))).await
+    }
+
+    async fn wish(&self, wish: Wish) -> Answer {
         let (answer, answered) = oneshot::channel();
         let gone = || Answer::Refused(Refusal::new(Rule::ReadOnly, "the agent has stopped", "a running agent"));
-        match self.0.send(Asked { request, answer }).await {
+        match self.0.send(Asked { wish, answer }).await {
             Ok(()) => answered.await.unwrap_or_else(|_| gone()),
             Err(_) => gone(),
         }
@@ -193,6 +219,7 @@ struct Main {
     resume: watch::Sender<Resume>,
     clock: Clock,
     heart: Heart,
+    board: Arc<crate::feeds::Board>,
 }
 
 impl Main {
@@ -353,12 +380,15 @@ impl Main {
         });
     }
 
-    async fn answer(&mut self, Asked { request, answer }: Asked) -> Result<(), Error> {
-        let given = match self.view(&request) {
-            Some(view) => Answer::Ok(view),
-            None => match input(request) {
-                Ok(input) => outcome(&self.take(vec![input]).await?),
-                Err(refusal) => Answer::Refused(refusal),
+    async fn answer(&mut self, Asked { wish, answer }: Asked) -> Result<(), Error> {
+        let given = match wish {
+            Wish::Input(input) => outcome(&self.take(vec![*input]).await?),
+            Wish::Request(request) => match self.view(&request) {
+                Some(view) => view,
+                None => match input(request) {
+                    Ok(input) => outcome(&self.take(vec![input]).await?),
+                    Err(refusal) => Answer::Refused(refusal),
+                },
             },
         };
         // Whoever asked may have gone away.
@@ -366,9 +396,17 @@ impl Main {
         Ok(())
     }
 
-    fn view(&self, request: &Request) -> Option<serde_json::Value> {
+    fn view(&self, request: &Request) -> Option<Answer> {
         let core = &self.core;
-        Some(match request {
+        Some(Answer::Ok(match request {
+            Request::Feeds => json!(self.board.views(&core.state().feeds)),
+            Request::FeedNow { feed } => match self.board.want(feed) {
+                Some(rounds) => json!(rounds),
+                None => {
+                    let refusal = Refusal::new(Rule::Malformed, feed, "a pull or push of the configuration");
+                    return Some(Answer::Refused(refusal));
+                }
+            },
             Request::Status => json!(core.status()),
             Request::Why { value } => json!(core.why(value)),
             Request::Mitigations => json!(core.mitigations()),
@@ -378,7 +416,7 @@ impl Main {
             Request::CosignedLog { origin_hash } => json!(core.cosigned_log(origin_hash).map(|seen| &seen.note)),
             Request::History => json!({"checkpoint": core.state().checkpoint, "forked": core.state().forked}),
             _ => return None,
-        })
+        }))
     }
 
     /// List files are kept beside the state under their digests: a start must not need the hub.

@@ -16,6 +16,7 @@ mod enforcer_cmd;
 mod evaluate_cmd;
 mod exit;
 mod export_cmd;
+mod feed_cmd;
 mod finding_cmd;
 mod foreign;
 mod here_view;
@@ -85,6 +86,9 @@ enum Noun {
     Sighting(sighting_cmd::Command),
     Import(import_cmd::Import),
     Export(export_cmd::Export),
+    /// What comes in from other tools by itself, and where findings go
+    #[command(subcommand)]
+    Feed(feed_cmd::Command),
     /// Look into STIX: what a file holds, what a pattern means
     #[command(subcommand)]
     Object(object_cmd::Command),
@@ -168,6 +172,7 @@ fn run(noun: Noun) -> Outcome {
         Noun::Sighting(command) => sighting_cmd::run(command),
         Noun::Import(import) => import_cmd::run(&import),
         Noun::Export(export) => export_cmd::run(&export),
+        Noun::Feed(command) => feed_cmd::run(command),
         Noun::Object(command) => object_cmd::run(command),
         Noun::Finding(command) => finding_cmd::run(command),
         Noun::Plan(command) => plan_cmd::run(command),

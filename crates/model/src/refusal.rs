@@ -89,6 +89,7 @@ rules! {
     ClockSkew = "clock_skew": "Times lie neither in the future beyond the allowed skew nor too far in the past.",
     BogonEvidence = "bogon_evidence": "Private, reserved and documentation addresses are no evidence.",
     OwnSpaceEvidence = "own_space_evidence": "A member does not report its own proven space; it deals with it itself.",
+    VictimData = "victim_data": "What points to a member's own network, hosts or people does not leave it.",
     RedNotAccepted = "red_not_accepted": "TLP:RED stays with its recipients; the hub does not accept it.",
     UnknownGroup = "unknown_group": "A sharing group must exist in the charter and hold the author.",
     GuardNever = "guard_never": "What the charter never blocks is not published, planned or applied, tested both ways.",

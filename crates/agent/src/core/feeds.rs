@@ -3,7 +3,7 @@
 
 use super::state::Record;
 use super::{AlarmKind, Core, Output};
-use model::{Grade, Refusal, Rule, Salt, Sighting, Timestamp};
+use model::{Grade, Refusal, Rule, Salt, Sighting, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use share::taxii::Place;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Most counters of one feed; what is beyond is counted as `other`.
 const COUNTERS_MAX: usize = 128;
 /// Most sightings that are heard at once.
-pub const FED_SIGHTINGS_MAX: usize = 1_000;
+pub const FED_SIGHTINGS_MAX: usize = model::sighting::BATCH_SIGHTINGS_MAX;
 
 /// How far a feed has come, in its own terms.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -79,6 +79,7 @@ impl Core {
             self.alarm(AlarmKind::OutboxFull, &text);
             return self.refuse(refusal);
         }
+        let sightings = sightings.into_iter().map(|(salt, sighting)| (salt, self.within_reach(sighting))).collect();
         let (openings, refused) = self.admitted(sightings);
         *news.counts.entry("sightings".to_owned()).or_default() += openings.len() as u64;
         for rule in refused {
@@ -90,5 +91,16 @@ impl Core {
         let told = format!("{} is written down", news.feed);
         self.persist(Record::Fed(Box::new(news)));
         self.out.push(Output::Done(told));
+    }
+
+    /// What is said to hold since long ago holds since the earliest time that the charter lets a report begin; the hub does
+    /// the same with objects.
+    fn within_reach(&self, sighting: Sighting) -> Sighting {
+        let Some(law) = &self.law else { return sighting };
+        let past = law.charter.limits.skew_past_max;
+        // A tenth is left for the way to the hub.
+        let earliest = self.now.minus(past).plus(Span::millis(past.as_millis() / 10));
+        let first = sighting.first.max(earliest).min(sighting.last);
+        Sighting { first, ..sighting }
     }
 }

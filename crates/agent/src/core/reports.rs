@@ -3,6 +3,7 @@
 use super::outbox::{Submission, TakenBack};
 use super::state::SourceMark;
 use super::{AlarmKind, Core, Output, Record};
+use crate::strip::Why;
 use model::observable::bogon;
 use model::retraction::RETRACTION_REASON_CHARS_MAX;
 use model::sighting::BATCH_SIGHTINGS_MAX;
@@ -107,7 +108,20 @@ impl Core {
             return Err(Refusal::new(Rule::BogonEvidence, format_args!("{address}: {network}"), "a public address"));
         }
         self.lawful(sighting)?;
+        self.about_others(sighting)?;
         self.state.outbox.admit(sighting.grade, beside + 1, self.settings.outbox_sightings_max)
+    }
+
+    /// What points to this member stays here; a person may name an own address, to have it looked after.
+    fn about_others(&self, sighting: &Sighting) -> Result<(), Refusal> {
+        match self.settings.strip.sighting(sighting) {
+            Some(Why::OwnPrefix) if sighting.grade == Grade::Analyst => Ok(()),
+            Some(why) => {
+                let limit = format!("what does not point to this member ({why}); [strip] says what does");
+                Err(Refusal::new(Rule::VictimData, &sighting.observable, limit))
+            }
+            None => Ok(()),
+        }
     }
 
     fn lawful(&self, sighting: &Sighting) -> Result<(), Refusal> {

@@ -33,6 +33,8 @@ pub struct Settings {
     pub logs: Vec<VerifierKey>,
     /// Most sightings that wait for the hub.
     pub outbox_sightings_max: usize,
+    /// What points to this member and never leaves.
+    pub strip: crate::strip::Strip,
 }
 
 /// An enforcement point, as far as the core must know it.

@@ -75,6 +75,7 @@ pub fn settings(pin: model::Digest) -> Settings {
         witness: Some(Arc::new(World::new().witness_key(ME))),
         logs: Vec::new(),
         outbox_sightings_max: 1_000,
+        strip: agent::strip::Strip::default(),
     }
 }
 

@@ -5,6 +5,7 @@
 mod api;
 mod crash;
 mod doors;
+mod feeds;
 mod handling;
 mod hostile;
 mod joining;

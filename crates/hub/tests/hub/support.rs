@@ -72,7 +72,12 @@ pub fn signed_charter(text: &str) -> Value {
 
 /// A data directory of a new hub, with its first token.
 pub fn init(root: &Path) -> Directory {
-    let directory = Directory::init(root, &Init { alliance: "test.alliance".to_owned(), names: Vec::new() }).unwrap();
+    init_as(root, "test.alliance")
+}
+
+/// The same in an alliance of that name.
+pub fn init_as(root: &Path, alliance: &str) -> Directory {
+    let directory = Directory::init(root, &Init { alliance: alliance.to_owned(), names: Vec::new() }).unwrap();
     admin::first_token(&directory, &"telecom".parse().unwrap()).unwrap();
     directory
 }
@@ -101,14 +106,27 @@ impl Bench {
         Self::start_from(change, Hub::start).await
     }
 
+    /// Another alliance with members of the same names.
+    pub async fn start_as(alliance: &str) -> Self {
+        Self::start_whole(alliance, |_| (), Hub::start).await
+    }
+
     /// Starts with something special about the start itself.
     pub async fn start_from<F: Future<Output = Result<Running, hub::Error>>>(
         change: impl FnOnce(&mut Config),
         start: impl FnOnce(Config) -> F,
     ) -> Self {
+        Self::start_whole("test.alliance", change, start).await
+    }
+
+    async fn start_whole<F: Future<Output = Result<Running, hub::Error>>>(
+        alliance: &str,
+        change: impl FnOnce(&mut Config),
+        start: impl FnOnce(Config) -> F,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("hub");
-        let directory = init(&root);
+        let directory = init_as(&root, alliance);
         let mut config = config(&root);
         change(&mut config);
         let running = start(config).await.unwrap();

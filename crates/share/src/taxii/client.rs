@@ -3,8 +3,10 @@
 //! Servers differ: some give `next`, some `more` alone; several objects may have one time of adding, also at the end of a
 //! page; some begin anew for ever. A [`Walk`] takes every object once, or says that it cannot; it never asks without end.
 
+mod outcome;
 mod page;
 
+pub use outcome::{Failed, Outcome};
 pub use page::{Page, Picked};
 
 use super::cursor;

@@ -1,0 +1,156 @@
+//! Feeds: what other tools hold comes in by itself, and findings go out.
+//!
+//! Each pull and push is one task. It asks, sorts, hands on, and has written down how far it is together with what came of
+//! it; whatever fails in between is done again from there. `remote` speaks HTTPS, `sort` decides without I/O, `pull` and
+//! `push` join them; what is asked of a TAXII server next is said by `share::taxii::client`.
+
+mod board;
+mod deliver;
+mod pull;
+mod push;
+mod remote;
+mod sort;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use board::Board;
+pub use board::FeedView;
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::core::{AlarmKind, Fed, Input};
+use crate::error::Error;
+use crate::running::Requests;
+use crate::stream::pause;
+use crate::strip::Strip;
+use remote::{Remote, Trouble};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinHandle;
+
+/// Failures in a row before somebody is told.
+const FAILURES_SILENT: u32 = 3;
+
+/// What every feed needs.
+#[derive(Clone)]
+pub(crate) struct Around {
+    /// Our hub.
+    pub client: Client,
+    /// Our agent.
+    pub requests: Requests,
+    /// Where alarms go.
+    pub inputs: Sender<Input>,
+    /// What is shown of feeds.
+    pub board: Arc<Board>,
+    /// What stays here.
+    pub strip: Arc<Strip>,
+}
+
+/// One round of a feed: everything that is there now. Gives what is worth telling of the other side.
+enum Feed {
+    Pull(Box<pull::Pull>),
+    Push(Box<push::Push>),
+}
+
+/// Starts all pulls and pushes; `fed` is what is remembered of them.
+///
+/// # Errors
+/// Broken: a file of a feed cannot be used.
+pub(crate) fn start(
+    config: &Config,
+    fed: &BTreeMap<String, Fed>,
+    around: &Around,
+) -> Result<Vec<JoinHandle<()>>, Error> {
+    let mut tasks = Vec::new();
+    let mark = |name: &str| fed.get(name).and_then(|fed| fed.mark.clone());
+    for pull in &config.pulls {
+        let (name, every) = (pull.name.clone(), pull.every.to_std());
+        let feed = Feed::Pull(Box::new(pull::Pull::open(pull.clone(), mark(&name), around.clone())?));
+        around.board.add(&name, "pull", pull.kind.as_str(), pull.every);
+        tasks.push(tokio::spawn(run(feed, name, every, around.clone())));
+    }
+    for push in &config.pushes {
+        let (name, every) = (push.name.clone(), push.every.to_std());
+        let feed = Feed::Push(Box::new(push::Push::open(push.clone(), mark(&name), around.clone())?));
+        around.board.add(&name, "push", "taxii", push.every);
+        tasks.push(tokio::spawn(run(feed, name, every, around.clone())));
+    }
+    Ok(tasks)
+}
+
+async fn run(mut feed: Feed, name: String, every: Duration, around: Around) {
+    let mut failures = 0;
+    loop {
+        around.board.began(&name);
+        let round = match &mut feed {
+            Feed::Pull(pull) => pull.round().await,
+            Feed::Push(push) => push.round().await,
+        };
+        let wait = match round {
+            Ok(()) => {
+                failures = 0;
+                around.board.succeeded(&name, remote::now());
+                every
+            }
+            Err(trouble) => {
+                failures += 1;
+                tell(&around, &name, &trouble, failures).await;
+                around.board.failed(&name, &trouble.to_string());
+                match trouble {
+                    Trouble::Later(_, Some(wish)) => wish.max(Duration::from_secs(1)),
+                    _ => pause(failures + 2).min(every),
+                }
+            }
+        };
+        if around.inputs.is_closed() {
+            return;
+        }
+        around.board.wait(&name, wait).await;
+    }
+}
+
+async fn tell(around: &Around, name: &str, trouble: &Trouble, failures: u32) {
+    tracing::debug!(feed = name, %trouble, "a feed did not get through");
+    if failures % 16 == FAILURES_SILENT {
+        let text = format!("Feed {name}: {trouble}. Nothing is lost: it goes on from where it was.");
+        // The agent is stopping if nobody listens.
+        let _ = around.inputs.send(Input::Trouble { kind: AlarmKind::FeedFailed, text }).await;
+    }
+}
+
+/// Opens a configured server.
+fn open(config: &crate::config::RemoteConfig) -> Result<Remote, Error> {
+    remote::Other::open(config).map(Remote::Other)
+}
+
+/// Looks once at what a pull would bring, without an agent: nothing is sent or written down.
+///
+/// # Errors
+/// Broken: a file cannot be used. Unavailable: the server gives nothing that can be read.
+pub async fn probe(config: &crate::config::PullConfig, strip: &Strip, alliance: &str) -> Result<Probe, Error> {
+    let remote = open(&config.from)?;
+    let found = pull::first_page(&remote, config, strip, alliance).await;
+    let (sorted, more, quirk) = found.map_err(|trouble| Error::Unavailable(trouble.to_string()))?;
+    let objects = sorted.objects.len();
+    let (sightings, counts, samples) = (sorted.sightings, sorted.counts, sorted.samples);
+    Ok(Probe { objects, sightings, counts, samples, more, quirk: quirk.map(|quirk| quirk.explains().to_owned()) })
+}
+
+/// What a look at a pull found.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Probe {
+    /// Objects that would be passed on.
+    pub objects: usize,
+    /// Sightings that this member would sign.
+    pub sightings: Vec<model::Sighting>,
+    /// What would become of everything else, by outcome.
+    pub counts: BTreeMap<String, u64>,
+    /// Some of what would be refused or withheld.
+    pub samples: Vec<String>,
+    /// Is there more than this first page?
+    pub more: bool,
+    /// What is odd about the server.
+    pub quirk: Option<String>,
+}

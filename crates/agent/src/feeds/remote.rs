@@ -1,0 +1,211 @@
+//! Another server over HTTPS: what it is shown, how much of it is read, and how long it is waited for. No redirect is
+//! followed, no proxy used, no authority trusted but the ones that the configuration names.
+
+use crate::client::{Client, cause, http, roots};
+use crate::config::RemoteConfig;
+use crate::error::{Broken, Error};
+use crate::keys::{read_secret, read_secret_of};
+use model::Timestamp;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use share::taxii::client::{PAGE_BYTES_MAX, retry_after};
+use share::taxii::{cursor, media};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Largest file with a client certificate, its chain and its key.
+const CERTIFICATE_BYTES_MAX: u64 = 64 << 10;
+/// A slow server may take so long for one answer.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
+/// Of an answer that says why not, so much is read.
+const PROBLEM_BYTES_MAX: usize = 16 << 10;
+
+/// Why there is no answer that can be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Try again, perhaps after so long.
+    Later(String, Option<Duration>),
+    /// The answer is larger than what is read, or the request than what the other side takes.
+    TooLarge(String),
+    /// The other side will not take this request as it is.
+    Refused(u16, String),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Later(text, _) | Self::TooLarge(text) => f.write_str(text),
+            Self::Refused(status, text) => write!(f, "{status}: {text}"),
+        }
+    }
+}
+
+impl Trouble {
+    /// Nothing comes through for now.
+    pub fn later(text: impl Into<String>) -> Self {
+        Self::Later(text.into(), None)
+    }
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Got {
+    /// The body.
+    pub bytes: Vec<u8>,
+    /// `X-TAXII-Date-Added-First` and `-Last`, in microseconds since 1970.
+    pub dates: (Option<i64>, Option<i64>),
+}
+
+/// A server.
+pub(crate) enum Remote {
+    /// Another one.
+    Other(Other),
+    /// Our own hub, asked with the agent's certificate or token.
+    Hub(Client),
+}
+
+/// A server that is not our hub.
+pub(crate) struct Other {
+    http: reqwest::Client,
+    base: Url,
+    access: Access,
+}
+
+enum Access {
+    Open,
+    Bearer(String),
+    Basic(String, String),
+}
+
+impl Other {
+    /// Connections to a configured server.
+    ///
+    /// # Errors
+    /// Broken: a file cannot be used. No error repeats what stands in a secret one.
+    pub fn open(config: &RemoteConfig) -> Result<Self, Error> {
+        let access = match (&config.token, &config.user, &config.password) {
+            (Some(token), ..) => Access::Bearer(read_secret(token)?),
+            (None, Some(user), Some(password)) => Access::Basic(user.clone(), read_secret(password)?),
+            _ => Access::Open,
+        };
+        let http = http(tls(config.ca.as_deref(), config.certificate.as_deref())?)?;
+        let mut base = config.url.clone();
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        Ok(Self { http, base, access })
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {
+        let url = self.base.join(path).map_err(|error| Trouble::later(error.to_string()))?;
+        // Whatever a path says: the secret goes to the configured server alone.
+        if url.origin() != self.base.origin() {
+            return Err(Trouble::later("a path that leads to another server"));
+        }
+        let request = self.http.request(method, url);
+        Ok(match &self.access {
+            Access::Open => request,
+            Access::Bearer(token) => request.bearer_auth(token),
+            Access::Basic(user, password) => request.basic_auth(user, Some(password)),
+        })
+    }
+}
+
+impl Remote {
+    /// A TAXII document below the API root.
+    pub async fn taxii(&self, path: &str, query: &[(&'static str, String)]) -> Result<Got, Trouble> {
+        let request = self.request(Method::GET, path)?.header("accept", media::TAXII).query(query);
+        answer(request, PAGE_BYTES_MAX).await
+    }
+
+    /// Sends an envelope to a collection; gives the status resource.
+    pub async fn add(&self, path: &str, envelope: Vec<u8>) -> Result<Got, Trouble> {
+        let request = self.request(Method::POST, path)?.header("accept", media::TAXII);
+        answer(request.header("content-type", media::TAXII).body(envelope), PAGE_BYTES_MAX).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {
+        match self {
+            Self::Other(other) => other.request(method, path),
+            Self::Hub(client) => client.request(method, path).map_err(|away| Trouble::later(away.to_string())),
+        }
+    }
+}
+
+/// Sends, waits, reads no more than allowed.
+async fn answer(request: RequestBuilder, bytes_max: usize) -> Result<Got, Trouble> {
+    let sent = request.timeout(ANSWER_MAX).send().await;
+    let response = sent.map_err(|error| Trouble::later(cause(&error)))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    if status.is_success() {
+        let date = |name| {
+            let text = headers.get(name)?.to_str().ok()?;
+            cursor::micros(name, text).ok()
+        };
+        let dates = (date("x-taxii-date-added-first"), date("x-taxii-date-added-last"));
+        return Ok(Got { bytes: limited(response, bytes_max).await?, dates });
+    }
+    let said = limited(response, PROBLEM_BYTES_MAX).await.unwrap_or_default();
+    Err(trouble(status, &headers, &said))
+}
+
+fn trouble(status: StatusCode, headers: &HeaderMap, said: &[u8]) -> Trouble {
+    let text = format!("{status}{}", title(said));
+    let wish = headers.get("retry-after").and_then(|value| retry_after(value.to_str().ok()?, crate::clock::wall()));
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Trouble::TooLarge(text),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Trouble::Later(text, wish.map(|w| w.to_std())),
+        status if status.is_server_error() => Trouble::Later(text, wish.map(|wish| wish.to_std())),
+        status if status.is_redirection() => {
+            Trouble::later(format!("{status}: it sends us elsewhere, which is not followed; correct the url"))
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Trouble::later(format!("it does not let us in: {text}")),
+        _ => Trouble::Refused(status.as_u16(), title(said)),
+    }
+}
+
+/// What an error body says in its own words, safe to print.
+fn title(said: &[u8]) -> String {
+    let body: serde_json::Value = serde_json::from_slice(said).unwrap_or_default();
+    let words = ["title", "description", "detail", "message"].iter().filter_map(|key| body[key].as_str());
+    let told = words.collect::<Vec<_>>().join(": ");
+    if told.is_empty() { String::new() } else { format!(": {}", model::parse::printable(&told)) }
+}
+
+async fn limited(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, Trouble> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| Trouble::later(cause(&error)))? {
+        if bytes.len() + piece.len() > bytes_max {
+            return Err(Trouble::TooLarge(format!("an answer of more than {bytes_max} bytes")));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+/// TLS that trusts the authorities of `ca` alone and shows the certificate of a PEM file.
+fn tls(ca: Option<&Path>, certificate: Option<&Path>) -> Result<rustls::ClientConfig, Error> {
+    let failed = |what: String| Error::Broken(Broken::Failed(what));
+    let roots = ca.map_or_else(|| Ok(rustls::RootCertStore::empty()), roots)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| failed(format!("TLS: {error}")))?.with_root_certificates(roots);
+    let Some(path) = certificate else { return Ok(config.with_no_client_auth()) };
+    let text = read_secret_of(path, CERTIFICATE_BYTES_MAX)?;
+    // What cannot be read may be a secret: not repeated.
+    let wrong = || failed(format!("{}: no certificate with its key", path.display()));
+    let chain = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(|_| wrong())?;
+    let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| wrong())?;
+    if chain.is_empty() {
+        return Err(wrong());
+    }
+    config.with_client_auth_cert(chain, key).map_err(|_| wrong())
+}
+
+/// Now, for what is written down.
+pub(crate) fn now() -> Timestamp {
+    crate::clock::wall()
+}

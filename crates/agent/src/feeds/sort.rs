@@ -1,0 +1,156 @@
+//! One page of others' objects, sorted without I/O: what is passed on, what this member's own sensors say, what came from
+//! us in the first place, and why the rest is left out.
+
+use crate::config::Becomes;
+use crate::strip::Strip;
+use model::{Handling, Sighting, Timestamp, Tlp};
+use serde_json::value::RawValue;
+use share::stix::{Context, Head, Kind, Markings, StixTime, ours, write};
+use share::taxii::client::Page;
+use share::{Defaults, Word};
+use std::collections::BTreeMap;
+
+/// Most samples of what was refused, and characters of each, that are kept to be shown.
+pub(crate) const SAMPLES_MAX: usize = 10;
+
+/// What holds for all objects of a feed.
+pub(crate) struct Rules<'a> {
+    /// Our alliance's name.
+    pub alliance: &'a str,
+    /// What becomes of them.
+    pub becomes: Becomes,
+    /// What they are worth where they do not say.
+    pub defaults: &'a Defaults,
+    /// The widest marking that is passed on.
+    pub tlp_max: Tlp,
+    /// What points to this member stays here.
+    pub strip: &'a Strip,
+    /// Nothing may be made after this.
+    pub latest: Timestamp,
+}
+
+/// A page, sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Sorted {
+    /// Objects to be passed on, byte for byte.
+    pub objects: Vec<Box<RawValue>>,
+    /// Sightings of this member's own.
+    pub sightings: Vec<Sighting>,
+    /// What became of everything, by outcome.
+    pub counts: BTreeMap<String, u64>,
+    /// Some of what was refused or withheld, in words.
+    pub samples: Vec<String>,
+}
+
+impl Sorted {
+    /// Counts one outcome.
+    pub fn count(&mut self, what: &str) {
+        *self.counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// Counts one outcome and keeps it as a sample.
+    pub fn note(&mut self, what: &str, of: &str, why: &dyn std::fmt::Display) {
+        self.count(what);
+        if self.samples.len() < SAMPLES_MAX {
+            self.samples.push(model::parse::printable(&format!("{of}: {why}")));
+        }
+    }
+}
+
+/// Sorts what is new on a page. `markings` learns the definitions that come along.
+pub(crate) fn sort(page: &Page<'_>, fresh: &[bool], markings: &mut Markings, rules: &Rules<'_>) -> Sorted {
+    let mut sorted = Sorted::default();
+    for (place, error) in &page.bad {
+        sorted.note("refused:malformed", &format!("object {place}"), error);
+    }
+    let new = page.good.iter().zip(fresh).filter(|(_, fresh)| **fresh).map(|(picked, _)| &picked.head);
+    let (mut kept, known): (Vec<&Head<'_>>, Vec<&Head<'_>>) = new.partition(|head| !is_ours(head, rules.alliance));
+    known.iter().for_each(|_| sorted.count("echo"));
+    for head in kept.iter().filter(|head| head.kind == Kind::MarkingDefinition) {
+        // One that says nothing we know stays unknown, and what it marks is refused.
+        let _ = markings.learn(head);
+    }
+    kept.retain(|head| match held_back(head, markings, rules) {
+        Some((what, why)) => {
+            sorted.note(&what, &head.id, &why);
+            false
+        }
+        None => true,
+    });
+    match rules.becomes {
+        Becomes::Objects => {
+            sorted.objects = kept.iter().map(|head| head.raw.to_owned()).collect();
+        }
+        Becomes::Own => own(&kept, markings, rules, &mut sorted),
+    }
+    sorted
+}
+
+/// Did this come from our own alliance? By its identifier, its author, or the way back that it carries: an echo is never
+/// evidence, nor passed on a second time.
+pub(crate) fn is_ours(head: &Head<'_>, alliance: &str) -> bool {
+    let author = ours::alliance_id(alliance);
+    write::finding_of(alliance, &head.id).is_some()
+        || head.created_by.as_deref() == Some(&*author)
+        || *head.id == *author
+}
+
+/// Why an object goes no further.
+fn held_back(head: &Head<'_>, markings: &Markings, rules: &Rules<'_>) -> Option<(String, String)> {
+    if let Err(error) = head.not_after(StixTime::from(rules.latest)) {
+        return Some(("refused:future".to_owned(), error.to_string()));
+    }
+    let handling = match markings.of(head, &rules.defaults.handling) {
+        Ok(handling) => handling,
+        Err(error) => return Some(("refused:marking".to_owned(), error.to_string())),
+    };
+    // Definitions say nothing of anybody, and are seldom marked.
+    let says = !matches!(head.kind, Kind::MarkingDefinition | Kind::ExtensionDefinition);
+    if let Some(why) = too_wide(&handling, rules).filter(|_| says) {
+        return Some(("refused:marking".to_owned(), why));
+    }
+    if rules.becomes == Becomes::Own {
+        // Only the observable of a sighting leaves, and that is looked at by itself.
+        return None;
+    }
+    let why = rules.strip.object(head.raw.get())?;
+    Some((format!("stripped:{why}"), format!("withheld: it names {why}")))
+}
+
+/// What others marked stays within their marking; this member's own is its own to share.
+fn too_wide(handling: &Handling, rules: &Rules<'_>) -> Option<String> {
+    let widest = match rules.becomes {
+        Becomes::Objects => rules.tlp_max,
+        Becomes::Own => Tlp::AmberStrict,
+    };
+    (handling.tlp > widest).then(|| format!("TLP:{}, at most {widest} is passed on", handling.tlp))
+}
+
+fn own(kept: &[&Head<'_>], markings: &Markings, rules: &Rules<'_>, sorted: &mut Sorted) {
+    let objects: Vec<&RawValue> = kept.iter().map(|head| head.raw).collect();
+    let context = Context {
+        defaults: rules.defaults,
+        markings: markings.clone(),
+        finding: &|_| None,
+        latest: StixTime::from(rules.latest),
+    };
+    let reading = share::stix::read(&objects, context);
+    let name = |place: &usize| kept.get(*place).map_or("object", |head| &*head.id);
+    for (place, error) in &reading.refused {
+        sorted.note("refused:malformed", name(place), error);
+    }
+    for (_, skip) in &reading.skipped {
+        sorted.count(&format!("skipped:{}", skip.as_str()));
+    }
+    for (place, word) in reading.words {
+        match word {
+            Word::Sighting(sighting) => match rules.strip.sighting(&sighting) {
+                Some(why) => sorted.note(&format!("stripped:{why}"), name(&place), &"withheld"),
+                None => sorted.sightings.push(sighting),
+            },
+            // A person takes back what this member signed.
+            Word::Retraction { .. } => sorted.count("skipped:revoked"),
+            Word::Dispute { .. } | Word::Agreement { .. } => sorted.count("skipped:opinion"),
+        }
+    }
+}

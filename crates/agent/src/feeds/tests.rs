@@ -1,0 +1,163 @@
+//! What becomes of a page, object by object.
+
+use super::push::Choice;
+use super::sort::{Rules, Sorted, is_ours, sort};
+use crate::config::{Becomes, PushConfig};
+use crate::strip::{Strip, StripConfig};
+use model::{Behaviour, FindingId, Grade, Handling, Sensor, Timestamp, Tlp};
+use observe::Networks;
+use serde_json::{Value, json};
+use share::Defaults;
+use share::stix::{Head, Markings, Writer, ours, write};
+use share::taxii::client::Page;
+
+const GREEN: &str = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb";
+const AMBER: &str = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421";
+
+fn indicator(n: u32, pattern: &str, marking: &str) -> Value {
+    json!({
+        "type": "indicator", "spec_version": "2.1", "id": format!("indicator--{n:08x}-1111-4111-8111-111111111111"),
+        "created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z", "labels": ["scan"],
+        "pattern_type": "stix", "pattern": pattern, "valid_from": "2026-01-01T00:00:00Z",
+        "object_marking_refs": [marking],
+    })
+}
+
+fn sorted(objects: &[Value], becomes: Becomes) -> Sorted {
+    let body = json!({ "objects": objects }).to_string();
+    let page = Page::read(body.as_bytes()).unwrap();
+    let config = StripConfig { names: ["corp.example".to_owned()].into(), ..StripConfig::default() };
+    let own: Networks = serde_json::from_str("[\"198.51.100.0/24\"]").unwrap();
+    let strip = Strip::new(&config, &own);
+    let handling = Handling::alliance(Tlp::Amber);
+    let defaults = Defaults { handling, behaviour: None, sensor: Sensor::List, grade: Grade::Spoofable };
+    let latest: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+    let rules = Rules { alliance: "ours", becomes, defaults: &defaults, tlp_max: Tlp::Green, strip: &strip, latest };
+    sort(&page, &vec![true; objects.len()], &mut Markings::new("ours", []), &rules)
+}
+
+#[test]
+fn what_others_say_is_passed_on_as_it_came_and_the_rest_is_left_out_with_its_reason() {
+    let finding = FindingId::of(&model::Digest::of(&[b"x"]));
+    let mut echo = indicator(1, "[ipv4-addr:value = '80.0.0.1']", GREEN);
+    echo["id"] = write::indicator_id("ours", &finding).into();
+    let mut author = indicator(2, "[ipv4-addr:value = '80.0.0.2']", GREEN);
+    author["created_by_ref"] = ours::alliance_id("ours").into();
+    let mut theirs = indicator(3, "[ipv4-addr:value = '80.0.0.3']", GREEN);
+    theirs["id"] = write::indicator_id("theirs", &finding).into();
+    let mut unmarked = indicator(4, "[ipv4-addr:value = '80.0.0.4']", GREEN);
+    unmarked.as_object_mut().unwrap().remove("object_marking_refs");
+    let mut late = indicator(5, "[ipv4-addr:value = '80.0.0.5']", GREEN);
+    late["modified"] = json!("2027-01-01T00:00:00.000Z");
+    let group = "marking-definition--00000000-1111-4111-8111-111111111111";
+    let objects = [
+        echo,
+        author,
+        theirs.clone(),
+        unmarked,
+        late,
+        indicator(6, "[ipv4-addr:value = '80.0.0.6']", AMBER),
+        indicator(7, "[ipv4-addr:value = '80.0.0.7']", group),
+        indicator(8, "[ipv4-addr:value = '198.51.100.7']", GREEN),
+        indicator(9, "[domain-name:value = 'vpn.corp.example']", GREEN),
+        json!({"type": "indicator"}),
+    ];
+    let sorted = sorted(&objects, Becomes::Objects);
+    let passed: Vec<&str> = sorted.objects.iter().map(|object| object.get()).collect();
+    assert_eq!(passed, [theirs.to_string()], "another alliance's finding of the same observable is no echo");
+    let counts: Vec<(&str, u64)> = sorted.counts.iter().map(|(what, count)| (what.as_str(), *count)).collect();
+    let wanted = [
+        ("echo", 2),
+        ("refused:future", 1),
+        ("refused:malformed", 1),
+        ("refused:marking", 3),
+        ("stripped:own_name", 1),
+        ("stripped:own_prefix", 1),
+    ];
+    assert_eq!(counts, wanted);
+    assert!(
+        sorted.samples.iter().any(|sample| sample.contains("indicator--00000008") && sample.contains("own_prefix"))
+    );
+    assert!(sorted.sightings.is_empty());
+}
+
+#[test]
+fn own_sensors_become_sightings_and_an_alliances_finding_never_does() {
+    let finding = FindingId::of(&model::Digest::of(&[b"x"]));
+    let mut theirs = indicator(1, "[ipv4-addr:value = '80.0.0.1']", GREEN);
+    theirs["extensions"] = json!({ ours::EXTENSION: {"extension_type": "property-extension", "finding": finding} });
+    let mut revoked = indicator(2, "[ipv4-addr:value = '80.0.0.2']", GREEN);
+    revoked["revoked"] = json!(true);
+    let objects = [
+        theirs,
+        revoked,
+        indicator(3, "[ipv4-addr:value = '80.0.0.3']", AMBER),
+        indicator(4, "[ipv4-addr:value = '198.51.100.4']", GREEN),
+        indicator(5, "[file:name = 'x']", GREEN),
+    ];
+    let sorted = sorted(&objects, Becomes::Own);
+    let [one] = &sorted.sightings[..] else { panic!("{:?}", sorted.sightings) };
+    assert_eq!((one.observable.to_string(), one.behaviour), ("80.0.0.3".to_owned(), Behaviour::Scan));
+    assert_eq!((one.handling.tlp, one.grade), (Tlp::Amber, Grade::Spoofable));
+    let counts: Vec<&str> = sorted.counts.keys().map(String::as_str).collect();
+    assert_eq!(counts, ["skipped:finding", "skipped:not_reducible", "skipped:revoked", "stripped:own_prefix"]);
+    assert!(sorted.objects.is_empty());
+}
+
+/// A finding of two members, as the hub shows it to a third.
+fn finding(points: f64, state: &str, tlp: &str) -> model::Finding {
+    let line = |member: &str| {
+        json!({"member": member, "grade": "handshake", "weight": 1.5, "age_days": 0.0, "decay": 1.0,
+               "dependence": 0.0, "points": points / 2.0, "note": ""})
+    };
+    let observable: model::Observable = "80.1.1.1".parse().unwrap();
+    serde_json::from_value(json!({
+        "id": model::finding_id(&observable, Behaviour::Scan.family()), "observable": observable,
+        "family": Behaviour::Scan.family(), "behaviours": ["scan"], "state": state, "actionable": state == "corroborated",
+        "sum": {"lines": [line("telecom"), line("cloud")], "cut": 0.0, "total": points, "threshold": 2.0},
+        "guard": null, "handling": {"tlp": tlp}, "first": "2026-01-01T00:00:00Z", "last": "2026-01-01T00:00:00Z",
+        "made": "2026-01-01T00:00:00Z",
+    }))
+    .unwrap()
+}
+
+/// Types of what goes, and the outcomes of what does not.
+fn pushed(finding: &model::Finding, config: &str) -> (Vec<String>, Vec<String>) {
+    let text = format!("name = 'b'\ncollection = 'c'\n{config}\n[to]\nurl = 'http://127.0.0.1:9/'");
+    let config: PushConfig = toml::from_str(&text).unwrap();
+    let objects = Writer { alliance: "ours", hub: None, named: &|_| true }.finding(finding, finding.made);
+    let body = json!({ "objects": objects }).to_string();
+    let page = Page::read(body.as_bytes()).unwrap();
+    let heads: Vec<&Head<'_>> = page.good.iter().map(|picked| &picked.head).collect();
+    assert!(heads.iter().filter(|head| head.kind.as_str() != "ipv4-addr").all(|head| is_ours(head, "ours")));
+    let mut sorted = Sorted::default();
+    let chosen = Choice::new(&config, "ours").of(&heads, &mut sorted);
+    let kind = |text: &str| serde_json::from_str::<Value>(text).unwrap()["type"].as_str().unwrap().to_owned();
+    let kinds = chosen.iter().map(|object| kind(object.get())).collect();
+    assert!(Choice::new(&config, "another").of(&heads, &mut Sorted::default()).len() <= 1, "only ours go");
+    (kinds, sorted.counts.into_keys().collect())
+}
+
+#[test]
+fn a_partner_gets_what_it_may_see_and_no_members_name() {
+    let (kinds, kept) = pushed(&finding(3.0, "corroborated", "green"), "");
+    assert_eq!((kinds, kept), (names("indicator observed-data ipv4-addr"), names("kept:names_members")));
+    let (kinds, _) = pushed(&finding(3.0, "corroborated", "green"), "audience = 'organisation'");
+    assert_eq!(kinds, names("indicator observed-data ipv4-addr sighting sighting note"));
+    for (tlp, config) in [("amber", ""), ("green", "audience = 'public'"), ("green", "tlp_max = 'clear'")] {
+        let (kinds, kept) = pushed(&finding(3.0, "corroborated", tlp), config);
+        assert_eq!((kinds, kept), (names(""), names("kept:marking")), "{tlp} {config}");
+    }
+}
+
+#[test]
+fn what_is_too_weak_stays_and_what_is_over_is_always_told() {
+    assert_eq!(pushed(&finding(3.0, "corroborated", "green"), "points_least = 4.0").0, names(""));
+    assert_eq!(pushed(&finding(3.0, "observed", "green"), "actionable = true").1, names("kept:score"));
+    let (kinds, _) = pushed(&finding(0.0, "revoked", "green"), "points_least = 4.0\nactionable = true");
+    assert_eq!(kinds, names("indicator observed-data ipv4-addr opinion"));
+}
+
+fn names(text: &str) -> Vec<String> {
+    text.split(' ').filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect()
+}
