@@ -1,15 +1,19 @@
 //! Feeds: what other tools hold comes in by itself, and findings go out.
 //!
 //! Each pull and push is one task. It asks, sorts, hands on, and has written down how far it is together with what came of
-//! it; whatever fails in between is done again from there. `remote` speaks HTTPS, `sort` decides without I/O, `pull` and
-//! `push` join them; what is asked of a TAXII server next is said by `share::taxii::client`.
+//! it; whatever fails in between is done again from there. `remote` speaks HTTPS, `taxii`, `crowdsec` and `misp` read step by
+//! step (`reader`), `sort` decides without I/O, `pull` and `push` join them.
 
 mod board;
+mod crowdsec;
 mod deliver;
+mod misp;
 mod pull;
 mod push;
+mod reader;
 mod remote;
 mod sort;
+mod taxii;
 #[cfg(test)]
 mod tests;
 
@@ -17,13 +21,14 @@ pub(crate) use board::Board;
 pub use board::FeedView;
 
 use crate::client::Client;
-use crate::config::Config;
+use crate::config::{Config, PullConfig};
 use crate::core::{AlarmKind, Fed, Input};
 use crate::error::Error;
 use crate::running::Requests;
 use crate::stream::pause;
 use crate::strip::Strip;
-use remote::{Remote, Trouble};
+use reader::{Here, Reader, Step};
+use remote::Trouble;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,22 +125,17 @@ async fn tell(around: &Around, name: &str, trouble: &Trouble, failures: u32) {
     }
 }
 
-/// Opens a configured server.
-fn open(config: &crate::config::RemoteConfig) -> Result<Remote, Error> {
-    remote::Other::open(config).map(Remote::Other)
-}
-
 /// Looks once at what a pull would bring, without an agent: nothing is sent or written down.
 ///
 /// # Errors
-/// Broken: a file cannot be used. Unavailable: the server gives nothing that can be read.
-pub async fn probe(config: &crate::config::PullConfig, strip: &Strip, alliance: &str) -> Result<Probe, Error> {
-    let remote = open(&config.from)?;
-    let found = pull::first_page(&remote, config, strip, alliance).await;
-    let (sorted, more, quirk) = found.map_err(|trouble| Error::Unavailable(trouble.to_string()))?;
+/// Broken: a file cannot be used. Unavailable: the other side gives nothing that can be read.
+pub async fn probe(config: &PullConfig, strip: &Strip, alliance: &str) -> Result<Probe, Error> {
+    let mut reader = Reader::open(config.clone())?;
+    let step = reader.step(None, &Here { alliance, strip }).await;
+    let Step { sorted, more, odd, .. } = step.map_err(|trouble| Error::Unavailable(trouble.to_string()))?;
     let objects = sorted.objects.len();
     let (sightings, counts, samples) = (sorted.sightings, sorted.counts, sorted.samples);
-    Ok(Probe { objects, sightings, counts, samples, more, quirk: quirk.map(|quirk| quirk.explains().to_owned()) })
+    Ok(Probe { objects, sightings, counts, samples, more, odd: odd.iter().map(|odd| (*odd).to_owned()).collect() })
 }
 
 /// What a look at a pull found.
@@ -149,8 +149,8 @@ pub struct Probe {
     pub counts: BTreeMap<String, u64>,
     /// Some of what would be refused or withheld.
     pub samples: Vec<String>,
-    /// Is there more than this first page?
+    /// Is there more than this first part?
     pub more: bool,
-    /// What is odd about the server.
-    pub quirk: Option<String>,
+    /// What is odd about the other side.
+    pub odd: Vec<String>,
 }

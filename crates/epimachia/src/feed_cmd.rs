@@ -50,7 +50,7 @@ pub enum Command {
         #[command(flatten)]
         beside: Beside,
     },
-    /// Look at a pull's first page without an agent: what would be taken, refused, withheld. Nothing is sent
+    /// Look at the first part of a pull without an agent: what would be taken, refused, withheld. Nothing is sent
     Test {
         /// Its name in the configuration
         name: String,
@@ -183,13 +183,13 @@ fn test(name: &str, file: &Path, alliance: &str, json: bool) -> Outcome {
 }
 
 fn print(probe: &Probe) {
-    let more = if probe.more { " There is more after this first page." } else { "" };
+    let more = if probe.more { " There is more after this first part." } else { "" };
     let sightings = probe.sightings.len();
     out::line(format_args!("would pass on {}", out::count(probe.objects, "object")));
     out::line(format_args!("would sign    {}", out::count(sightings, "sighting")));
     probe.counts.iter().for_each(|(what, count)| out::line(format_args!("  {count:>12}  {what}")));
     probe.samples.iter().for_each(|sample| out::line(format_args!("  e.g.          {sample}")));
-    probe.quirk.iter().for_each(|quirk| out::line(format_args!("  odd           {quirk}")));
+    probe.odd.iter().for_each(|odd| out::line(format_args!("  odd           {odd}")));
     out::say(format_args!("Nothing was sent.{more}"));
 }
 

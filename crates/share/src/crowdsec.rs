@@ -1,5 +1,7 @@
 //! CrowdSec alerts as JSON: what `cscli alerts list -o json` prints and the local API answers at `/v1/alerts`.
 
+pub mod alerts;
+
 use crate::limits::Limits;
 use crate::loose::{Number, Truth, moment};
 use crate::meaning;

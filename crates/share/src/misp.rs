@@ -1,5 +1,7 @@
 //! MISP events as JSON: what `/events/restSearch` answers, what an export writes, what a feed holds.
 
+pub mod feed;
+
 use crate::limits::Limits;
 use crate::loose::{Number, Truth, moment};
 use crate::meaning;
@@ -18,6 +20,10 @@ struct Envelope<'a> {
 #[derive(Deserialize)]
 struct Event<'a> {
     #[serde(borrow, default)]
+    uuid: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "Orgc")]
+    orgc: Option<Organisation<'a>>,
+    #[serde(borrow, default)]
     date: Option<Cow<'a, str>>,
     #[serde(default)]
     distribution: Option<Number>,
@@ -27,6 +33,15 @@ struct Event<'a> {
     attributes: Vec<Attribute<'a>>,
     #[serde(borrow, default, rename = "Object")]
     objects: Vec<Object<'a>>,
+}
+
+/// Who made an event.
+#[derive(Deserialize)]
+struct Organisation<'a> {
+    #[serde(borrow, default)]
+    uuid: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +62,8 @@ struct Tag<'a> {
 
 #[derive(Deserialize)]
 struct Attribute<'a> {
+    #[serde(borrow, default)]
+    uuid: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow)]
@@ -87,9 +104,22 @@ struct Sighted {
 /// # Errors
 /// What is beyond `limits` or no MISP document. A bad attribute is refused by itself.
 pub fn read(bytes: &[u8], limits: &Limits, defaults: &Defaults, latest: Timestamp) -> Result<Reading, ParseError> {
-    let text = limits.json(bytes)?;
-    let events = events(text)?;
     let mut reading = Reading::default();
+    each(bytes, limits, defaults, latest, |place, _, sighting| {
+        reading.take(place, sighting.map(|sighting| vec![Word::Sighting(sighting)]));
+    })?;
+    Ok(reading)
+}
+
+/// Goes through all attributes, each with what it says.
+fn each(
+    bytes: &[u8],
+    limits: &Limits,
+    defaults: &Defaults,
+    latest: Timestamp,
+    mut take: impl FnMut(usize, &Source<'_>, Result<Sighting, Silent>),
+) -> Result<(), ParseError> {
+    let events = events(limits.json(bytes)?)?;
     let mut place = 0;
     for event in &events {
         let own = event.attributes.iter().map(|attribute| (None, attribute));
@@ -97,11 +127,11 @@ pub fn read(bytes: &[u8], limits: &Limits, defaults: &Defaults, latest: Timestam
         for (object, attribute) in own.chain(inner) {
             limits.count("attributes", place + 1)?;
             let source = Source { event, object, attribute, defaults, latest };
-            reading.take(place, source.sighting().map(|sighting| vec![Word::Sighting(sighting)]));
+            take(place, &source, source.sighting());
             place += 1;
         }
     }
-    Ok(reading)
+    Ok(())
 }
 
 /// The three shapes of a document. Its first characters tell which, so that an error names a field.

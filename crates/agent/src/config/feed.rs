@@ -40,7 +40,7 @@ pub struct PullConfig {
     pub name: String,
     /// How the other side speaks.
     pub kind: PullKind,
-    /// Where it is.
+    /// Where it is; a MISP feed also at `file:///…/`.
     pub from: RemoteConfig,
     /// Of a TAXII server: the collection, by identifier or alias. `from.url` is the API root.
     #[serde(default)]
@@ -67,6 +67,9 @@ pub struct PullConfig {
     /// Who may see what says nothing of it; default `amber`, and then it is not passed on as long as `tlp_max` is less.
     #[serde(default = "amber")]
     pub handling: Handling,
+    /// `misp`: the organisations whose events are this member's own, by UUID; those of all others go as `as` says.
+    #[serde(default)]
+    pub organisations: BTreeSet<String>,
     /// `own`: what it did, where it does not say.
     #[serde(default)]
     pub behaviour: Option<Behaviour>,
@@ -84,6 +87,10 @@ pub struct PullConfig {
 pub enum PullKind {
     /// TAXII 2.1.
     Taxii,
+    /// The alerts of a CrowdSec local API, with a machine's login.
+    Crowdsec,
+    /// A MISP feed: a manifest and a file for each event, by HTTPS or in a directory.
+    Misp,
 }
 
 impl PullKind {
@@ -91,6 +98,8 @@ impl PullKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Taxii => "taxii",
+            Self::Crowdsec => "crowdsec",
+            Self::Misp => "misp",
         }
     }
 }
@@ -180,10 +189,11 @@ const fn spoofable() -> Grade {
 }
 
 impl RemoteConfig {
-    fn check(&self, key: &str) -> Result<(), Refusal> {
+    fn check(&self, key: &str, files: bool) -> Result<(), Refusal> {
         let key = |name: &str| format!("{key}.{name}");
         match (self.url.scheme(), &self.ca) {
             ("https", Some(_)) => {}
+            ("file", None) if files && self.url.to_file_path().is_ok() => {}
             ("http", None) if is_loopback(&self.url) && self.certificate.is_none() => {}
             ("https", None) => return Err(malformed(&key("ca"), "absent", "a CA file, for https")),
             _ => {
@@ -219,16 +229,37 @@ impl PullConfig {
 
     fn check(&self) -> Result<(), Refusal> {
         name("pull.name", &self.name)?;
-        self.from.check("pull.from")?;
+        self.from.check("pull.from", self.kind == PullKind::Misp)?;
         span("pull.every", self.every, Span::seconds(10), Span::days(1))?;
         self.wish().check()?;
         into("pull.into", &self.into)?;
         if self.tlp_max == Tlp::Red || self.handling.tlp == Tlp::Red {
             return Err(malformed("pull.tlp_max", "red", "clear, green, amber or amber+strict"));
         }
-        match self.collection.as_deref() {
-            None => Err(malformed("pull.collection", "absent", "the collection's identifier or alias")),
-            Some(collection) => segment("pull.collection", collection),
+        self.check_kind()
+    }
+
+    /// What each kind needs, and what means nothing to it.
+    fn check_kind(&self) -> Result<(), Refusal> {
+        if let Some(wrong) = self.organisations.iter().find(|text| share::stix::id::uuid(text).is_none()) {
+            return Err(malformed("pull.organisations", wrong, "UUIDs, as MISP's `Orgc` has them"));
+        }
+        if !self.organisations.is_empty() && self.kind != PullKind::Misp {
+            return Err(malformed("pull.organisations", "given", "for kind misp only"));
+        }
+        match (self.kind, self.collection.as_deref()) {
+            (PullKind::Taxii, None) => {
+                Err(malformed("pull.collection", "absent", "the collection's identifier or alias"))
+            }
+            (PullKind::Taxii, Some(collection)) => segment("pull.collection", collection),
+            (_, Some(given)) => Err(malformed("pull.collection", given, "for kind taxii only")),
+            (PullKind::Crowdsec, None) if self.becomes != Becomes::Own => {
+                Err(malformed("pull.as", "objects", "own: alerts are what this member's own machines saw"))
+            }
+            (PullKind::Crowdsec, None) if self.from.user.is_none() => {
+                Err(malformed("pull.from.user", "absent", "a machine of CrowdSec's, with its password"))
+            }
+            (_, None) => Ok(()),
         }
     }
 
@@ -245,7 +276,7 @@ impl PushConfig {
 
     fn check(&self) -> Result<(), Refusal> {
         name("push.name", &self.name)?;
-        self.to.check("push.to")?;
+        self.to.check("push.to", false)?;
         span("push.every", self.every, Span::seconds(10), Span::days(1))?;
         if let Some(tlp) = self.tlp_max.filter(|tlp| *tlp > self.audience.sees()) {
             return Err(malformed("push.tlp_max", tlp, format_args!("at most {}", self.audience.sees())));
@@ -337,6 +368,32 @@ mod tests {
             assert_ne!(text, PULL, "{from}");
             let error = read(&text).unwrap_err();
             assert!(error.contains(named) && !error.contains("secret"), "{named}: {error}");
+        }
+    }
+
+    #[test]
+    fn each_kind_says_what_it_needs() {
+        const CROWDSEC: &str = "name = 'c'\nkind = 'crowdsec'\nas = 'own'\n[from]\nurl = 'http://127.0.0.1:8080/'\nuser = 'm'\n\
+                                password = 'p'\n";
+        const MISP: &str = "name = 'm'\nkind = 'misp'\norganisations = ['55f6ea5e-2c60-40e5-964f-47a8950d210f']\n[from]\n\
+                            url = 'file:///srv/feed/'\n";
+        assert_eq!((read(CROWDSEC), read(MISP)), (Ok(()), Ok(())));
+        for (good, from, to, named) in [
+            (CROWDSEC, "as = 'own'\n", "", "pull.as"),
+            (CROWDSEC, "user = 'm'\npassword = 'p'\n", "", "pull.from.user"),
+            (CROWDSEC, "as = 'own'", "as = 'own'\ncollection = 'x'", "pull.collection"),
+            (CROWDSEC, "http://127.0.0.1:8080/", "file:///srv/", "pull.from.url"),
+            (MISP, "55f6ea5e", "x", "pull.organisations"),
+            (
+                MISP,
+                "kind = 'misp'\norganisations = ['55f6ea5e-2c60-40e5-964f-47a8950d210f']",
+                "kind = 'taxii'\ncollection = 'x'",
+                "pull.from.url",
+            ),
+        ] {
+            assert!(good.contains(from), "{from}");
+            let error = read(&good.replace(from, to)).unwrap_err();
+            assert!(error.contains(named), "{named}: {error}");
         }
     }
 

@@ -19,6 +19,10 @@ pub const FED_SIGHTINGS_MAX: usize = model::sighting::BATCH_SIGHTINGS_MAX;
 pub enum Mark {
     /// In a TAXII collection.
     Taxii(Place),
+    /// In the alerts of a CrowdSec local API.
+    Alerts(share::crowdsec::alerts::Place),
+    /// In a MISP feed.
+    Misp(share::misp::feed::Place),
 }
 
 /// One feed, as it is remembered.

@@ -3,7 +3,6 @@
 use crate::core::{Fed, Mark};
 use model::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use share::taxii::client::Quirk;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -104,9 +103,9 @@ impl Board {
     }
 
     /// Keeps what is odd about the other side.
-    pub fn quirk(&self, name: &str, quirk: Quirk) {
+    pub fn odd(&self, name: &str, what: &str) {
         self.change(name, |view| {
-            view.quirks.insert(quirk.explains().to_owned());
+            view.quirks.insert(what.to_owned());
         });
     }
 
@@ -160,5 +159,7 @@ fn position(mark: &Mark) -> String {
             let time = place.last.map_or("the beginning".to_owned(), share::taxii::cursor::text);
             if place.next.is_some() { format!("{time}, more to come") } else { time }
         }
+        Mark::Alerts(place) => place.newest.map_or("the beginning".to_owned(), |newest| newest.to_string()),
+        Mark::Misp(place) => format!("{} events", place.0.len()),
     }
 }

@@ -3,11 +3,12 @@
 //! Every version goes, revocations included, in the order in which they came to be. Only what our own alliance found goes, so
 //! nothing goes back to where it came from; beyond this member's own house no member is named.
 
+use super::Around;
 use super::deliver::deliver;
-use super::pull::{alliance, hear, page};
-use super::remote::{Remote, Trouble, now};
+use super::pull::{alliance, hear};
+use super::remote::{Other, Remote, Trouble, now};
 use super::sort::Sorted;
-use super::{Around, open};
+use super::taxii::page;
 use crate::config::{Audience, PushConfig};
 use crate::core::{FedNews, Mark};
 use crate::error::Error;
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use share::stix::ours::EXTENSION;
 use share::stix::{Class, Head, Kind, Markings, Writer, write};
-use share::taxii::client::{Page, Wish};
+use share::taxii::client::{Page, Quirk, Wish};
 use share::taxii::{Place, Walk};
 use std::collections::BTreeMap;
 
@@ -39,7 +40,7 @@ impl Push {
     /// # Errors
     /// Broken: a file cannot be used.
     pub fn open(config: PushConfig, mark: Option<Mark>, around: Around) -> Result<Self, Error> {
-        let remote = open(&config.to)?;
+        let remote = Remote::Other(Other::open(&config.to)?);
         Ok(Self { config, remote, mark, around, introduced: false })
     }
 
@@ -52,14 +53,14 @@ impl Push {
         self.introduce(&alliance).await?;
         let place = match &self.mark {
             Some(Mark::Taxii(place)) => place.clone(),
-            None => Place::default(),
+            _ => Place::default(),
         };
         let hub = Remote::Hub(self.around.client.clone());
         let wish = Wish { every_version: true, ..Wish::default() };
         let (mut walk, mut choice) = (Walk::new(wish, place), Choice::new(&self.config, &alliance));
         loop {
-            let got =
-                page(&hub, FINDINGS, &mut walk, |quirk| self.around.board.quirk(&self.config.name, quirk)).await?;
+            let odd = |quirk: Quirk| self.around.board.odd(&self.config.name, quirk.explains());
+            let got = page(&hub, FINDINGS, &mut walk, odd).await?;
             let found = Page::read(&got.bytes).map_err(|error| Trouble::later(format!("the hub: {error}")))?;
             let taken = walk.take(&found, got.dates.0, got.dates.1);
             let new = found.good.iter().zip(&taken.fresh).filter(|(_, fresh)| **fresh);

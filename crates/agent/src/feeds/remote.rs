@@ -15,6 +15,7 @@ use share::taxii::{cursor, media};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
 
 /// Largest file with a client certificate, its chain and its key.
 const CERTIFICATE_BYTES_MAX: u64 = 64 << 10;
@@ -22,6 +23,8 @@ const CERTIFICATE_BYTES_MAX: u64 = 64 << 10;
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// Of an answer that says why not, so much is read.
 const PROBLEM_BYTES_MAX: usize = 16 << 10;
+/// And of the answer to a login.
+const LOGIN_BYTES_MAX: usize = 64 << 10;
 
 /// Why there is no answer that can be used.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,13 +102,17 @@ impl Other {
         Ok(Self { http, base, access })
     }
 
-    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {
+    fn plain(&self, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {
         let url = self.base.join(path).map_err(|error| Trouble::later(error.to_string()))?;
         // Whatever a path says: the secret goes to the configured server alone.
         if url.origin() != self.base.origin() {
             return Err(Trouble::later("a path that leads to another server"));
         }
-        let request = self.http.request(method, url);
+        Ok(self.http.request(method, url))
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {
+        let request = self.plain(method, path)?;
         Ok(match &self.access {
             Access::Open => request,
             Access::Bearer(token) => request.bearer_auth(token),
@@ -115,6 +122,49 @@ impl Other {
 }
 
 impl Remote {
+    /// Any JSON document below the address, read from a file where the address is one.
+    pub async fn document(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, Trouble> {
+        if let Self::Other(other) = self
+            && other.base.scheme() == "file"
+        {
+            return file(&other.base, path, bytes_max).await;
+        }
+        let request = self.request(Method::GET, path)?.header("accept", "application/json");
+        answer(request, bytes_max).await.map(|got| got.bytes)
+    }
+
+    /// Another side with a login of its own: shows its token instead of what is configured.
+    pub async fn with_token(
+        &self,
+        path: &str,
+        query: &[(&'static str, String)],
+        token: &str,
+    ) -> Result<Vec<u8>, Trouble> {
+        let request = self.plain(Method::GET, path)?.bearer_auth(token).query(query);
+        answer(request, PAGE_BYTES_MAX).await.map(|got| got.bytes)
+    }
+
+    /// Logs in with the configured user and password, as JSON made by `body`.
+    pub async fn log_in(
+        &self,
+        path: &str,
+        body: impl FnOnce(&str, &str) -> serde_json::Value,
+    ) -> Result<Vec<u8>, Trouble> {
+        let Self::Other(Other { access: Access::Basic(user, password), .. }) = self else {
+            return Err(Trouble::later("no user and password are configured"));
+        };
+        let request = self.plain(Method::POST, path)?.json(&body(user, password));
+        answer(request, LOGIN_BYTES_MAX).await.map(|got| got.bytes)
+    }
+
+    /// A request that shows nothing.
+    fn plain(&self, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {
+        match self {
+            Self::Other(other) => other.plain(method, path),
+            Self::Hub(_) => Err(Trouble::later("our own hub is asked with our own credential")),
+        }
+    }
+
     /// A TAXII document below the API root.
     pub async fn taxii(&self, path: &str, query: &[(&'static str, String)]) -> Result<Got, Trouble> {
         let request = self.request(Method::GET, path)?.header("accept", media::TAXII).query(query);
@@ -132,6 +182,23 @@ impl Remote {
             Self::Other(other) => other.request(method, path),
             Self::Hub(client) => client.request(method, path).map_err(|away| Trouble::later(away.to_string())),
         }
+    }
+}
+
+/// A file below a directory; `path` is a name that we made, not one that came from outside.
+async fn file(base: &Url, path: &str, bytes_max: usize) -> Result<Vec<u8>, Trouble> {
+    let directory = base.to_file_path().map_err(|()| Trouble::later("the address of no directory of this machine"))?;
+    let name = directory.join(path);
+    let told = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Trouble::Refused(404, format!(": no {path} in {}", directory.display())),
+        _ => Trouble::later(format!("{}: {error}", name.display())),
+    };
+    let file = tokio::fs::File::open(&name).await.map_err(told)?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).await.map_err(told)?;
+    match bytes.len() > bytes_max {
+        true => Err(Trouble::TooLarge(format!("{}: more than {bytes_max} bytes", name.display()))),
+        false => Ok(bytes),
     }
 }
 

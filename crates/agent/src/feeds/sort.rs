@@ -7,7 +7,7 @@ use model::{Handling, Sighting, Timestamp, Tlp};
 use serde_json::value::RawValue;
 use share::stix::{Context, Head, Kind, Markings, StixTime, ours, write};
 use share::taxii::client::Page;
-use share::{Defaults, Word};
+use share::{Defaults, Reading, Word};
 use std::collections::BTreeMap;
 
 /// Most samples of what was refused, and characters of each, that are kept to be shown.
@@ -46,6 +46,17 @@ impl Sorted {
     /// Counts one outcome.
     pub fn count(&mut self, what: &str) {
         *self.counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// Adds what another part came to.
+    pub fn add(&mut self, other: Self) {
+        self.objects.extend(other.objects);
+        self.sightings.extend(other.sightings);
+        for (what, count) in other.counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+        let room = SAMPLES_MAX.saturating_sub(self.samples.len());
+        self.samples.extend(other.samples.into_iter().take(room));
     }
 
     /// Counts one outcome and keeps it as a sample.
@@ -135,22 +146,32 @@ fn own(kept: &[&Head<'_>], markings: &Markings, rules: &Rules<'_>, sorted: &mut 
         latest: StixTime::from(rules.latest),
     };
     let reading = share::stix::read(&objects, context);
-    let name = |place: &usize| kept.get(*place).map_or("object", |head| &*head.id);
-    for (place, error) in &reading.refused {
-        sorted.note("refused:malformed", name(place), error);
-    }
-    for (_, skip) in &reading.skipped {
-        sorted.count(&format!("skipped:{}", skip.as_str()));
-    }
+    let name = |place: usize| kept.get(place).map_or("object", |head| &*head.id).to_owned();
+    heard(reading, &name, rules, sorted);
+}
+
+/// Sorts what this member's own sensors say; `name` tells what stands at a place.
+pub(crate) fn heard(reading: Reading, name: &dyn Fn(usize) -> String, rules: &Rules<'_>, sorted: &mut Sorted) {
+    silent(&reading, name, sorted);
     for (place, word) in reading.words {
         match word {
             Word::Sighting(sighting) => match rules.strip.sighting(&sighting) {
-                Some(why) => sorted.note(&format!("stripped:{why}"), name(&place), &"withheld"),
+                Some(why) => sorted.note(&format!("stripped:{why}"), &name(place), &"withheld"),
                 None => sorted.sightings.push(sighting),
             },
             // A person takes back what this member signed.
             Word::Retraction { .. } => sorted.count("skipped:revoked"),
             Word::Dispute { .. } | Word::Agreement { .. } => sorted.count("skipped:opinion"),
         }
+    }
+}
+
+/// Counts what is wrong and what says nothing.
+pub(crate) fn silent(reading: &Reading, name: &dyn Fn(usize) -> String, sorted: &mut Sorted) {
+    for (place, error) in &reading.refused {
+        sorted.note("refused:malformed", &name(*place), error);
+    }
+    for (_, skip) in &reading.skipped {
+        sorted.count(&format!("skipped:{}", skip.as_str()));
     }
 }
