@@ -76,13 +76,24 @@ pub fn moment(field: &str, text: &str) -> Result<Timestamp, ParseError> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         return Number(text.parse().map_err(|_| error())?).time(field);
     }
-    let plain = text.strip_suffix(" UTC").unwrap_or(text).replacen(' ', "T", 1);
+    let plain = with_colon(text.strip_suffix(" UTC").unwrap_or(text)).replacen(' ', "T", 1);
     let zoned = |plain: &str| match plain.get(10..) {
         Some("") => format!("{plain}T00:00:00Z"),
         Some(time) if time.contains(['Z', '+', '-']) => plain.to_owned(),
         _ => format!("{plain}Z"),
     };
     zoned(&plain).parse().map_err(|_| error())
+}
+
+/// `2026-05-05 16:53:20 +0000`, as CrowdSec writes times, with the zone as RFC 3339 has it.
+fn with_colon(text: &str) -> String {
+    let parts = text.rsplit_once(' ').filter(|(_, zone)| {
+        zone.len() == 5 && zone.starts_with(['+', '-']) && zone.bytes().skip(1).all(|b| b.is_ascii_digit())
+    });
+    match parts {
+        Some((time, zone)) => format!("{time}{}:{}", &zone[..3], &zone[3..]),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +106,8 @@ mod tests {
             ("2026-05-05T16:53:20.5+02:00", "2026-05-05T14:53:20.5Z"),
             ("2026-05-05 16:53:20", "2026-05-05T16:53:20Z"),
             ("2026-05-05 16:53:20 UTC", "2026-05-05T16:53:20Z"),
+            ("2026-05-05 16:53:20 +0000 UTC", "2026-05-05T16:53:20Z"),
+            ("2026-05-05 16:53:20.123456789 +0230 UTC", "2026-05-05T14:23:20.123Z"),
             ("2026-05-05T16:53:20", "2026-05-05T16:53:20Z"),
             ("2026-05-05", "2026-05-05T00:00:00Z"),
             ("1778000000", "2026-05-05T16:53:20Z"),

@@ -222,3 +222,48 @@ async fn two_alliances_exchange_findings_without_an_echo_and_count_nothing_twice
     telecom.stop().await.unwrap();
     cloud.stop().await.unwrap();
 }
+
+/// A MISP feed in a directory: what this member's organisation wrote becomes its sightings, others' events objects.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misp_feed_becomes_own_sightings_and_others_objects_each_version_once() {
+    let ours = Bench::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let feed = dir.path().join("feed");
+    std::fs::create_dir(&feed).unwrap();
+    let event = |n: u8, organisation: &str, timestamp: i64| {
+        let uuid = format!("5b6e8e2d-0000-4000-8000-00000000000{n}");
+        let attribute = json!({
+            "uuid": format!("5b6e8e2d-0000-4000-8000-0000000000a{n}"), "type": "ip-src", "value": format!("80.3.0.{n}"),
+            "to_ids": true, "timestamp": timestamp.to_string(), "Tag": [{"name": "scan"}],
+        });
+        let event = json!({ "uuid": uuid, "timestamp": timestamp.to_string(), "Tag": [{"name": "tlp:green"}],
+            "Orgc": {"name": "An organisation", "uuid": organisation}, "Attribute": [attribute] });
+        std::fs::write(feed.join(format!("{uuid}.json")), json!({ "Event": event }).to_string()).unwrap();
+        (uuid, json!({ "timestamp": timestamp.to_string(), "info": "x" }))
+    };
+    let (own, other) = ("55f6ea5e-2c60-40e5-964f-47a8950d210f", "55f6ea5e-2c60-40e5-964f-47a8950d2100");
+    let then = crate::support::now().as_millis() / 1_000 - 60;
+    let write = |events: Vec<(String, Value)>| {
+        let manifest: serde_json::Map<String, Value> = events.into_iter().collect();
+        std::fs::write(feed.join("manifest.json"), Value::Object(manifest).to_string()).unwrap();
+    };
+    write(vec![event(1, own, then), event(2, other, then), ("no-uuid".to_owned(), json!({}))]);
+    let pull = format!(
+        "[[pull]]\nname = 'misp'\nkind = 'misp'\norganisations = ['{own}']\ngrade = 'payload'\nevery = '1d'\n\
+         [pull.from]\nurl = 'file://{}/'\n",
+        feed.display()
+    );
+    let running = agent(dir.path(), &ours, "telecom", &pull).await;
+    let seen = counts(&look(&running, "misp").await);
+    // The identity of the other organisation, and its indicator.
+    assert_eq!((seen["sightings"], seen["objects"], seen["refused:malformed"]), (1, 2, 1), "{seen:?}");
+    write(vec![event(1, own, then), event(2, other, then), event(3, own, then + 1), event(4, own, then + 2)]);
+    std::fs::remove_file(feed.join("5b6e8e2d-0000-4000-8000-000000000003.json")).unwrap();
+    let seen = counts(&look(&running, "misp").await);
+    assert_eq!((seen["sightings"], seen["objects"], seen["refused:missing"]), (2, 2, 1), "only what is new: {seen:?}");
+    let here = held(&ours, SIGHTINGS).await;
+    let indicator = here.iter().find(|object| object["type"] == "indicator").unwrap();
+    assert_eq!(indicator["created_by_ref"], format!("identity--{other}"), "{indicator}");
+    assert_eq!(indicator["external_references"][0]["external_id"], "5b6e8e2d-0000-4000-8000-000000000002");
+    running.stop().await.unwrap();
+}

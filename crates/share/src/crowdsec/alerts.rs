@@ -40,6 +40,8 @@ pub struct Look {
     /// Goes on with what was made up to here.
     until: Option<Timestamp>,
     limit: usize,
+    /// Was an answer too large?
+    is_large: bool,
     /// By when they were made and their numbers: in this order they are handed over.
     found: BTreeMap<(Timestamp, u64), Box<RawValue>>,
 }
@@ -77,7 +79,7 @@ impl Look {
     /// A look from `place`; `since` where there is none yet.
     pub fn new(place: Place, since: Option<Timestamp>) -> Self {
         let since = place.newest.map(|newest| newest.minus(OVERLAP)).or(since);
-        Self { place, since, until: None, limit: LIMIT, found: BTreeMap::new() }
+        Self { place, since, until: None, limit: LIMIT, is_large: false, found: BTreeMap::new() }
     }
 
     /// The parameters of the next request: spans before `now`, the bounds included.
@@ -93,6 +95,7 @@ impl Look {
     /// An answer was too large: fewer are asked for. False where it was one alert.
     pub const fn ask_for_less(&mut self) -> bool {
         let less = self.limit > 1;
+        self.is_large = true;
         self.limit = if less { self.limit / 2 } else { 1 };
         less
     }
@@ -120,9 +123,16 @@ impl Look {
         if count < self.limit {
             return Ok(Turn::Done);
         }
+        if self.found.len() >= ALERTS_MAX {
+            return Ok(Turn::Enough);
+        }
+        // Nothing new among them: all of one second, and spans lead no further. Only more at once does.
+        if !news && (self.is_large || self.limit >= ALERTS_MAX) {
+            return Ok(Turn::Enough);
+        }
+        self.limit = if news { self.limit } else { self.limit.saturating_mul(2).min(ALERTS_MAX) };
         self.until = oldest;
-        // Nothing new among them: all of one second, and nothing leads past it.
-        Ok(if !news || self.found.len() >= ALERTS_MAX { Turn::Enough } else { Turn::Older })
+        Ok(Turn::Older)
     }
 
     /// What was found and is new.
@@ -163,6 +173,7 @@ mod tests {
                 Some(now.minus(Span::seconds(text.strip_suffix('s').unwrap().parse().unwrap())))
             };
             let (since, until) = (span("since"), span("until"));
+            let limit: usize = pairs[0].1.parse().unwrap();
             let all = self.0.iter().enumerate().map(|(n, second)| (at(*second), n + 1));
             let mut fit: Vec<_> = all
                 .filter(|(made, _)| {
@@ -171,7 +182,7 @@ mod tests {
                 .collect();
             fit.sort_by_key(|alert| std::cmp::Reverse(*alert));
             let shown: Vec<_> =
-                fit.iter().take(LIMIT).map(|(made, id)| json!({"id": id, "created_at": made, "n": 1.50})).collect();
+                fit.iter().take(limit).map(|(made, id)| json!({"id": id, "created_at": made, "n": 1.50})).collect();
             if shown.is_empty() { b"null".to_vec() } else { serde_json::to_vec(&shown).unwrap() }
         }
 
@@ -210,9 +221,26 @@ mod tests {
         let (taken, place, passed_over) = api.look(Place::default(), at(30_000));
         assert!(passed_over && taken.len() >= ALERTS_MAX && taken.last() == Some(&30_000));
         assert!(place.seen.len() <= SEEN_MAX);
-        // More of one second than one answer holds: nothing leads further, and it ends.
-        let (taken, _, passed_over) = Api(vec![7; 3_000]).look(Place::default(), at(10));
-        assert!(passed_over && taken.len() == LIMIT);
+    }
+
+    #[test]
+    fn more_of_one_second_than_one_answer_holds_are_asked_for_at_once() {
+        let mut seconds = vec![5, 6];
+        seconds.extend([7; 3_000]);
+        let (taken, _, passed_over) = Api(seconds.clone()).look(Place::default(), at(10));
+        assert_eq!((taken, passed_over), ((1..=3_002).collect::<Vec<u64>>(), false));
+        let (taken, _, passed_over) = Api(vec![7; 30_000]).look(Place::default(), at(10));
+        assert!(passed_over && taken.len() >= ALERTS_MAX);
+        // Where that is too large to be answered, what is left over is said.
+        let mut look = Look::new(Place::default(), None);
+        assert!(look.ask_for_less());
+        let last = loop {
+            match look.take(&Api(seconds.clone()).answer(&look.ask(at(10)), at(10))).unwrap() {
+                Turn::Older => {}
+                last => break last,
+            }
+        };
+        assert_eq!((last, look.done(last).alerts.len()), (Turn::Enough, LIMIT / 2));
     }
 
     #[test]
