@@ -1,8 +1,8 @@
 //! Feeds: what other tools hold comes in by itself, and findings go out.
 //!
-//! Each pull and push is one task. It asks, sorts, hands on, and has written down how far it is together with what came of
-//! it; whatever fails in between is done again from there. `remote` speaks HTTPS, `taxii`, `crowdsec` and `misp` read step by
-//! step (`reader`), `sort` decides without I/O, `pull` and `push` join them.
+//! Each pull and push is one task. It asks, sorts, hands on, and has written down how far it is together with what
+//! came of it; whatever fails in between is done again from there. `remote` speaks HTTPS, `taxii`, `crowdsec` and
+//! `misp` read step by step (`reader`), `sort` decides without I/O, `pull` and `push` join them.
 
 mod board;
 mod crowdsec;

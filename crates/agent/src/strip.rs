@@ -1,7 +1,8 @@
-//! What points to this member's own network, hosts or people stays here: rules over what is about to leave, without I/O.
+//! What points to this member's own network, hosts or people stays here: rules over what is about to leave, without
+//! I/O.
 //!
-//! A sighting is about an attacker; where it names the victim instead it is withheld. Objects of others go out byte for byte or
-//! not at all, since a changed object would be a forged one.
+//! A sighting is about an attacker; where it names the victim instead it is withheld. Objects of others go out byte
+//! for byte or not at all, since a changed object would be a forged one.
 
 use model::observable::bogon;
 use model::{Domain, Observable, Refusal, Rule, Sighting};
@@ -269,7 +270,8 @@ mod tests {
 
     fn strip() -> Strip {
         let config: StripConfig = toml::from_str(
-            "names = ['corp.example', 'Mail.shop.example']\nusers = ['alice', 'svc-backup']\nprefixes = ['80.9.0.0/16']",
+            "names = ['corp.example', 'Mail.shop.example']\nusers = ['alice', 'svc-backup']\n\
+             prefixes = ['80.9.0.0/16']",
         )
         .unwrap();
         config.check().unwrap();

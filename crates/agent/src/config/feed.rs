@@ -373,9 +373,11 @@ mod tests {
 
     #[test]
     fn each_kind_says_what_it_needs() {
-        const CROWDSEC: &str = "name = 'c'\nkind = 'crowdsec'\nas = 'own'\n[from]\nurl = 'http://127.0.0.1:8080/'\nuser = 'm'\n\
+        const CROWDSEC: &str = "name = 'c'\nkind = 'crowdsec'\nas = 'own'\n[from]\nurl = 'http://127.0.0.1:8080/'\n\
+                                user = 'm'\n\
                                 password = 'p'\n";
-        const MISP: &str = "name = 'm'\nkind = 'misp'\norganisations = ['55f6ea5e-2c60-40e5-964f-47a8950d210f']\n[from]\n\
+        const MISP: &str = "name = 'm'\nkind = 'misp'\norganisations = ['55f6ea5e-2c60-40e5-964f-47a8950d210f']\n\
+                            [from]\n\
                             url = 'file:///srv/feed/'\n";
         assert_eq!((read(CROWDSEC), read(MISP)), (Ok(()), Ok(())));
         for (good, from, to, named) in [

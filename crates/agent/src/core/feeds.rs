@@ -97,8 +97,8 @@ impl Core {
         self.out.push(Output::Done(told));
     }
 
-    /// What is said to hold since long ago holds since the earliest time that the charter lets a report begin; the hub does
-    /// the same with objects.
+    /// What is said to hold since long ago holds since the earliest time that the charter lets a report begin; the
+    /// hub does the same with objects.
     fn within_reach(&self, sighting: Sighting) -> Sighting {
         let Some(law) = &self.law else { return sighting };
         let past = law.charter.limits.skew_past_max;

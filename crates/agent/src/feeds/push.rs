@@ -1,7 +1,7 @@
 //! One push: the alliance's findings, as this member sees them, to another TAXII 2.1 server.
 //!
-//! Every version goes, revocations included, in the order in which they came to be. Only what our own alliance found goes, so
-//! nothing goes back to where it came from; beyond this member's own house no member is named.
+//! Every version goes, revocations included, in the order in which they came to be. Only what our own alliance
+//! found goes, so nothing goes back to where it came from; beyond this member's own house no member is named.
 
 use super::Around;
 use super::deliver::deliver;

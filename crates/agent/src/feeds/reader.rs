@@ -1,5 +1,5 @@
-//! What a pull reads, step by step, whatever the other side speaks. A step decides nothing about our side: it says what it
-//! came to, and how far it is.
+//! What a pull reads, step by step, whatever the other side speaks. A step decides nothing about our side: it says
+//! what it came to, and how far it is.
 
 use super::remote::{Other, Remote, Trouble, now};
 use super::sort::{Rules, Sorted};

@@ -1,5 +1,5 @@
-//! One page of others' objects, sorted without I/O: what is passed on, what this member's own sensors say, what came from
-//! us in the first place, and why the rest is left out.
+//! One page of others' objects, sorted without I/O: what is passed on, what this member's own sensors say, what
+//! came from us in the first place, and why the rest is left out.
 
 use crate::config::Becomes;
 use crate::strip::Strip;
@@ -97,8 +97,8 @@ pub(crate) fn sort(page: &Page<'_>, fresh: &[bool], markings: &mut Markings, rul
     sorted
 }
 
-/// Did this come from our own alliance? By its identifier, its author, or the way back that it carries: an echo is never
-/// evidence, nor passed on a second time.
+/// Did this come from our own alliance? By its identifier, its author, or the way back that it carries: an echo is
+/// never evidence, nor passed on a second time.
 pub(crate) fn is_ours(head: &Head<'_>, alliance: &str) -> bool {
     let author = ours::alliance_id(alliance);
     write::finding_of(alliance, &head.id).is_some()

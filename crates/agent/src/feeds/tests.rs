@@ -113,7 +113,8 @@ fn finding(points: f64, state: &str, tlp: &str) -> model::Finding {
     let observable: model::Observable = "80.1.1.1".parse().unwrap();
     serde_json::from_value(json!({
         "id": model::finding_id(&observable, Behaviour::Scan.family()), "observable": observable,
-        "family": Behaviour::Scan.family(), "behaviours": ["scan"], "state": state, "actionable": state == "corroborated",
+        "family": Behaviour::Scan.family(), "behaviours": ["scan"], "state": state,
+        "actionable": state == "corroborated",
         "sum": {"lines": [line("telecom"), line("cloud")], "cut": 0.0, "total": points, "threshold": 2.0},
         "guard": null, "handling": {"tlp": tlp}, "first": "2026-01-01T00:00:00Z", "last": "2026-01-01T00:00:00Z",
         "made": "2026-01-01T00:00:00Z",

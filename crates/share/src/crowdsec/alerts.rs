@@ -1,7 +1,7 @@
 //! The alerts of a CrowdSec local API, read from where they were left: what to ask next, without its sockets.
 //!
-//! `GET /v1/alerts` answers the newest first and knows no place to go on from, only spans before now. So the last minute is
-//! asked for again, and what was taken of it is known by its number.
+//! `GET /v1/alerts` answers the newest first and knows no place to go on from, only spans before now. So the last
+//! minute is asked for again, and what was taken of it is known by its number.
 
 use crate::limits::Limits;
 use crate::loose::moment;

@@ -1,5 +1,5 @@
-//! A MISP feed: a manifest, and a file for each event. What is new in it, whose it is, and other organisations' events as
-//! STIX objects with their author, marking and origin.
+//! A MISP feed: a manifest, and a file for each event. What is new in it, whose it is, and other organisations'
+//! events as STIX objects with their author, marking and origin.
 
 use super::{Event, Source, each, events};
 use crate::limits::Limits;
@@ -46,8 +46,8 @@ struct Entry {
     timestamp: crate::loose::Number,
 }
 
-/// The events of a manifest that were not taken yet, the oldest change first, and what is wrong with others. `place` forgets
-/// what the manifest does not list any more.
+/// The events of a manifest that were not taken yet, the oldest change first, and what is wrong with others.
+/// `place` forgets what the manifest does not list any more.
 ///
 /// # Errors
 /// No manifest, or one beyond its limits.
@@ -82,8 +82,8 @@ pub fn organisation(event: &[u8]) -> Result<Option<String>, ParseError> {
 }
 
 /// Another organisation's events as STIX: its identity, and an indicator for each attribute that is evidence, under the
-/// attribute's own UUID, so that the same event makes the same objects wherever it is read. The reading says what became of
-/// every attribute; its words are in the objects.
+/// attribute's own UUID, so that the same event makes the same objects wherever it is read. The reading says what
+/// became of every attribute; its words are in the objects.
 ///
 /// # Errors
 /// As [`super::read`].

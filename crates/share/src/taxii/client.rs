@@ -1,7 +1,8 @@
 //! A TAXII 2.1 client without its sockets: what to ask next, given what was answered (§3.4, §3.5).
 //!
-//! Servers differ: some give `next`, some `more` alone; several objects may have one time of adding, also at the end of a
-//! page; some begin anew for ever. A [`Walk`] takes every object once, or says that it cannot; it never asks without end.
+//! Servers differ: some give `next`, some `more` alone; several objects may have one time of adding, also at the
+//! end of a page; some begin anew for ever. A [`Walk`] takes every object once, or says that it cannot; it never
+//! asks without end.
 
 mod outcome;
 mod page;
