@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
+/// Who asks. CrowdSec lets nobody in who does not say so.
+const AGENT: &str = concat!("epimachia/", env!("CARGO_PKG_VERSION"));
 /// Largest file with a client certificate, its chain and its key.
 const CERTIFICATE_BYTES_MAX: u64 = 64 << 10;
 /// A slow server may take so long for one answer.
@@ -108,7 +110,7 @@ impl Other {
         if url.origin() != self.base.origin() {
             return Err(Trouble::later("a path that leads to another server"));
         }
-        Ok(self.http.request(method, url))
+        Ok(self.http.request(method, url).header("user-agent", AGENT))
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {

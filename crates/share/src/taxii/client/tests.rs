@@ -196,9 +196,9 @@ fn a_request_repeats_its_filters_beside_next() {
 fn bad_objects_are_named_and_the_good_ones_taken() {
     let long = "x".repeat(Limits::ENVELOPE.object_bytes);
     let deep = "[".repeat(40) + &"]".repeat(40);
-    let (good, last) = (object(1), object(2));
+    let (good, no_id, last) = (object(1), r#"{"type":"tool"}"#, object(2));
     let body = format!(
-        r#"{{"objects":[7,{good},{{"type":"tool"}},{{"type":"tool","id":"tool--x"}},{{"a":"{long}"}},{{"a":{deep}}},{last}]}}"#
+        r#"{{"objects":[7,{good},{no_id},{{"type":"tool","id":"tool--x"}},{{"a":"{long}"}},{{"a":{deep}}},{last}]}}"#
     );
     let page = Page::read(body.as_bytes()).unwrap();
     assert_eq!(page.good.iter().map(|picked| picked.place).collect::<Vec<_>>(), [1, 6]);
