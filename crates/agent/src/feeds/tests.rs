@@ -1,5 +1,7 @@
 //! What becomes of a page, object by object.
 
+mod http;
+
 use super::push::Choice;
 use super::sort::{Rules, Sorted, is_ours, sort};
 use crate::config::{Becomes, PushConfig};
