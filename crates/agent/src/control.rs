@@ -4,7 +4,7 @@
 //! Answers are `{"schema":1,"ok":…}` or `{"schema":1,"refused":{"rule":…,"value":…,"limit":…}}`.
 
 use crate::error::{Error, failed};
-use crate::running::Requests;
+use crate::wishes::Requests;
 use model::{Behaviour, MitigationId, Observable, Refusal, Rule, Sighting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -29,10 +29,12 @@ mod store;
 mod stream;
 pub mod strip;
 pub mod watchdog;
+mod wishes;
 mod witness;
 
 pub use config::Config;
 pub use control::{Answer, Request};
 pub use error::{Broken, Error};
-pub use running::{Agent, Requests, Running};
+pub use running::{Agent, Running};
 pub use store::{Opened, Store};
+pub use wishes::Requests;

@@ -4,25 +4,24 @@ use crate::client::{Away, Client};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, Answer, Request};
-use crate::core::{AlarmKind, Core, Input, Output, Record, Router, Submission, TakenBack};
+use crate::core::{AlarmKind, Core, Input, Output, Record, Router, Submission};
 use crate::driver::{Drivers, Job};
 use crate::error::{Broken, Error};
 use crate::heartbeat::Heart;
 use crate::store::{Opened, Store};
 use crate::stream::{Resume, keep, pause};
+use crate::wishes::{Asked, Requests, Wish, input, outcome};
 use act::Point;
 use model::{Digest, Measure, PointName, Refusal, Rule, Salt, Sighting};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Inputs that wait for the core; whoever brings more waits.
 const INPUTS_MAX: usize = 4_096;
-/// The type of a witness's signature lines.
-const TEXT: &str = "text/plain; charset=utf-8";
 /// Inputs that become durable with one write.
 const BATCH_MAX: usize = 1_024;
 
@@ -38,23 +37,6 @@ pub struct Running {
     main: JoinHandle<Result<(), Error>>,
     stop: watch::Sender<bool>,
     doors: Vec<JoinHandle<()>>,
-}
-
-/// Asks the running agent; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Requests(mpsc::Sender<Asked>);
-
-#[derive(Debug)]
-struct Asked {
-    wish: Wish,
-    answer: oneshot::Sender<Answer>,
-}
-
-/// What is asked for: by people, or by a door that must know when what it brought is durable.
-#[derive(Debug)]
-enum Wish {
-    Request(Request),
-    Input(Box<Input>),
 }
 
 impl Agent {
@@ -167,27 +149,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.send_replace(true);
         self.doors.iter().for_each(JoinHandle::abort);
-    }
-}
-
-impl Requests {
-    /// Asks; an agent that has stopped refuses.
-    pub async fn ask(&self, request: Request) -> Answer {
-        self.wish(Wish::Request(request)).await
-    }
-
-    /// Gives an input; the answer comes when what follows from it is durable.
-    pub(crate) async fn give(&self, input: Input) -> Answer {
-        self.wish(Wish::Input(Box::new(input))).await
-    }
-
-    async fn wish(&self, wish: Wish) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        let gone = || Answer::Refused(Refusal::new(Rule::ReadOnly, "the agent has stopped", "a running agent"));
-        match self.0.send(Asked { wish, answer }).await {
-            Ok(()) => answered.await.unwrap_or_else(|_| gone()),
-            Err(_) => gone(),
-        }
     }
 }
 
@@ -483,41 +444,6 @@ async fn tell(inputs: &mpsc::Sender<Input>, away: &Away, attempts: u32) {
         };
         let _ = inputs.send(Input::Trouble { kind, text }).await;
     }
-}
-
-fn input(request: Request) -> Result<Input, Refusal> {
-    Ok(match request {
-        Request::Allow { value, note } => Input::Allow { observable: value, note },
-        Request::Disallow { value } => Input::Disallow(value),
-        Request::Lift { mitigation, reason } => Input::Lift { mitigation, reason },
-        Request::Accept { mitigation, reason } => Input::PersonDecided { mitigation, accept: true, reason },
-        Request::Refuse { mitigation, reason } => Input::PersonDecided { mitigation, accept: false, reason },
-        Request::Kill { reason } => Input::Kill { reason },
-        Request::Resume => Input::Resume,
-        Request::AddCheckpoint { body } => Input::AddCheckpoint(body.into_bytes()),
-        Request::AcceptHistory => Input::HistoryAccepted,
-        Request::AcceptClock => Input::ClockAccepted,
-        Request::Retract { value: observable, behaviour, reason } => {
-            Input::Retract(TakenBack { observable, behaviour, reason })
-        }
-        Request::Report { sightings } => {
-            salted(sightings).map_err(|error| Refusal::new(Rule::ReadOnly, error, "a random source of the system"))?
-        }
-        _ => Input::Tick,
-    })
-}
-
-fn outcome(outputs: &[Output]) -> Answer {
-    let said = |output: &Output| match output {
-        Output::Done(text) => Some(Answer::Ok(json!(text))),
-        Output::Refused(refusal) => Some(Answer::Refused(refusal.clone())),
-        Output::WitnessAnswer(Ok(lines)) => Some(Answer::Ok(json!({"status": 200, "type": TEXT, "body": lines}))),
-        Output::WitnessAnswer(Err(reply)) => {
-            Some(Answer::Ok(json!({"status": reply.status(), "type": reply.content_type(), "body": reply.body()})))
-        }
-        _ => None,
-    };
-    outputs.iter().find_map(said).unwrap_or(Answer::Ok(json!("done")))
 }
 
 async fn stop_wanted(stopped: &mut watch::Receiver<bool>) {

@@ -3,7 +3,7 @@
 
 use crate::control::{Answer, Request};
 use crate::error::{Broken, Error};
-use crate::running::Requests;
+use crate::wishes::Requests;
 use account::request::REQUEST_BYTES_MAX;
 use axum::Router;
 use axum::body::{Body, to_bytes};

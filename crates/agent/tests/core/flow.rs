@@ -2,9 +2,9 @@
 
 use crate::common::{ME, mine, observable, part};
 use crate::rig::Rig;
-use agent::core::{AlarmKind, FedNews, Input, Mark, Order, Output, Submission};
+use agent::core::{AlarmKind, Input, Order, Output, Submission};
 use model::MitigationState::{Applied, Due, Expired, Failed, Refused, Verified, Withdrawn};
-use model::{Behaviour, Rule, Salt, Span, StreamMessage, Timestamp};
+use model::{Behaviour, Rule, Salt, Span, StreamMessage};
 
 const BAD: &str = "8.8.4.4";
 
@@ -416,42 +416,6 @@ fn what_must_not_leave_the_house_is_refused_here() {
         assert!(outputs.iter().any(|o| matches!(o, Output::Refused(r) if r.rule == rule)), "{rule}: {outputs:?}");
     }
     assert!(rig.core.state().outbox.is_empty());
-}
-
-/// What came of a feed, and how far it is then.
-fn fed(last: i64, sightings: Vec<(Salt, model::Sighting)>, at: Timestamp) -> Input {
-    let mark = Mark::Taxii(share::taxii::Place { last: Some(last), ..Default::default() });
-    let counts = [("echo".to_owned(), 2)].into();
-    Input::Fed { news: Box::new(FedNews { feed: "isac".to_owned(), mark, at, counts }), sightings }
-}
-
-#[test]
-fn what_a_feed_brought_and_how_far_it_is_are_remembered_together_or_not_at_all() {
-    let mut rig = Rig::new();
-    rig.acknowledges = false;
-    let (salt, mut long) = sighting(&rig, 1);
-    long.first = rig.now.minus(Span::days(300));
-    let inner = rig.world.sighting(&observable("printer.lan"), Behaviour::C2);
-    rig.give(fed(7, vec![(salt, long), (salt, inner)], rig.now));
-    rig.restart();
-    let remembered = rig.core.state().feeds["isac"].clone();
-    let counts: Vec<(&str, u64)> = remembered.counts.iter().map(|(what, n)| (what.as_str(), *n)).collect();
-    assert_eq!(counts, [("echo", 2), ("refused:victim_data", 1), ("sightings", 1)]);
-    let sent = rig.core.state().outbox.len();
-    assert_eq!(sent, 1, "what is said to hold since long ago holds since as long as a charter lets a report reach");
-    // A thousand fit, and then there is no room for all of these: nothing of them is taken, the mark stays.
-    let many = |from: u16| -> Vec<_> {
-        let value = |n: u16| observable(&format!("9.9.{}.{}", n / 250, n % 250));
-        (from..from + 600).map(|n| (Salt([1; 16]), rig.world.sighting(&value(n), Behaviour::Scan))).collect()
-    };
-    let (first, second) = (many(0), many(600));
-    rig.give(fed(8, first, rig.now));
-    let outputs = rig.give(fed(9, second, rig.now));
-    let full = |output: &Output| matches!(output, Output::Refused(refusal) if refusal.rule == Rule::QuotaExceeded);
-    assert!(outputs.iter().any(full), "{outputs:?}");
-    let Some(Mark::Taxii(place)) = &rig.core.state().feeds["isac"].mark else { panic!("no mark") };
-    assert_eq!(place.last, Some(8));
-    assert_eq!(rig.core.state().feeds["isac"].counts["sightings"], 601);
 }
 
 #[test]

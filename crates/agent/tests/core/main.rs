@@ -8,6 +8,7 @@
 
 mod charter_change;
 mod common;
+mod feeds;
 mod flow;
 mod hostile_hub;
 mod hub;
