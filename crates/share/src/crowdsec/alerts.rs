@@ -12,8 +12,9 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Most alerts that are asked for at once.
-pub const LIMIT: usize = 500;
+/// Most alerts that are asked for at once. CrowdSec 1.4.6 never answers one that asks for a hundred or more than there
+/// are: fewer than its pages of 100, or all with 0.
+pub const LIMIT: usize = 90;
 /// Most alerts of one look; of more the oldest are passed over, and that is said.
 pub const ALERTS_MAX: usize = 9_000;
 /// Alerts are numbered and dated by different hands: so far back they are asked for again.
@@ -40,6 +41,8 @@ pub struct Look {
     /// Goes on with what was made up to here.
     until: Option<Timestamp>,
     limit: usize,
+    /// Is everything asked for at once?
+    all: bool,
     /// Was an answer too large?
     is_large: bool,
     /// By when they were made and their numbers: in this order they are handed over.
@@ -79,14 +82,14 @@ impl Look {
     /// A look from `place`; `since` where there is none yet.
     pub fn new(place: Place, since: Option<Timestamp>) -> Self {
         let since = place.newest.map(|newest| newest.minus(OVERLAP)).or(since);
-        Self { place, since, until: None, limit: LIMIT, is_large: false, found: BTreeMap::new() }
+        Self { place, since, until: None, limit: LIMIT, all: false, is_large: false, found: BTreeMap::new() }
     }
 
     /// The parameters of the next request: spans before `now`, the bounds included.
     pub fn ask(&self, now: Timestamp) -> Vec<(&'static str, String)> {
         let before =
             |time: Timestamp, margin: i64| format!("{}s", (now.since(time).as_millis() / 1_000 + margin).max(0));
-        let mut pairs = vec![("limit", self.limit.to_string())];
+        let mut pairs = vec![("limit", if self.all { 0 } else { self.limit }.to_string())];
         pairs.extend(self.since.map(|since| ("since", before(since, 1))));
         pairs.extend(self.until.map(|until| ("until", before(until, -1))));
         pairs
@@ -94,9 +97,12 @@ impl Look {
 
     /// An answer was too large: fewer are asked for. False where it was one alert.
     pub const fn ask_for_less(&mut self) -> bool {
-        let less = self.limit > 1;
+        let less = self.all || self.limit > 1;
+        if !self.all {
+            self.limit = if self.limit > 1 { self.limit / 2 } else { 1 };
+        }
+        self.all = false;
         self.is_large = true;
-        self.limit = if less { self.limit / 2 } else { 1 };
         less
     }
 
@@ -120,19 +126,31 @@ impl Look {
         }
         let news = self.found.len() > before;
         // As many as were asked for: there may be older ones.
+        if self.all {
+            return Ok(self.cut());
+        }
         if count < self.limit {
             return Ok(Turn::Done);
         }
         if self.found.len() >= ALERTS_MAX {
             return Ok(Turn::Enough);
         }
-        // Nothing new among them: all of one second, and spans lead no further. Only more at once does.
-        if !news && (self.is_large || self.limit >= ALERTS_MAX) {
+        // Nothing new among them: all of one second, and spans lead no further. Only all at once does.
+        if !news && self.is_large {
             return Ok(Turn::Enough);
         }
-        self.limit = if news { self.limit } else { self.limit.saturating_mul(2).min(ALERTS_MAX) };
+        self.all = !news;
         self.until = oldest;
         Ok(Turn::Older)
+    }
+
+    /// Passes over the oldest where everything at once was too much.
+    fn cut(&mut self) -> Turn {
+        let turn = if self.found.len() > ALERTS_MAX { Turn::Enough } else { Turn::Done };
+        while self.found.len() > ALERTS_MAX {
+            drop(self.found.pop_first());
+        }
+        turn
     }
 
     /// What was found and is new.
@@ -173,7 +191,8 @@ mod tests {
                 Some(now.minus(Span::seconds(text.strip_suffix('s').unwrap().parse().unwrap())))
             };
             let (since, until) = (span("since"), span("until"));
-            let limit: usize = pairs[0].1.parse().unwrap();
+            let limit = Some(pairs[0].1.parse().unwrap()).filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+            assert!(limit < 100 || limit == usize::MAX, "such a one is never answered");
             let all = self.0.iter().enumerate().map(|(n, second)| (at(*second), n + 1));
             let mut fit: Vec<_> = all
                 .filter(|(made, _)| {
@@ -195,8 +214,8 @@ mod tests {
                 }
             };
             let found = look.done(last);
-            let number = |alert: &Box<RawValue>| serde_json::from_str::<Known<'_>>(alert.get()).unwrap().id;
-            (found.alerts.iter().map(number).collect(), found.place, found.passed_over)
+            let number = |alert: &RawValue| serde_json::from_str::<Known<'_>>(alert.get()).unwrap().id;
+            (found.alerts.iter().map(|alert| number(alert)).collect(), found.place, found.passed_over)
         }
     }
 
@@ -250,7 +269,7 @@ mod tests {
         }
         assert_eq!(
             Look::new(Place::default(), Some(at(0))).ask(at(10)),
-            [("limit", "500".into()), ("since", "11s".into())]
+            [("limit", "90".into()), ("since", "11s".into())]
         );
     }
 }
