@@ -4,7 +4,7 @@ use crate::command::Command;
 use crate::entry::{Author, Event, Report};
 use crate::proposal::{Proposal, SignedProposal};
 use crate::state::Alliance;
-use crate::token::TokenRecord;
+use crate::token::{Scope, TokenRecord};
 use charter::{Charter, Guards, SignedCharter};
 use model::{
     Finding, FindingId, FindingState, Ground, Handling, MemberId, MitigationId, MitigationState, PersonId, Refusal,
@@ -261,7 +261,11 @@ impl Alliance {
     }
 
     fn issue(&self, record: TokenRecord, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
-        self.in_force()?.charter.member(&record.member)?;
+        let charter = &self.in_force()?.charter;
+        charter.member(&record.member)?;
+        if record.scopes.contains(&Scope::Admin) {
+            charter.require_admin(&record.member)?;
+        }
         if record.expires <= now {
             return Err(Refusal::new(Rule::TokenInvalid, record.expires, format!("an expiry after {now}")));
         }

@@ -52,7 +52,11 @@ impl Alliance {
         if handling.tlp == model::Tlp::Red {
             return false;
         }
-        let (Some(viewer), Some(group)) = (viewer, &handling.group) else { return true };
+        let Some(viewer) = viewer else { return true };
+        if self.charter().and_then(|charter| charter.member(viewer).ok()).is_some_and(|of| !of.reads(handling.tlp)) {
+            return false;
+        }
+        let Some(group) = &handling.group else { return true };
         let members = self.charter.as_ref().and_then(|c| c.charter.group(group)).map(|g| &g.members);
         members.is_some_and(|members| members.contains(viewer))
     }

@@ -266,6 +266,18 @@ impl Charter {
         (full / 2 + 1).max(self.quorum.charter as usize).max(2)
     }
 
+    /// May this member look after credentials? Where nobody who is heard has the role, everybody may: a charter that
+    /// forgot it, or whose only admin is suspended, locks nobody out.
+    ///
+    /// # Errors
+    /// `unknown_member`, `member_suspended`, `role_missing`.
+    pub fn require_admin(&self, id: &MemberId) -> Result<(), Refusal> {
+        match self.members.iter().any(|member| member.require(Role::Admin).is_ok()) {
+            true => self.member(id)?.require(Role::Admin),
+            false => Ok(()),
+        }
+    }
+
     /// Members who may act and vote: full ones that are not suspended.
     pub fn voters(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|m| m.kind == MemberKind::Full && m.standing != Standing::Suspended)

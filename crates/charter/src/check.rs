@@ -2,7 +2,7 @@
 
 use crate::charter::Charter;
 use crate::rules::{COSIGNATURES_MAX, MEMBERSHIP_SPAN_MAX};
-use model::{MemberKind, Refusal, Rule, Span};
+use model::{MemberKind, Refusal, Role, Rule, Span};
 use std::collections::BTreeSet;
 
 /// Checks a charter that was read.
@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 pub fn check(charter: &Charter) -> Result<(), Refusal> {
     name(charter)?;
     distinct_members(charter)?;
+    roles(charter)?;
     distinct_keys(charter)?;
     persons(charter)?;
     groups(charter)?;
@@ -54,6 +55,21 @@ fn distinct_members(charter: &Charter) -> Result<(), Refusal> {
         true => Ok(()),
         false => Err(Refusal::new(Rule::TooLarge, format_args!("{} members", charter.members.len()), limit)),
     }
+}
+
+/// Whoever looks on decides nothing: an auditor of itself would be none.
+fn roles(charter: &Charter) -> Result<(), Refusal> {
+    for member in &charter.members {
+        let looks_on = member.roles.iter().find(|role| matches!(role, Role::Auditor | Role::Observer));
+        if let Some(role) = looks_on.filter(|_| member.roles.len() > 1) {
+            return Err(malformed(
+                "member.roles",
+                format_args!("{role} and others, of {}", member.id),
+                "it stands alone",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A key belongs to one agent or one person: with shared keys somebody would count twice.

@@ -46,6 +46,15 @@ fn a_number_out_of_bounds_is_refused_with_its_key() {
 }
 
 #[test]
+fn an_auditor_and_an_observer_have_no_other_role() {
+    for role in ["auditor", "observer"] {
+        let refusal = refused("roles = [\"reporter\"]", &format!("roles = [\"reporter\", \"{role}\"]"));
+        assert!(refusal.value.starts_with("member.roles"), "{refusal}");
+        Charter::parse(&CHARTER.replacen("roles = [\"reporter\"]", &format!("roles = [\"{role}\"]"), 1)).unwrap();
+    }
+}
+
+#[test]
 fn the_alliances_name_and_version_are_checked() {
     assert!(refused("test.alliance", "Test Alliance").value.starts_with("alliance.name"));
     assert!(refused("test.alliance", &"a".repeat(65)).value.starts_with("alliance.name"));

@@ -66,6 +66,10 @@ pub enum Need {
     Token,
     /// A token with this scope; an agent's certificate has those of [`AGENT_SCOPES`].
     Scope(Scope),
+    /// A token with scope `admin` of a member with the role `admin`.
+    Admin,
+    /// As `Admin`, or a token with scope `audit` of a member with the role `auditor`.
+    Credentials,
 }
 
 /// Who asks.
@@ -167,6 +171,9 @@ impl Pass {
                 let limit = format!("a token with scope {}", scope.as_str());
                 Err(Refusal::new(Rule::ScopeMissing, issued.record.id, limit))
             }
+            Need::Admin | Need::Credentials => {
+                Err(Refusal::new(Rule::ScopeMissing, issued.record.id, "a token with scope admin"))
+            }
             _ => {
                 let (member, credential) = (issued.record.member.clone(), Credential::Certificate(Arc::clone(issued)));
                 Ok(Caller { member, credential })
@@ -241,6 +248,8 @@ impl Pass {
         let token = first.or_else(|| self.tokens.get(&hash)).ok_or_else(unknown)?;
         let scope = match need {
             Need::Scope(scope) => scope,
+            Need::Credentials if !token.scopes.contains(&Scope::Admin) => Scope::Audit,
+            Need::Admin | Need::Credentials => Scope::Admin,
             // Any scope will do: the token is asked for one that it has.
             _ => *token.scopes.first().ok_or_else(unknown)?,
         };
@@ -248,8 +257,26 @@ impl Pass {
         // The first charter is adopted by somebody who stands in none yet. Everybody else loses access with membership.
         if first.is_none() {
             self.require_standing(&token.member)?;
+            self.require_role(token, need)?;
         }
         Ok(Caller { member: token.member.clone(), credential: Credential::Token(token.clone()) })
+    }
+
+    /// Credentials are looked after by admins, and looked at by auditors.
+    fn require_role(&self, token: &TokenRecord, need: Need) -> Result<(), Refusal> {
+        let charter = self.charter()?;
+        let admin = || match token.scopes.contains(&Scope::Admin) {
+            true => charter.require_admin(&token.member),
+            false => Err(Refusal::new(Rule::ScopeMissing, token.id, "a token with scope admin")),
+        };
+        match need {
+            Need::Admin => admin(),
+            Need::Credentials => match charter.member(&token.member)?.require(Role::Auditor) {
+                Ok(()) if token.scopes.contains(&Scope::Audit) => Ok(()),
+                _ => admin(),
+            },
+            _ => Ok(()),
+        }
     }
 
     /// The charter in force.

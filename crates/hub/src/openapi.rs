@@ -75,6 +75,11 @@ fn operation(route: &Route) -> Value {
             (scope.as_str(), json!([{ "token": [scope.as_str()] }, { "certificate": [] }]))
         }
         Need::Scope(scope) => (scope.as_str(), json!([{ "token": [scope.as_str()] }])),
+        Need::Admin => ("admin, and the role admin", json!([{ "token": ["admin"] }])),
+        Need::Credentials => (
+            "admin and the role admin, or audit and the role auditor",
+            json!([{ "token": ["admin"] }, { "token": ["audit"] }]),
+        ),
     };
     operation["description"] = format!("Needs: {needs}.").into();
     operation["security"] = security;

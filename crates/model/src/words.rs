@@ -193,11 +193,11 @@ words! {
         Approver = "approver",
         /// Runs an agent: receives mitigations, sends receipts.
         Operator = "operator",
-        /// Looks after members and tokens.
+        /// Looks after members and credentials; reads objections.
         Admin = "admin",
-        /// Reads the journal and its proofs.
+        /// Reads what members may read, and which credentials exist; decides nothing.
         Auditor = "auditor",
-        /// Reads findings.
+        /// Reads what is CLEAR or GREEN; reports and decides nothing.
         Observer = "observer",
     }
 }

@@ -83,7 +83,7 @@ fn admit(core: &Arc<Core>, route: &Route, request: &mut Request) -> Result<Optio
             core.joining.strangers.take(peer, core.config.join.strangers_per_minute_max, core.clock.now())?;
             Ok(None)
         }
-        need @ (Need::Token | Need::Scope(_) | Need::Guest) => {
+        need @ (Need::Token | Need::Scope(_) | Need::Guest | Need::Admin | Need::Credentials) => {
             let now = core.clock.now();
             let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let shown = request.extensions().get::<Connection>().and_then(|connection| connection.certificate.clone());

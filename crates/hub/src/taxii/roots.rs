@@ -98,7 +98,13 @@ impl Access {
         let charter = self.pass.charter.as_deref();
         let group = handling.group.as_ref().and_then(|id| charter.and_then(|charter| charter.group(id)));
         let terms = Terms { handling, group: group.map(|group| &group.members), author: Some(author), unnamed: false };
-        share::may_see(self.viewer(), &terms)
+        self.reads(handling) && share::may_see(self.viewer(), &terms)
+    }
+
+    /// Observers read what is CLEAR or GREEN.
+    fn reads(&self, handling: &Handling) -> bool {
+        let known = |caller: &Caller| self.pass.charter.as_ref()?.member(&caller.member).ok().cloned();
+        self.caller.as_ref().and_then(known).is_none_or(|member| member.reads(handling.tlp))
     }
 
     /// May the caller see a finding of this handling under this root?
@@ -106,7 +112,7 @@ impl Access {
         let charter = self.pass.charter.as_deref();
         let group = handling.group.as_ref().and_then(|id| charter.and_then(|charter| charter.group(id)));
         let terms = Terms { handling, group: group.map(|group| &group.members), author: None, unnamed: false };
-        handling.group.as_ref() == self.root.group() && share::may_see(self.viewer(), &terms)
+        handling.group.as_ref() == self.root.group() && self.reads(handling) && share::may_see(self.viewer(), &terms)
     }
 
     /// As whom the caller looks: under the public root everybody is nobody in particular.

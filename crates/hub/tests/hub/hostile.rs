@@ -83,6 +83,7 @@ async fn every_route_refuses_every_wrong_credential_by_its_name() {
                 (Need::Guest, _) if credential.name == "nothing" => None,
                 (_, Some(refused)) => Some((401, refused)),
                 (Need::Scope(scope), None) if !AGENT_SCOPES.contains(&scope) => Some((403, "scope_missing")),
+                (Need::Admin | Need::Credentials, None) => Some((403, "scope_missing")),
                 (_, None) => None,
             };
             let at = format!("{} {} with {}: {status} {problem}", route.method, route.path, credential.name);

@@ -11,6 +11,7 @@ mod hostile;
 mod joining;
 mod keys;
 mod membership;
+mod roles;
 mod room;
 mod search;
 mod start;
