@@ -168,3 +168,9 @@ fn fewer_than_the_majority_of_full_members_never_change_the_charter() {
     assert_eq!(five("").unwrap().signers_needed(), 3);
     assert_eq!(five("[quorum]\ncharter = 4").unwrap().signers_needed(), 4);
 }
+
+#[test]
+fn no_member_is_called_as_the_unnamed_are() {
+    let refusal = refused("id = \"telecom\"", &format!("id = \"{}\"", model::MemberId::UNNAMED));
+    assert!(refusal.value.starts_with("member.id = a-member"), "{refusal}");
+}
