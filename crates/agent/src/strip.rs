@@ -184,13 +184,14 @@ impl Strip {
         if self.users.contains(word) {
             return Some(Why::UserName);
         }
-        let address = word.parse::<IpAddr>().ok().or_else(|| word.rsplit_once(':')?.0.parse().ok());
-        match address {
+        match parsed(word) {
             Some(address) => self.address(address),
             None => {
                 // A port, and what looks like the scheme of a URL.
                 let name = word.split(':').next().unwrap_or(word);
-                self.users.contains(name).then_some(Why::UserName).or_else(|| self.name(name))
+                let named = self.users.contains(name).then_some(Why::UserName).or_else(|| self.name(name));
+                // From one address to another, or one within a longer word.
+                named.or_else(|| word.split(['-', '_']).filter_map(parsed).find_map(|address| self.address(address)))
             }
         }
     }
@@ -227,6 +228,11 @@ impl Strip {
         }
         None
     }
+}
+
+/// An address, with or without a port.
+fn parsed(word: &str) -> Option<IpAddr> {
+    word.parse().ok().or_else(|| word.rsplit_once(':')?.0.parse().ok())
 }
 
 /// What no address, name or account holds; `@` and `/` stand between two of them.
@@ -319,6 +325,7 @@ mod tests {
             (r#"{"value":"Alice@partner.example"}"#, Some(Why::UserName)),
             (r#"{"x_198.51.100.9":1}"#, Some(Why::OwnPrefix)),
             (r#"{"text":"198.51.100.9:443"}"#, Some(Why::OwnPrefix)),
+            (r#"{"text":"scanned 203.0.113.1-198.51.100.9"}"#, Some(Why::OwnPrefix)),
             (r#"{"text":"[2001:db8:7::5]:443"}"#, Some(Why::OwnPrefix)),
             (r#"{"pattern":"[ipv4-addr:value = '203.0.113.9']","name":"a local malicealike","n":10.0}"#, None),
             (r#"{"text":"on fe80:: and ::1, then."}"#, Some(Why::PrivateAddress)),
