@@ -11,15 +11,19 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use share::search::{Key, Lookup, Sightings, mentions};
 use share::taxii::Row;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 /// Entries read at a time.
 const READ_MAX: usize = 1_024;
 /// How often the journal is looked at where nothing is heard.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Versions of findings that are kept, though a later one has taken their place, beside one for each finding.
+const OUTDATED_MAX: usize = if cfg!(test) { 64 } else { 100_000 };
 
 /// A version of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +38,8 @@ pub(crate) struct Version {
 pub(crate) struct Search {
     sightings: RwLock<Sightings>,
     findings: RwLock<Lookup<Version>>,
+    /// The latest version of each finding: earlier ones are forgotten now and then. The feeding thread's own.
+    latest: Mutex<BTreeMap<FindingId, Timestamp>>,
     objects: RwLock<Lookup<()>>,
     ready: AtomicBool,
 }
@@ -89,6 +95,7 @@ impl Search {
         Self {
             sightings: RwLock::new(Sightings::keeping(sightings_max as usize)),
             findings: RwLock::default(),
+            latest: Mutex::default(),
             objects: RwLock::default(),
             ready: AtomicBool::new(false),
         }
@@ -123,9 +130,14 @@ impl Search {
                 write(&self.sightings).add(position, &member, signed, &sightings);
             }
             Heard::Findings { position, findings } => {
+                let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut all = write(&self.findings);
                 for (at, (key, version)) in findings.into_iter().enumerate() {
                     all.add(key, Row::sequence_of(position, at), version);
+                    latest.insert(version.finding, version.made);
+                }
+                if all.len() > 2 * latest.len() + OUTDATED_MAX {
+                    all.retain(|version| latest.get(&version.finding) == Some(&version.made));
                 }
             }
             Heard::Objects { position, objects } => {
@@ -238,4 +250,28 @@ fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(n: u64, made: i64) -> (Key, Version) {
+        let finding = FindingId::of(&model::Digest::of(&[&n.to_be_bytes()]));
+        (Key::V4(n as u32, 32), Version { finding, made: Timestamp::from_millis(made) })
+    }
+
+    #[test]
+    fn a_finding_that_changes_for_ever_takes_the_room_of_a_few_versions() {
+        let search = Search::keeping(1_000);
+        for position in 0..2_000 {
+            let findings = vec![version(position % 10, position as i64)];
+            search.take(Heard::Findings { position, findings });
+        }
+        assert!(search.findings().len() <= 2 * 10 + OUTDATED_MAX + 1, "{}", search.findings().len());
+        let all = share::search::Ask { ranges: None, before: None, limit: 1_000 };
+        let found =
+            search.findings().find(&all, |_, _, version| (version.made.as_millis() >= 1_990).then_some(*version));
+        assert_eq!(found.things.len(), 10, "the latest of each are there");
+    }
 }

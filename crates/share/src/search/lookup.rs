@@ -91,6 +91,14 @@ impl<T> Lookup<T> {
         self.count == 0
     }
 
+    /// Forgets what `keep` does not want any more; walks everything once.
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.open.retain(|thing| keep(&thing.what));
+        self.parts.iter_mut().for_each(|part| part.things.retain(|thing| keep(&thing.what)));
+        self.parts.retain(|part| !part.things.is_empty());
+        self.count = self.open.len() + self.parts.iter().map(|part| part.things.len()).sum::<usize>();
+    }
+
     fn close(&mut self) {
         let things = std::mem::replace(&mut self.open, Vec::with_capacity(OPEN_MAX));
         let first = things.first().map_or(0, |thing| thing.place);
@@ -235,6 +243,22 @@ mod tests {
         assert_eq!(page(4, None), Found { things: vec![3, 2, 1, 0], next: None });
         assert_eq!(page(3, None), Found { things: vec![3, 2, 1], next: Some(1) });
         assert_eq!(page(3, Some(1)), Found { things: vec![0], next: None });
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_gone_and_the_rest_is_found_as_before() {
+        let mut lookup = Lookup::default();
+        let count = OPEN_MAX as u32 * 3 + 100;
+        (0..count).for_each(|n| lookup.add(address(n % 50), n.into(), n));
+        lookup.retain(|what| what % 3 == 0 && *what >= OPEN_MAX as u32);
+        let wanted: Vec<u32> = (OPEN_MAX as u32..count).rev().filter(|n| n % 3 == 0).collect();
+        assert_eq!(lookup.len(), wanted.len());
+        let found = all(&lookup, ask(None, 1_000), |_| true);
+        assert_eq!(found.iter().map(|(_, what)| *what).collect::<Vec<_>>(), wanted);
+        let one = all(&lookup, ask(Some(vec![address(7)..=address(7)]), 1_000), |_| true);
+        assert!(!one.is_empty() && one.iter().all(|(_, what)| what % 50 == 7 && what % 3 == 0));
+        lookup.retain(|_| false);
+        assert!(lookup.is_empty() && all(&lookup, ask(None, 10), |_| true).is_empty());
     }
 
     #[test]
