@@ -12,6 +12,7 @@ mod remove;
 mod roots;
 mod status;
 mod store;
+mod wish;
 
 pub(crate) use answer::{Trouble, is_ours};
 pub(crate) use ask::bearer_of_basic;

@@ -1,11 +1,12 @@
 //! Reading: objects, one object, its versions, the manifest (TAXII 2.1 §5.3, §5.4, §5.6, §5.8).
 
 use super::answer::{Trouble, body, dated, json};
-use super::roots::{Access, Asking, access};
-use super::{ask, findings};
+use super::findings;
+use super::roots::Access;
+use super::wish::Wish;
 use crate::core::Core;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use model::{Handling, MemberId};
 use serde::Serialize;
@@ -25,17 +26,8 @@ fn ends(page: &Page) -> Option<(i64, i64)> {
 }
 
 /// `GET /taxii2/{root}/collections/{id}/objects/` (§5.4)
-pub(crate) async fn objects(
-    State(core): State<Arc<Core>>,
-    asking: Asking,
-    Path((root, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Trouble> {
-    ask::acceptable(&headers)?;
-    let access = access(&core, asking, &root, &id)?;
-    access.require_read()?;
-    let filter = ask::filter(query.as_deref())?;
+pub(crate) async fn objects(State(core): State<Arc<Core>>, wish: Wish) -> Result<Response, Trouble> {
+    let (access, filter, _) = wish.reading()?;
     if access.is_findings {
         return findings::objects(&core, access, filter).await;
     }
@@ -43,17 +35,8 @@ pub(crate) async fn objects(
 }
 
 /// `GET /taxii2/{root}/collections/{id}/objects/{object}/` (§5.6)
-pub(crate) async fn object(
-    State(core): State<Arc<Core>>,
-    asking: Asking,
-    Path((root, id, object)): Path<(String, String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Trouble> {
-    ask::acceptable(&headers)?;
-    let access = access(&core, asking, &root, &id)?;
-    access.require_read()?;
-    let filter = ask::filter(query.as_deref())?;
+pub(crate) async fn object(State(core): State<Arc<Core>>, wish: Wish) -> Result<Response, Trouble> {
+    let (access, filter, object) = wish.reading()?;
     if access.is_findings {
         return findings::object(&core, access, object, filter).await;
     }
@@ -102,17 +85,8 @@ pub(super) struct Manifest {
 }
 
 /// `GET /taxii2/{root}/collections/{id}/manifest/` (§5.3)
-pub(crate) async fn manifest(
-    State(core): State<Arc<Core>>,
-    asking: Asking,
-    Path((root, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Trouble> {
-    ask::acceptable(&headers)?;
-    let access = access(&core, asking, &root, &id)?;
-    access.require_read()?;
-    let filter = ask::filter(query.as_deref())?;
+pub(crate) async fn manifest(State(core): State<Arc<Core>>, wish: Wish) -> Result<Response, Trouble> {
+    let (access, filter, _) = wish.reading()?;
     if access.is_findings {
         return findings::manifest(&core, access, filter).await;
     }
@@ -150,17 +124,8 @@ pub(super) struct Versions {
 }
 
 /// `GET /taxii2/{root}/collections/{id}/objects/{object}/versions/` (§5.8)
-pub(crate) async fn versions(
-    State(core): State<Arc<Core>>,
-    asking: Asking,
-    Path((root, id, object)): Path<(String, String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Trouble> {
-    ask::acceptable(&headers)?;
-    let access = access(&core, asking, &root, &id)?;
-    access.require_read()?;
-    let filter = ask::filter(query.as_deref())?;
+pub(crate) async fn versions(State(core): State<Arc<Core>>, wish: Wish) -> Result<Response, Trouble> {
+    let (access, filter, object) = wish.reading()?;
     if access.is_findings {
         return findings::versions(&core, access, object, filter).await;
     }

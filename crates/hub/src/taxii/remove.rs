@@ -2,35 +2,27 @@
 //! and what it said as evidence is taken back with it.
 
 use super::answer::{Trouble, body};
-use super::ask;
 use super::push::words_of;
-use super::roots::{Access, Asking, access, shown};
+use super::roots::{Access, shown};
+use super::wish::Wish;
 use crate::core::Core;
 use alliance::{Command, Deleted, Said, Unshare};
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use model::{Handling, MemberId};
 use share::taxii::{Filter, Row};
 use std::sync::Arc;
 
 /// `DELETE /taxii2/{root}/collections/{id}/objects/{object}/`
-pub(crate) async fn remove(
-    State(core): State<Arc<Core>>,
-    asking: Asking,
-    Path((root, id, object)): Path<(String, String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Trouble> {
-    ask::acceptable(&headers)?;
-    let access = access(&core, asking, &root, &id)?;
-    match (access.can_read, access.can_write) {
-        (false, false) => return Err(Trouble::not_found("a collection of this API root", &id)),
+pub(crate) async fn remove(State(core): State<Arc<Core>>, wish: Wish) -> Result<Response, Trouble> {
+    match (wish.access.can_read, wish.access.can_write) {
+        (false, false) => return Err(Trouble::not_found("a collection of this API root", &wish.id)),
         (true, true) => {}
         _ => return Err(Trouble::forbidden("this collection", "one whose can_read and can_write are true")),
     }
-    let filter = ask::filter(query.as_deref())?;
-    let named = ask::chooses_versions(query.as_deref());
+    let (filter, named) = (wish.filter()?, wish.chooses_versions());
+    let Wish { access, object, .. } = wish;
     let unshare = core.work(move |core| Ok(prepare(core, &access, &object, &filter, named))).await??;
     core.submit(Command::Unshare(Box::new(unshare))).await?;
     Ok(body(StatusCode::OK, Vec::new()))
