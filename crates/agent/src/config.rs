@@ -387,6 +387,18 @@ directory = "state"
     }
 
     #[test]
+    fn sensors_reports_may_be_unnamed_and_say_what_may_be_done_with_them() {
+        let wish =
+            "own = [\"198.51.100.0/24\"]\nhandling = { tlp = \"green\", unnamed = true, actions = \"internal\" }";
+        let config = Config::parse(&GOOD.replace("own = [\"198.51.100.0/24\"]", wish)).unwrap();
+        let handling = &config.observe.handling;
+        assert!(handling.unnamed && handling.actions == model::Actions::Internal);
+        let wrong = wish.replace("internal", "everything");
+        let error = Config::parse(&GOOD.replace("own = [\"198.51.100.0/24\"]", &wrong)).unwrap_err();
+        assert!(error.to_string().contains("everything"), "{error}");
+    }
+
+    #[test]
     fn a_mistake_names_key_line_and_what_is_allowed() {
         for (from, to, named) in [
             ("directory = \"state\"", "directory = \"state\"\npatrol = \"0s\"", "state.patrol = 0s"),
