@@ -16,7 +16,12 @@ pub fn indicator(n: u32) -> Value {
     indicator_at(n, now().minus(Span::seconds(1)))
 }
 
+/// With thousandths, as the server writes versions: a time that happens to end in a nought would differ as text.
 pub fn indicator_at(n: u32, modified: Timestamp) -> Value {
+    let modified = modified.to_string();
+    let (seconds, fraction) =
+        modified.trim_end_matches('Z').split_once('.').unwrap_or((modified.trim_end_matches('Z'), ""));
+    let modified = format!("{seconds}.{fraction:0<3}Z");
     json!({
         "type": "indicator", "spec_version": "2.1", "id": id(n),
         "created": "2026-01-01T00:00:00.000Z", "modified": modified,
