@@ -255,10 +255,11 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::Span;
 
     fn version(n: u64, made: i64) -> (Key, Version) {
         let finding = FindingId::of(&model::Digest::of(&[&n.to_be_bytes()]));
-        (Key::V4(n as u32, 32), Version { finding, made: Timestamp::from_millis(made) })
+        (Key::V4(n as u32, 32), Version { finding, made: Timestamp::MIN.plus(Span::millis(made)) })
     }
 
     #[test]
@@ -270,8 +271,8 @@ mod tests {
         }
         assert!(search.findings().len() <= 2 * 10 + OUTDATED_MAX + 1, "{}", search.findings().len());
         let all = share::search::Ask { ranges: None, before: None, limit: 1_000 };
-        let found =
-            search.findings().find(&all, |_, _, version| (version.made.as_millis() >= 1_990).then_some(*version));
+        let late = |version: &Version| version.made.since(Timestamp::MIN).as_millis() >= 1_990;
+        let found = search.findings().find(&all, |_, _, version| late(version).then_some(*version));
         assert_eq!(found.things.len(), 10, "the latest of each are there");
     }
 }
