@@ -1,6 +1,6 @@
 //! The charter in force, the guard lists it names, and how the next ones come in.
 
-use super::query::{answer, body, query, typed, written};
+use super::query::{Asked, answer, body, typed, written};
 use super::submit::JSON;
 use crate::core::{Accepted, Core};
 use crate::directory::write_whole;
@@ -8,8 +8,7 @@ use crate::intake::{self, Bounds};
 use crate::problem::Problem;
 use crate::wire::{ListTaken, SCHEMA, Written};
 use alliance::{Command, Entry, Event};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use charter::{Charter, SignedCharter};
@@ -29,9 +28,9 @@ pub(crate) struct CharterQuery {
 /// `GET /api/v1/charter`
 pub(crate) async fn shown(
     State(core): State<Arc<Core>>,
-    asked: Result<Query<CharterQuery>, QueryRejection>,
+    Asked(asked): Asked<CharterQuery>,
 ) -> Result<Response, Problem> {
-    let version = query(asked)?.version;
+    let version = asked.version;
     let signed = core.work(move |core| version.map_or_else(|| current(core), |version| past(core, version))).await?;
     Ok(answer(signed))
 }

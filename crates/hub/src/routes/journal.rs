@@ -1,6 +1,6 @@
 //! The journal and its log: entries that a member may see, checkpoints, tiles, proofs.
 
-use super::query::{answer, page, query};
+use super::query::{Asked, answer, page};
 use crate::core::Core;
 use crate::gate::Caller;
 use crate::problem::Problem;
@@ -8,8 +8,7 @@ use crate::tree::Newest;
 use crate::wire::{ConsistencyPath, JournalItem, List, SCHEMA};
 use account::{EntryProof, Opening, paths};
 use alliance::{Entry, PlanState};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use journal::Record;
@@ -37,9 +36,8 @@ pub(crate) struct JournalQuery {
 pub(crate) async fn entries(
     State(core): State<Arc<Core>>,
     caller: Caller,
-    asked: Result<Query<JournalQuery>, QueryRejection>,
+    Asked(asked): Asked<JournalQuery>,
 ) -> Result<Response, Problem> {
-    let asked = query(asked)?;
     let max = page(asked.max)?;
     let from = asked.after.map_or(0, |after| after.saturating_add(1));
     Ok(answer(core.work(move |core| visible(core, &caller, from, max)).await?))
@@ -108,9 +106,9 @@ pub(crate) struct ConsistencyQuery {
 /// `GET /api/v1/log/consistency`
 pub(crate) async fn consistency(
     State(core): State<Arc<Core>>,
-    asked: Result<Query<ConsistencyQuery>, QueryRejection>,
+    Asked(asked): Asked<ConsistencyQuery>,
 ) -> Result<Response, Problem> {
-    let ConsistencyQuery { from, to } = query(asked)?;
+    let ConsistencyQuery { from, to } = asked;
     let path = core
         .work(move |core| {
             let newest = newest(core)?;

@@ -1,15 +1,14 @@
 //! Keys: which count, how they came to be, and a member's change of one. A change says by itself who may make it: the
 //! hub verifies it and passes it on, and could not make one.
 
-use super::query::{answer, body_within, query, typed, written};
+use super::query::{Asked, answer, body_within, typed, written};
 use super::submit::{JSON, require_own};
 use crate::core::{Accepted, Core};
 use crate::gate::Caller;
 use crate::problem::Problem;
 use crate::wire::{SCHEMA, Written};
 use alliance::Command;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use model::{MemberId, SignedKeyChange};
 use serde::Deserialize;
@@ -25,11 +24,8 @@ pub(crate) struct KeysQuery {
 }
 
 /// `GET /api/v1/keys`
-pub(crate) async fn keys(
-    State(core): State<Arc<Core>>,
-    asked: Result<Query<KeysQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let member = query(asked)?.member;
+pub(crate) async fn keys(State(core): State<Arc<Core>>, Asked(asked): Asked<KeysQuery>) -> Result<Response, Problem> {
+    let member = asked.member;
     let now = core.clock.now();
     let shown = core.work(move |core| Ok(core.read(|state| state.keys(member.as_ref(), now))??)).await?;
     Ok(answer(shown))

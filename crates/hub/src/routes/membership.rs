@@ -1,14 +1,13 @@
 //! Membership: where every company stands, the next step of one, and the charter that would name it.
 
-use super::query::{answer, body_within, query, typed, written};
+use super::query::{Asked, answer, body_within, typed, written};
 use super::submit::{JSON, require_own};
 use crate::core::{Accepted, Core};
 use crate::gate::Caller;
 use crate::problem::Problem;
 use crate::wire::{List, SCHEMA, Written};
 use alliance::{Amendment, Command};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use model::MemberId;
@@ -57,11 +56,8 @@ pub(crate) struct DraftQuery {
 }
 
 /// `GET /api/v1/charter/draft`
-pub(crate) async fn draft(
-    State(core): State<Arc<Core>>,
-    asked: Result<Query<DraftQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let DraftQuery { admit, vet } = query(asked)?;
+pub(crate) async fn draft(State(core): State<Arc<Core>>, Asked(asked): Asked<DraftQuery>) -> Result<Response, Problem> {
+    let DraftQuery { admit, vet } = asked;
     let (amendment, now) = (Amendment { admit, vet }, core.clock.now());
     let text = core.work(move |core| Ok(core.read(|state| state.draft_charter(&amendment, now))??)).await?;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");

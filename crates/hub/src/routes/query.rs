@@ -18,10 +18,16 @@ use serde::de::DeserializeOwned;
 pub(crate) const PAGE_MAX: usize = 1_000;
 const PAGE_DEFAULT: usize = 100;
 
-/// A typed query.
-pub(crate) fn query<T>(parsed: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
-    let refused = |error: QueryRejection| Refusal::new(Rule::Malformed, error.body_text(), "the documented query");
-    Ok(parsed.map_err(refused)?.0)
+/// A typed query; one that is none is refused.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let refused = |error: QueryRejection| Refusal::new(Rule::Malformed, error.body_text(), "the documented query");
+        Ok(Self(Query::try_from_uri(&parts.uri).map_err(refused)?.0))
+    }
 }
 
 /// How many items a page has.

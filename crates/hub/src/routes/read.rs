@@ -1,13 +1,12 @@
 //! Reads: findings, plans, mitigations, members, and why something is blocked. Each viewer sees what it may.
 
-use super::query::{answer, page, query};
+use super::query::{Asked, answer, page};
 use crate::core::{Condition, Core};
 use crate::gate::Caller;
 use crate::problem::Problem;
 use crate::wire::{List, NextSequence, PlanShown, View};
 use alliance::Alliance;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use model::{FindingId, FindingState, MemberId, MitigationId, Observable, PlanId, Refusal, Rule, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -52,9 +51,8 @@ pub(crate) struct FindingsQuery {
 pub(crate) async fn findings(
     State(core): State<Arc<Core>>,
     caller: Caller,
-    asked: Result<Query<FindingsQuery>, QueryRejection>,
+    Asked(asked): Asked<FindingsQuery>,
 ) -> Result<Response, Problem> {
-    let asked = query(asked)?;
     let limit = page(asked.limit)?;
     let view = move |state: &Alliance| state.findings(Some(&caller.member), asked.state, asked.after, limit + 1);
     let found = core.work(move |core| core.read(view)).await?;
@@ -85,9 +83,8 @@ pub(crate) struct PageQuery<T> {
 pub(crate) async fn plans(
     State(core): State<Arc<Core>>,
     caller: Caller,
-    asked: Result<Query<PageQuery<PlanId>>, QueryRejection>,
+    Asked(asked): Asked<PageQuery<PlanId>>,
 ) -> Result<Response, Problem> {
-    let asked = query(asked)?;
     let limit = page(asked.limit)?;
     let view = move |state: &Alliance| state.plans(Some(&caller.member), usize::MAX);
     let all = core.work(move |core| core.read(view)).await?;
@@ -127,9 +124,8 @@ pub(crate) struct MitigationsQuery {
 pub(crate) async fn mitigations(
     State(core): State<Arc<Core>>,
     caller: Caller,
-    asked: Result<Query<MitigationsQuery>, QueryRejection>,
+    Asked(asked): Asked<MitigationsQuery>,
 ) -> Result<Response, Problem> {
-    let asked = query(asked)?;
     let limit = page(asked.limit)?;
     let found = core
         .work(move |core| {
@@ -177,9 +173,9 @@ pub(crate) struct WhyQuery {
 pub(crate) async fn why(
     State(core): State<Arc<Core>>,
     caller: Caller,
-    asked: Result<Query<WhyQuery>, QueryRejection>,
+    Asked(asked): Asked<WhyQuery>,
 ) -> Result<Response, Problem> {
-    let value = query(asked)?.value;
+    let value = asked.value;
     let shown = core
         .work(move |core| {
             let (now, viewer) = (core.clock.now(), Some(&caller.member));

@@ -1,14 +1,13 @@
 //! Searches: findings, sightings and objects by value, network or name, and by what else is known of them. Nothing is
 //! looked through from end to end: a page looks at so much, and says where to go on.
 
-use super::query::{answer, page, query};
+use super::query::{Asked, answer, page};
 use crate::core::Core;
 use crate::gate::Caller;
 use crate::problem::Problem;
 use crate::wire::{FoundObject, FoundSighting, List};
 use alliance::Author;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use model::{Behaviour, Finding, FindingState, GroupId, Handling, MemberId, Observable, Refusal, Rule, Timestamp, Tlp};
 use serde::Deserialize;
@@ -108,9 +107,8 @@ impl FindingsQuery {
 pub(crate) async fn findings(
     State(core): State<Arc<Core>>,
     caller: Caller,
-    asked: Result<Query<FindingsQuery>, QueryRejection>,
+    Asked(asked): Asked<FindingsQuery>,
 ) -> Result<Response, Problem> {
-    let asked = query(asked)?;
     let ask = ask(asked.value.as_ref(), (asked.below, asked.above), asked.after, asked.limit)?;
     let found = core.work(move |core| {
         core.search.require_ready()?;
@@ -147,9 +145,8 @@ pub(crate) struct SightingsQuery {
 pub(crate) async fn sightings(
     State(core): State<Arc<Core>>,
     caller: Caller,
-    asked: Result<Query<SightingsQuery>, QueryRejection>,
+    Asked(asked): Asked<SightingsQuery>,
 ) -> Result<Response, Problem> {
-    let asked = query(asked)?;
     let ask = ask(asked.value.as_ref(), (asked.below, asked.above), asked.after, asked.limit)?;
     let found = core.work(move |core| {
         core.search.require_ready()?;
@@ -197,9 +194,8 @@ pub(crate) struct ObjectsQuery {
 pub(crate) async fn objects(
     State(core): State<Arc<Core>>,
     caller: Caller,
-    asked: Result<Query<ObjectsQuery>, QueryRejection>,
+    Asked(asked): Asked<ObjectsQuery>,
 ) -> Result<Response, Problem> {
-    let asked = query(asked)?;
     let ask = ask(asked.value.as_ref(), (asked.below, asked.above), asked.after, asked.limit)?;
     let wanted = Wanted::of(&asked)?;
     if asked.id.is_some() && asked.value.is_some() {

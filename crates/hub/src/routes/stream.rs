@@ -1,6 +1,6 @@
 //! `GET /api/v1/stream`: what is in force for a member, then everything new, as server-sent events.
 
-use super::query::query;
+use super::query::Asked;
 use crate::core::Core;
 use crate::gate::{Caller, Pass};
 use crate::problem::Problem;
@@ -9,8 +9,7 @@ use crate::streams::{Event, Subscription, Writer, events};
 use crate::wire::Hello;
 use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
@@ -32,9 +31,9 @@ pub(crate) async fn stream(
     State(core): State<Arc<Core>>,
     caller: Caller,
     Extension(connection): Extension<Connection>,
-    asked: Result<Query<StreamQuery>, QueryRejection>,
+    Asked(asked): Asked<StreamQuery>,
 ) -> Result<Response, Problem> {
-    let after = query(asked)?.after;
+    let after = asked.after;
     let heartbeat = core.config.stream.heartbeat.to_std();
     let of = caller.clone();
     let reader = core.work(move |core| Reader::begin(core, &of, connection, after, heartbeat)).await?;
