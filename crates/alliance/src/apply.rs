@@ -63,6 +63,8 @@ impl Alliance {
             Event::CertificateRevoked { certificate, reason } => self.take_certificate_revoked(*certificate, reason),
             // Where they stand is the index's to know.
             Event::ObjectsShared(_) | Event::ObjectsDeleted(_) => {}
+            Event::CollectionOpened(record) => self.take_collection(record),
+            Event::CollectionClosed(closing) => self.take_closing(closing, now),
             Event::TakenBack(taken) => self.take_back(taken, now),
             Event::Objected(objection) => self.take_objection(objection),
             Event::Backlog { waiting } => self.ledger.backlog = *waiting > 0,

@@ -1,8 +1,9 @@
 //! What can be asked of the alliance. Signatures were verified before: commands carry what is already known to be true.
 
+use crate::collections::{Closing, NewCollection};
 use crate::entry::Report;
 use crate::joining::{CertificateRecord, JoinTokenRecord};
-use crate::objects::{Share, Unshare};
+use crate::objects::{Share, Shown, Unshare};
 use crate::proposal::SignedProposal;
 use crate::token::TokenRecord;
 use charter::SignedCharter;
@@ -69,6 +70,17 @@ pub enum Command {
     Share(Box<Share>),
     /// A member takes an object out of a collection.
     Unshare(Box<Unshare>),
+    /// A member opens a collection.
+    OpenCollection {
+        /// Who.
+        member: MemberId,
+        /// What was shown.
+        by: Shown,
+        /// What it wishes for.
+        wish: Box<NewCollection>,
+    },
+    /// A member closes a collection of its own.
+    CloseCollection(Box<Closing>),
     /// Time has passed: let fade what has faded, renew what still stands, close what nobody approved.
     Tick,
 }
@@ -108,6 +120,8 @@ impl Command {
             Self::RevokeCertificate { .. } => "revoke-certificate",
             Self::Share(_) => "share",
             Self::Unshare(_) => "unshare",
+            Self::OpenCollection { .. } => "open-collection",
+            Self::CloseCollection(_) => "close-collection",
             Self::Tick => "tick",
         }
     }

@@ -1,5 +1,6 @@
 //! What stands in the journal: entries, each one event with its author, time and handling.
 
+use crate::collections::{Closing, CollectionRecord};
 use crate::joining::{CertificateRecord, JoinTokenRecord};
 use crate::membership::Step;
 use crate::objects::{Deleted, Objection, Objects, TakenBack};
@@ -146,6 +147,10 @@ pub enum Event {
     ObjectsShared(Box<Objects>),
     /// A member took an object out of a collection.
     ObjectsDeleted(Box<Deleted>),
+    /// A member opened a collection.
+    CollectionOpened(Box<CollectionRecord>),
+    /// A member closed a collection of its own: it is read as before, and nothing is put into it.
+    CollectionClosed(Box<Closing>),
     /// A member takes back what it reported, through a tool that does not sign.
     TakenBack(Box<TakenBack>),
     /// A member objects to a finding, through a tool that does not sign.
@@ -198,6 +203,8 @@ impl Event {
             Self::CertificateRevoked { .. } => "certificate-revoked",
             Self::ObjectsShared(_) => "objects-shared",
             Self::ObjectsDeleted(_) => "objects-deleted",
+            Self::CollectionOpened(_) => "collection-opened",
+            Self::CollectionClosed(_) => "collection-closed",
             Self::TakenBack(_) => "taken-back",
             Self::Objected(_) => "objected",
             Self::Backlog { .. } => "backlog",

@@ -73,6 +73,8 @@ impl Alliance {
             Command::RevokeCertificate { certificate, reason } => self.revoke_certificate(certificate, reason),
             Command::Share(share) => self.share(*share, now),
             Command::Unshare(unshare) => self.unshare(*unshare, now),
+            Command::OpenCollection { member, by, wish } => self.open_collection(member, by, *wish, now),
+            Command::CloseCollection(closing) => self.close_collection(*closing),
             Command::Tick => Ok(self.close_unapproved(now).into_iter().chain(self.membership_due(now)).collect()),
         }
     }

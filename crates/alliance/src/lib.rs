@@ -9,6 +9,7 @@ mod admit;
 mod apply;
 mod archive;
 mod changed;
+mod collections;
 mod command;
 pub mod contribution;
 mod entry;
@@ -32,6 +33,7 @@ mod token;
 pub mod view;
 
 pub use archive::{Archive, Archived};
+pub use collections::{COLLECTIONS_MAX, Closing, CollectionName, CollectionRecord, NewCollection, Writers};
 pub use command::Command;
 pub use entry::{Author, ENTRY_VERSION, Entry, Event, Report};
 pub use follow::Followed;

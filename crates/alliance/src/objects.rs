@@ -155,6 +155,7 @@ impl Alliance {
     pub(crate) fn share(&self, share: Share, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
         let member = self.in_force()?.charter.member(&share.member)?;
         member.require(Role::Reporter)?;
+        self.require_open(share.collection, &share.member)?;
         for object in &share.objects {
             self.admit_handling(&share.member, &object.handling)?;
         }

@@ -1,5 +1,6 @@
 //! The alliance's state: what replaying the journal leaves behind.
 
+use crate::collections::CollectionRecord;
 use crate::entry::Author;
 use crate::joining::Joining;
 use crate::membership::Membership;
@@ -12,6 +13,7 @@ use model::{
     Observable, Plan, PlanId, PointName, Refusal, Rule, SignedApproval, SignedDispute, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use share::taxii::CollectionId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -90,6 +92,8 @@ pub struct Ledger {
     pub membership: Membership,
     /// Join tokens, agents and their certificates.
     pub joining: Joining,
+    /// Collections that members opened.
+    pub collections: BTreeMap<CollectionId, CollectionRecord>,
     /// Refusals that stand in the journal, by rule.
     pub refusals: BTreeMap<Rule, u64>,
     /// Entries by kind.

@@ -163,6 +163,7 @@ fn lone_newcomer_is_heard_and_not_followed() {
 mod alone;
 mod amend;
 mod bad_input;
+mod collections;
 mod contribution;
 mod flow;
 mod handling;

@@ -7,7 +7,7 @@ use crate::{foreign, out};
 use clap::{Args, ValueEnum};
 use model::{Actions, Behaviour, Finding, FindingId, Grade, GroupId, Handling, Sensor, Sighting, Span, Timestamp, Tlp};
 use serde::Serialize;
-use share::stix::{Context, Markings, Split, StixTime, write};
+use share::stix::{Context, Markings, Split, StixTime, back};
 use share::table::Columns;
 use share::{Defaults, Limits, Reading, Word, crowdsec, list, misp, stix, table};
 use std::collections::BTreeMap;
@@ -131,7 +131,7 @@ fn findings(file: &std::path::Path, alliance: &str) -> Result<BTreeMap<String, F
     let wrong = |what: &str| model::ParseError::new("findings", what, "what `epimachia finding list --json` prints");
     let bytes = foreign::read(file, Limits::FILE.bytes).map_err(|_| wrong(&file.display().to_string()))?;
     let findings: Vec<Finding> = serde_json::from_slice(&bytes).map_err(|e| wrong(&e.to_string()))?;
-    Ok(findings.iter().map(|finding| (write::indicator_id(alliance, &finding.id), finding.id)).collect())
+    Ok(findings.iter().map(|finding| (back::indicator_id(alliance, &finding.id), finding.id)).collect())
 }
 
 fn print(import: &Import, reading: &Reading) {

@@ -9,6 +9,7 @@ mod charter_cmd;
 mod check_cmd;
 mod client;
 mod clock;
+mod collection_cmd;
 mod config_cmd;
 mod demo;
 mod docs_cmd;
@@ -92,6 +93,9 @@ enum Noun {
     /// Look into STIX: what a file holds, what a pattern means
     #[command(subcommand)]
     Object(object_cmd::Command),
+    /// Collections for objects of members' tools: open, list, close
+    #[command(subcommand)]
+    Collection(collection_cmd::Command),
     /// What the alliance holds of an observable, with the sum behind it
     #[command(subcommand)]
     Finding(finding_cmd::Command),
@@ -181,6 +185,7 @@ fn run(noun: Noun) -> Outcome {
         Noun::Point(command) => point_cmd::run(command),
         Noun::Member(command) => member_cmd::run(command),
         Noun::Certificate(command) => certificate_cmd::run(command),
+        Noun::Collection(command) => collection_cmd::run(command),
         Noun::Token(command) => token_cmd::run(command),
         Noun::Charter(command) => charter_cmd::run(command),
         Noun::Key(command) => keys::run(command),

@@ -43,6 +43,15 @@ pub fn what(event: &Event) -> String {
         Event::CertificateRevoked { certificate, reason } => format!("{certificate}: {reason}"),
         Event::ObjectsShared(shared) => format!("{} objects in {}", shared.objects.len(), shared.collection),
         Event::ObjectsDeleted(deleted) => format!("{} out of {}", deleted.id, deleted.collection),
+        Event::CollectionOpened(record) => {
+            format!(
+                "{} under {}: {}",
+                record.wish.name,
+                record.wish.root(),
+                model::parse::printable(&record.wish.title)
+            )
+        }
+        Event::CollectionClosed(closing) => closing.collection.to_string(),
         Event::TakenBack(taken) => format!("{} reports taken back", taken.reports.len()),
         Event::Objected(objection) => format!("{}: {}", objection.finding, objection.reason),
         Event::Backlog { waiting: 0 } => "all reports are judged".to_owned(),

@@ -3,7 +3,7 @@
 
 use crate::ca::Fault;
 use alliance::joining::Issued;
-use alliance::{Alliance, Author, Event, Scope, Suspension, TokenRecord};
+use alliance::{Alliance, Author, CollectionRecord, Event, Scope, Suspension, TokenRecord};
 use charter::Charter;
 use model::{Digest, Handling, KeyId, MemberId, PersonId, PublicKey, Refusal, Role, Rule, Span, Standing, Timestamp};
 use std::collections::BTreeMap;
@@ -40,6 +40,8 @@ pub(crate) struct Pass {
     pub(crate) suspended: BTreeMap<MemberId, Suspension>,
     /// Agents' certificates by their digests.
     pub(crate) certificates: BTreeMap<Digest, Arc<Issued>>,
+    /// Collections that members opened.
+    pub(crate) collections: Vec<CollectionRecord>,
 }
 
 /// A certificate that a client has shown, and whose key it has.
@@ -143,7 +145,9 @@ impl Pass {
         };
         let certificates = state.certificates().map(|issued| (issued.record.digest, Arc::clone(issued))).collect();
         let suspended = state.membership().suspended().clone();
-        Self { charter, tokens, first: self.first.clone().filter(|_| !admins), suspended, certificates }
+        let first = self.first.clone().filter(|_| !admins);
+        let collections = state.collections().cloned().collect();
+        Self { charter, tokens, first, suspended, certificates, collections }
     }
 
     /// Who comes with this `Authorization` header or certificate, if that allows what is needed. A token that is shown
@@ -349,6 +353,8 @@ pub(crate) const fn concerns(event: &Event) -> bool {
             | Event::TokenIssued(_)
             | Event::TokenRevoked { .. }
             | Event::CertificateIssued(_)
+            | Event::CollectionOpened(_)
+            | Event::CollectionClosed(_)
             | Event::CertificateRevoked { .. }
     )
 }

@@ -69,11 +69,24 @@ fn is_zstd(headers: &HeaderMap) -> Result<bool, Problem> {
     }
 }
 
+/// The longest body that the server's own threads read.
+const SHORT_BYTES_MAX: usize = 8 << 10;
+
 fn too_large(bytes_max: u64) -> Problem {
     Refusal::new(Rule::TooLarge, "body", format!("at most {bytes_max} bytes")).into()
 }
 
 impl Packed {
+    /// Is it so short, and as it is, that reading it takes less than handing it to a worker?
+    pub(crate) fn is_short(&self) -> bool {
+        !self.zstd && self.bytes.len() <= SHORT_BYTES_MAX
+    }
+
+    /// The body as it came.
+    pub(crate) fn as_it_came(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The body itself: unpacked as far as it may be long. Work for a worker, not for the server's own threads.
     ///
     /// # Errors

@@ -191,7 +191,9 @@ const fn status_of(rule: Rule) -> StatusCode {
         | Rule::NonceInvalid => StatusCode::UNAUTHORIZED,
         Rule::ScopeMissing | Rule::RoleMissing | Rule::MemberSuspended | Rule::UnknownMember => StatusCode::FORBIDDEN,
         Rule::UnknownFinding | Rule::UnknownPlan => StatusCode::NOT_FOUND,
-        Rule::OutOfSequence | Rule::CharterOld | Rule::KeyChain | Rule::MembershipStage => StatusCode::CONFLICT,
+        Rule::OutOfSequence | Rule::CharterOld | Rule::KeyChain | Rule::MembershipStage | Rule::CollectionName => {
+            StatusCode::CONFLICT
+        }
         Rule::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         Rule::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
@@ -216,6 +218,7 @@ const fn next_of(rule: Rule) -> &'static str {
             "ask an admin of the alliance: epimachia member show MEMBER says until when; what is in force stays"
         }
         Rule::MembershipStage => "see where the company stands: epimachia member show MEMBER",
+        Rule::CollectionName => "give it another name: epimachia collection list says which are taken",
         Rule::RoleMissing => "see what a role may do: docs/reference/roles.md; the next charter gives it",
         Rule::OutOfSequence => "go on with the number in `limit`",
         Rule::QuotaExceeded => "wait for the seconds in Retry-After, then send the same again",

@@ -2,6 +2,7 @@
 //! handler and the OpenAPI document are made from it, so they cannot disagree.
 
 mod charter;
+mod collections;
 mod guard;
 mod join;
 mod journal;

@@ -21,6 +21,8 @@ use std::time::Duration;
 const READ_MAX: usize = 1_024;
 /// How often the journal is looked at where nothing is heard.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// What comes within this time is taken together: the sequencer does not wake this thread at every turn.
+const GATHERED: Duration = Duration::from_millis(5);
 
 /// Versions of findings that are kept, though a later one has taken their place, beside one for each finding.
 const OUTDATED_MAX: usize = if cfg!(test) { 64 } else { 100_000 };
@@ -168,7 +170,7 @@ pub(crate) fn follow(core: &Core, heard: &Receiver<Turned>) {
         }
         core.search.ready.store(true, Ordering::Release);
         loop {
-            match heard.recv_timeout(LOOK_AGAIN) {
+            match hear(heard) {
                 Ok(turned) if turned.to <= next => {}
                 Ok(turned) if turned.to - turned.count == next => {
                     turned.heard.into_iter().for_each(|heard| core.search.take(heard));
@@ -182,6 +184,14 @@ pub(crate) fn follow(core: &Core, heard: &Receiver<Turned>) {
             }
         }
     }
+}
+
+/// What came, or what comes next.
+fn hear(heard: &Receiver<Turned>) -> Result<Turned, RecvTimeoutError> {
+    heard.try_recv().or_else(|_| {
+        std::thread::sleep(GATHERED);
+        heard.recv_timeout(LOOK_AGAIN)
+    })
 }
 
 /// Takes in what the journal holds from a position on; gives the next one.

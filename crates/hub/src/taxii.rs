@@ -5,13 +5,13 @@
 
 mod answer;
 mod ask;
-mod findings;
 mod push;
 mod read;
 mod remove;
 mod roots;
 mod status;
 mod store;
+mod subjects;
 mod wish;
 
 pub(crate) use answer::{Trouble, is_ours};
@@ -19,6 +19,6 @@ pub(crate) use ask::bearer_of_basic;
 pub(crate) use push::add;
 pub(crate) use read::{manifest, object, objects, versions};
 pub(crate) use remove::remove;
-pub(crate) use roots::{collection, collections, discovery, root};
+pub(crate) use roots::{collection, collections, discovery, root, shown};
 pub(crate) use status::status;
 pub(crate) use store::{Fate, Store, from_kind};

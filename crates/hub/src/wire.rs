@@ -206,6 +206,51 @@ pub struct JournalItem {
     pub entry: Box<serde_json::value::RawValue>,
 }
 
+/// A collection that a member opened.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionShown {
+    /// Its identifier.
+    pub id: share::taxii::CollectionId,
+    /// The API root that it stands under.
+    pub root: String,
+    /// Its name: its alias in TAXII.
+    pub name: alliance::CollectionName,
+    /// Its title.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// Who puts objects into it.
+    pub writers: alliance::Writers,
+    /// Who opened it.
+    pub member: MemberId,
+    /// When.
+    pub opened: Timestamp,
+    /// Since when nothing may be put into it.
+    pub closed: Option<Timestamp>,
+    /// Where TAXII clients find it.
+    pub path: String,
+}
+
+impl CollectionShown {
+    pub(crate) fn of(record: &alliance::CollectionRecord) -> Self {
+        let wish = &record.wish;
+        let root = wish.root().to_string();
+        Self {
+            id: record.id,
+            path: format!("/taxii2/{root}/collections/{}/", record.id),
+            root,
+            name: wish.name.clone(),
+            title: wish.title.clone(),
+            description: wish.description.clone(),
+            writers: wish.writers,
+            member: record.member.clone(),
+            opened: record.opened,
+            closed: record.closed,
+        }
+    }
+}
+
 /// The number of a member's next submission.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

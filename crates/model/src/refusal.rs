@@ -128,6 +128,9 @@ rules! {
     UnknownWitness = "unknown_witness": "A cosignature counts by the witness key that the charter names for a member.",
     CosignaturesMissing = "cosignatures_missing":
         "Agents act on a plan once enough other members have cosigned a checkpoint that holds it.",
+    CollectionName = "collection_name":
+        "A collection has a name of its own under its API root, and keeps it when it is closed.",
+    CollectionOwn = "collection_own": "A collection is written to as its member opened it, and closed by that member.",
     TokenInvalid = "token_invalid": "An access token is known, not expired, not revoked.",
     ScopeMissing = "scope_missing": "An access token does only what its scope allows.",
     JoinTokenAltered = "join_token_altered": "A join token is taken as it was given: whole, and unchanged.",

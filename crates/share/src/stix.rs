@@ -5,6 +5,7 @@
 //! that we reason about, `upgrade` brings STIX 2.0 forward. `read` turns objects into the words, `write` the words into
 //! objects.
 
+pub mod back;
 pub mod body;
 mod evidence;
 pub(crate) mod fault;
@@ -13,6 +14,7 @@ pub mod id;
 pub mod kind;
 pub mod marking;
 pub mod ours;
+pub mod plan;
 pub mod read;
 pub mod sco;
 pub mod split;
@@ -20,10 +22,12 @@ pub mod time;
 pub mod upgrade;
 pub mod write;
 
+pub use back::Subject;
 pub use body::Body;
 pub use head::{Head, SpecVersion};
 pub use kind::{Class, Kind};
 pub use marking::Markings;
+pub use plan::{PlanAt, Stage};
 pub use read::{Context, read};
 pub use split::{Split, Wrapper};
 pub use time::StixTime;

@@ -6,7 +6,7 @@ mod support;
 use model::{Behaviour, FindingState, Grade, Ground, Handling, Observable, Sensor, Sighting, SightingId, Tlp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use share::stix::{Context, Markings, Split, StixTime, Writer, write};
+use share::stix::{Context, Markings, Split, StixTime, Writer, back};
 use share::{Defaults, Limits, Reading, Skip, Word};
 use support::{ALLIANCE, finding, member};
 
@@ -23,7 +23,7 @@ fn read_with(document: &str, defaults: &Defaults) -> Reading {
     let context = Context {
         defaults,
         markings: Markings::new(ALLIANCE, &groups),
-        finding: &|id| (id == write::indicator_id(ALLIANCE, &ours)).then_some(ours),
+        finding: &|id| (id == back::indicator_id(ALLIANCE, &ours)).then_some(ours),
         latest: StixTime::parse("now", "2026-06-02T00:00:00Z").unwrap(),
     };
     share::stix::read(&split.objects, context)
@@ -118,7 +118,7 @@ fn a_finding_is_no_evidence_when_it_comes_back() {
 fn opinions_on_our_findings_become_disputes_and_agreements() {
     let finding = finding(FindingState::Corroborated).id;
     let about = |opinion: &str, rest: Value| {
-        let mut base = json!({ "opinion": opinion, "object_refs": [write::indicator_id(ALLIANCE, &finding)] });
+        let mut base = json!({ "opinion": opinion, "object_refs": [back::indicator_id(ALLIANCE, &finding)] });
         base.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         read(&[object("opinion", 1, base)])
     };
@@ -147,7 +147,7 @@ fn opinions_on_our_findings_become_disputes_and_agreements() {
 fn revocations_become_disputes_of_ours_and_retractions_of_theirs() {
     let finding = finding(FindingState::Corroborated).id;
     let mut ours = indicator(1, URL, json!({ "revoked": true }));
-    ours["id"] = write::indicator_id(ALLIANCE, &finding).into();
+    ours["id"] = back::indicator_id(ALLIANCE, &finding).into();
     let reading = read(&[ours, indicator(2, URL, json!({ "revoked": true }))]);
     assert!(matches!(reading.words[0].1, Word::Dispute { finding: found, .. } if found == finding));
     let observables = ["http://a.example/".parse().unwrap()].into();

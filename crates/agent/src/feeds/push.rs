@@ -16,7 +16,7 @@ use model::{FindingId, Handling, Tlp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use share::stix::ours::EXTENSION;
-use share::stix::{Class, Head, Kind, Markings, Writer, write};
+use share::stix::{Class, Head, Kind, Markings, Writer, back};
 use share::taxii::client::{Page, Quirk, Wish};
 use share::taxii::{Place, Walk};
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ impl<'a> Choice<'a> {
 
     /// Why an object stays.
     fn why_not(&mut self, head: &Head<'_>) -> Option<&'static str> {
-        let finding = write::finding_of(self.alliance, &head.id);
+        let finding = back::finding_of(self.alliance, &head.id);
         if finding.is_none() && head.kind.class() != Class::Observable {
             return Some("kept:not_ours");
         }

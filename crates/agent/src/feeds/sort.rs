@@ -5,7 +5,7 @@ use crate::config::Becomes;
 use crate::strip::Strip;
 use model::{Handling, Sighting, Timestamp, Tlp};
 use serde_json::value::RawValue;
-use share::stix::{Context, Head, Kind, Markings, StixTime, ours, write};
+use share::stix::{Context, Head, Kind, Markings, StixTime, back, ours};
 use share::taxii::client::Page;
 use share::{Defaults, Reading, Word};
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ pub(crate) fn sort(page: &Page<'_>, fresh: &[bool], markings: &mut Markings, rul
 /// never evidence, nor passed on a second time.
 pub(crate) fn is_ours(head: &Head<'_>, alliance: &str) -> bool {
     let author = ours::alliance_id(alliance);
-    write::finding_of(alliance, &head.id).is_some()
+    back::finding_of(alliance, &head.id).is_some()
         || head.created_by.as_deref() == Some(&*author)
         || *head.id == *author
 }

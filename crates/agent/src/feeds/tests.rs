@@ -10,7 +10,7 @@ use model::{Behaviour, FindingId, Grade, Handling, Sensor, Timestamp, Tlp};
 use observe::Networks;
 use serde_json::{Value, json};
 use share::Defaults;
-use share::stix::{Head, Markings, Writer, ours, write};
+use share::stix::{Head, Markings, Writer, back, ours};
 use share::taxii::client::Page;
 
 const GREEN: &str = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb";
@@ -42,11 +42,11 @@ fn sorted(objects: &[Value], becomes: Becomes) -> Sorted {
 fn what_others_say_is_passed_on_as_it_came_and_the_rest_is_left_out_with_its_reason() {
     let finding = FindingId::of(&model::Digest::of(&[b"x"]));
     let mut echo = indicator(1, "[ipv4-addr:value = '80.0.0.1']", GREEN);
-    echo["id"] = write::indicator_id("ours", &finding).into();
+    echo["id"] = back::indicator_id("ours", &finding).into();
     let mut author = indicator(2, "[ipv4-addr:value = '80.0.0.2']", GREEN);
     author["created_by_ref"] = ours::alliance_id("ours").into();
     let mut theirs = indicator(3, "[ipv4-addr:value = '80.0.0.3']", GREEN);
-    theirs["id"] = write::indicator_id("theirs", &finding).into();
+    theirs["id"] = back::indicator_id("theirs", &finding).into();
     let mut unmarked = indicator(4, "[ipv4-addr:value = '80.0.0.4']", GREEN);
     unmarked.as_object_mut().unwrap().remove("object_marking_refs");
     let mut late = indicator(5, "[ipv4-addr:value = '80.0.0.5']", GREEN);

@@ -16,6 +16,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("Timestamp", "A time in UTC, RFC 3339, 2000 to 2199.", "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$"),
     ("Span", "A length of time, like `90s`, `10m`, `24h`, `7d`.", "^[0-9]+(ms|s|m|h|d)$"),
     ("Digest", "A SHA-256 digest.", "^[0-9a-f]{64}$"),
+    ("Uuid", "A UUID (RFC 9562).", "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
     ("Salt", "16 random bytes.", "^[0-9a-f]{32}$"),
     ("PublicKey", "An Ed25519 public key, base64.", "^[A-Za-z0-9+/]{43}=$"),
     (
@@ -25,6 +26,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ),
     ("MemberId", "A member.", "^[a-z][a-z0-9-]{0,31}$"),
     ("GroupId", "A sharing group.", "^[a-z][a-z0-9-]{0,31}$"),
+    ("CollectionName", "A collection that a member opened.", "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"),
     ("PointName", "An enforcement point.", "^[a-z][a-z0-9-]{0,31}$"),
     ("PersonId", "A person of a member.", "^[a-z][a-z0-9-]{0,31}@[a-z][a-z0-9-]{0,31}$"),
     ("FindingId", "A finding.", "^fin-[0-9a-z]{12}$"),
@@ -42,6 +44,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
 /// Closed sets that have no list in their type.
 const WORDS: &[(&str, &str, &[&str])] = &[
     ("Scope", "What a token allows.", &["report", "receive", "approve", "read", "audit", "admin"]),
+    ("Writers", "Who puts objects into a collection.", &["own", "all"]),
     ("Class", "How a plan comes into force.", &["automatic", "quorum", "owner"]),
     ("Verdict", "Yes or no.", &["approve", "reject"]),
     ("Ground", "Why a finding is disputed.", &["false-positive", "own-asset", "stale"]),
@@ -626,6 +629,25 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
     ("ListTaken", "A guard list that was taken in.", &[
         ("sha256", "Digest", "By which a charter names it."),
         ("bytes", "integer", "Its length."),
+    ]),
+    ("NewCollection", "A wish for a collection of objects.", &[
+        ("name", "CollectionName", "Its name: its alias in TAXII."),
+        ("title", "text", "Its title, 1 to 100 characters."),
+        ("description", "text?", "What it is for, at most 1,000 characters."),
+        ("group", "GroupId?", "For which sharing group; all members where there is none."),
+        ("writers", "Writers?", "Who puts objects into it; own where it is left out."),
+    ]),
+    ("CollectionShown", "A collection that a member opened.", &[
+        ("id", "Uuid", "Its identifier in TAXII."),
+        ("root", "text", "The API root that it stands under."),
+        ("name", "CollectionName", "Its alias in TAXII."),
+        ("title", "text", "Its title."),
+        ("description", "text", "What it is for."),
+        ("writers", "Writers", "Who puts objects into it."),
+        ("member", "MemberId", "Who opened it."),
+        ("opened", "Timestamp", "When."),
+        ("closed", "Timestamp|null", "Since when nothing may be put into it."),
+        ("path", "text", "Where TAXII clients find it."),
     ]),
     ("NewToken", "A wish for a token.", &[
         ("member", "MemberId", "For whom."),

@@ -1,6 +1,8 @@
 //! The table of routes, in the order of the flow.
 
-use super::{charter, join, journal, keys, membership, plain, read, search, stream, submit, tokens, witness};
+use super::{
+    charter, collections, join, journal, keys, membership, plain, read, search, stream, submit, tokens, witness,
+};
 use crate::core::Core;
 use crate::gate::Need;
 use crate::taxii;
@@ -227,6 +229,12 @@ pub static TABLE: &[Route] = &[
         [param("member", "MemberId", false, "Only this member's.")]),
     route!("POST" "/api/v1/keys" Token, Request::Json("SignedKeyChange") => Written("Written"), post(keys::change),
         "Add, retire or revoke a key of the caller's own member; who may is in the change's signature."),
+    route!("GET" "/api/v1/collections" Token, NONE => List("CollectionShown"), get(collections::list),
+        "Collections that members opened, of the audiences that the caller belongs to."),
+    route!("POST" "/api/v1/collections" REPORT, Request::Json("NewCollection") => Written("CollectionShown"),
+        post(collections::open), "Open a collection for objects of other tools."),
+    route!("DELETE" "/api/v1/collections/{id}" REPORT, NONE => Written("Written"), delete(collections::close),
+        "Close a collection of the caller's member: it is read as before, and nothing is put into it any more."),
     route!("GET" "/api/v1/tokens" Need::Credentials, NONE => List("TokenRecord"), get(tokens::list),
         "All tokens, without their secrets."),
     route!("POST" "/api/v1/tokens" Need::Admin, Request::Json("NewToken") => Written("TokenShown"), post(tokens::make),

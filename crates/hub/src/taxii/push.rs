@@ -4,9 +4,9 @@
 use super::answer::{Trouble, body};
 use super::roots::{Access, Asking, access, shown};
 use super::store::Fate;
-use super::{ask, findings};
+use super::{ask, subjects};
 use crate::core::Core;
-use crate::intake::{self, Bounds};
+use crate::intake::{self, Bounds, Packed};
 use alliance::{Said, Share, Shared};
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -20,6 +20,7 @@ use share::taxii::resources::{Details, Status};
 use share::taxii::{Row, cursor};
 use share::{Defaults, Limits, Reading, Skip, Word};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -47,8 +48,7 @@ pub(crate) async fn add(
     let bounds = Bounds { bytes_max: limits.body_bytes_max, time_max: limits.body_time_max.to_std() };
     let packed = intake::read(&parts.headers, incoming, bounds).await?;
     let came = core.clock.now();
-    let worked = core.work(move |core| Ok(packed.unpack().map(|bytes| prepare(core, &access, &bytes, came))));
-    let mut prepared = worked.await???;
+    let mut prepared = prepared(&core, access, packed, came).await?;
     let count = u32::try_from(prepared.objects.len()).unwrap_or(u32::MAX);
     let per_minute = core.gate.pass().charter()?.limits.sightings_per_minute_max;
     core.quotas.sightings(&caller.member, count, per_minute, came)?;
@@ -62,6 +62,31 @@ pub(crate) async fn add(
     let json = serde_json::to_vec(&status).unwrap_or_default();
     core.taxii.statuses.keep(id, &caller.member, root, &json, came);
     Ok(body(StatusCode::ACCEPTED, json))
+}
+
+/// Reads a request: here if it is short and refers to nothing that the journal would have to be read for, else in a
+/// worker. Two changes of threads cost more than a short request does.
+async fn prepared(core: &Arc<Core>, access: Access, packed: Packed, came: Timestamp) -> Result<Prepared, Trouble> {
+    if packed.is_short()
+        && let Some(prepared) = prepare(core, &access, packed.as_it_came(), came, Stored::Left)?
+    {
+        return Ok(prepared);
+    }
+    let read = move |core: &Core| {
+        let bytes = packed.unpack()?;
+        Ok(prepare(core, &access, &bytes, came, Stored::Read))
+    };
+    let prepared = core.work(read).await??;
+    Ok(prepared.ok_or_else(|| crate::problem::Problem::unavailable("the work on this request failed"))?)
+}
+
+/// What is done of stored objects that a request refers to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// They are read from the journal.
+    Read,
+    /// They are left: whether there are any is all that is wanted.
+    Left,
 }
 
 /// A UUID of version 4 (RFC 9562 §5.4).
@@ -108,11 +133,17 @@ impl Prepared {
     }
 }
 
-/// Reads a request.
+/// Reads a request; none where it refers to stored objects and they are to be left.
 ///
 /// # Errors
 /// The body is no envelope: 422, and nothing is stored.
-fn prepare(core: &Core, access: &Access, bytes: &[u8], now: Timestamp) -> Result<Prepared, Trouble> {
+fn prepare(
+    core: &Core,
+    access: &Access,
+    bytes: &[u8],
+    now: Timestamp,
+    stored: Stored,
+) -> Result<Option<Prepared>, Trouble> {
     let limits = Limits { bytes: bytes.len(), depth: core.config.limits.json_depth_max as usize, ..Limits::ENVELOPE };
     let split = Split::read(bytes, &limits).map_err(|error| Trouble::unprocessable(&error))?;
     if split.objects.is_empty() {
@@ -120,7 +151,7 @@ fn prepare(core: &Core, access: &Access, bytes: &[u8], now: Timestamp) -> Result
         return Err(Trouble::unprocessable(&error));
     }
     let caller = access.writer()?;
-    let mut reader = Reader::new(core, access, now)?;
+    let mut reader = Reader { stored, ..Reader::new(core, access, now)? };
     let heads = reader.heads(&split.objects);
     let objects = reader.shared(&heads);
     let (mut sightings, mut retractions, mut objections) = (Vec::new(), Vec::new(), Vec::new());
@@ -133,6 +164,9 @@ fn prepare(core: &Core, access: &Access, bytes: &[u8], now: Timestamp) -> Result
             Word::Dispute { finding, ground, reason } => objections.push((place, finding, ground, reason)),
             Word::Agreement { .. } => {}
         }
+    }
+    if reader.lacks.get() {
+        return Ok(None);
     }
     let Reader { refused, notes, .. } = reader;
     let mut share = Share {
@@ -154,7 +188,7 @@ fn prepare(core: &Core, access: &Access, bytes: &[u8], now: Timestamp) -> Result
     });
     let objects = named.collect();
     let share = (!share.objects.is_empty()).then(|| Box::new(share));
-    Ok(Prepared { objects, refused, notes, share })
+    Ok(Some(Prepared { objects, refused, notes, share }))
 }
 
 /// The identifier of an object that cannot be read, as far as it has one.
@@ -180,6 +214,9 @@ struct Reader<'a> {
     earliest: Timestamp,
     refused: BTreeMap<usize, String>,
     notes: BTreeMap<usize, String>,
+    stored: Stored,
+    /// Stored objects were wanted and left.
+    lacks: Cell<bool>,
 }
 
 impl<'a> Reader<'a> {
@@ -203,6 +240,8 @@ impl<'a> Reader<'a> {
             earliest: now.minus(charter.limits.skew_past_max).plus(ORDERED_WITHIN),
             refused: BTreeMap::new(),
             notes: BTreeMap::new(),
+            stored: Stored::Read,
+            lacks: Cell::new(false),
         })
     }
 
@@ -238,11 +277,12 @@ impl<'a> Reader<'a> {
 
     /// Objects of the collection that the caller may see, each in its latest version.
     fn stored(&self, ids: BTreeSet<&str>) -> Vec<String> {
-        if ids.is_empty() {
+        if ids.is_empty() || self.stored == Stored::Left {
+            self.lacks.set(!ids.is_empty() || self.lacks.get());
             return Vec::new();
         }
         let named: Vec<&str> = ids.iter().copied().collect();
-        let mut texts = findings::texts_of(self.core, self.access, &named);
+        let mut texts = subjects::texts_of(self.core, self.access, &named);
         let mut rows: Vec<Row> = {
             let index = self.core.taxii.index();
             let latest = |id: &str| index.versions(self.access.shelf, id).max_by_key(|row| row.version).copied();
@@ -302,7 +342,7 @@ impl<'a> Reader<'a> {
         );
         let stored: Vec<&RawValue> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         let all: Vec<&RawValue> = good.iter().map(|place| objects[*place]).chain(stored).collect();
-        let finding = |id: &str| findings::finding_of(self.core, self.access, id);
+        let finding = |id: &str| subjects::finding_of(self.core, self.access, id);
         let Reading { words, skipped, refused } = share::stix::read(&all, self.context(&finding));
         for (at, error) in refused {
             good.get(at).map(|place| self.refused.insert(*place, error.to_string()));

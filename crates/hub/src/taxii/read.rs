@@ -1,8 +1,8 @@
 //! Reading: objects, one object, its versions, the manifest (TAXII 2.1 §5.3, §5.4, §5.6, §5.8).
 
 use super::answer::{Trouble, body, dated, json};
-use super::findings;
-use super::roots::Access;
+use super::roots::{Access, Holds};
+use super::subjects;
 use super::wish::Wish;
 use crate::core::Core;
 use axum::extract::State;
@@ -28,8 +28,8 @@ fn ends(page: &Page) -> Option<(i64, i64)> {
 /// `GET /taxii2/{root}/collections/{id}/objects/` (§5.4)
 pub(crate) async fn objects(State(core): State<Arc<Core>>, wish: Wish) -> Result<Response, Trouble> {
     let (access, filter, _) = wish.reading()?;
-    if access.is_findings {
-        return findings::objects(&core, access, filter).await;
+    if access.holds != Holds::Objects {
+        return subjects::objects(&core, access, filter).await;
     }
     envelope(&core, access, filter).await
 }
@@ -37,8 +37,8 @@ pub(crate) async fn objects(State(core): State<Arc<Core>>, wish: Wish) -> Result
 /// `GET /taxii2/{root}/collections/{id}/objects/{object}/` (§5.6)
 pub(crate) async fn object(State(core): State<Arc<Core>>, wish: Wish) -> Result<Response, Trouble> {
     let (access, filter, object) = wish.reading()?;
-    if access.is_findings {
-        return findings::object(&core, access, object, filter).await;
+    if access.holds != Holds::Objects {
+        return subjects::object(&core, access, object, filter).await;
     }
     let filter = of_one(&core, &access, &object, filter)?;
     envelope(&core, access, filter).await
@@ -87,8 +87,8 @@ pub(super) struct Manifest {
 /// `GET /taxii2/{root}/collections/{id}/manifest/` (§5.3)
 pub(crate) async fn manifest(State(core): State<Arc<Core>>, wish: Wish) -> Result<Response, Trouble> {
     let (access, filter, _) = wish.reading()?;
-    if access.is_findings {
-        return findings::manifest(&core, access, filter).await;
+    if access.holds != Holds::Objects {
+        return subjects::manifest(&core, access, filter).await;
     }
     let page = page(&core, &access, &filter);
     let index = core.taxii.index();
@@ -126,8 +126,8 @@ pub(super) struct Versions {
 /// `GET /taxii2/{root}/collections/{id}/objects/{object}/versions/` (§5.8)
 pub(crate) async fn versions(State(core): State<Arc<Core>>, wish: Wish) -> Result<Response, Trouble> {
     let (access, filter, object) = wish.reading()?;
-    if access.is_findings {
-        return findings::versions(&core, access, object, filter).await;
+    if access.holds != Holds::Objects {
+        return subjects::versions(&core, access, object, filter).await;
     }
     let mut filter = of_one(&core, &access, &object, filter)?;
     filter.versions = share::taxii::Versions { all: true, ..share::taxii::Versions::default() };

@@ -5,7 +5,7 @@ use super::answer::{Trouble, json};
 use super::ask;
 use crate::core::Core;
 use crate::gate::{Caller, Credential, Pass};
-use alliance::{Scope, Shown};
+use alliance::{CollectionRecord, Scope, Shown};
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -14,6 +14,7 @@ use model::{Handling, MemberId, Role, Tlp};
 use serde::Serialize;
 use share::taxii::{ApiRoot, Collection, CollectionId, Discovery, Root, resources};
 use share::{Terms, Viewer};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Who asks, if it is not just anybody.
@@ -29,66 +30,107 @@ pub(super) struct Access {
     pub(super) root: Root,
     /// The collection that holds the rows; another root may show a part of it under another identifier.
     pub(super) shelf: CollectionId,
-    /// It holds findings.
-    pub(super) is_findings: bool,
+    /// What it holds.
+    pub(super) holds: Holds,
     /// Its objects may be asked for.
     pub(super) can_read: bool,
     /// Objects may be added to it.
     pub(super) can_write: bool,
 }
 
-/// A kind of collection.
+/// What a collection holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Holds {
+    /// Objects that members shared.
+    Objects,
+    /// Findings, written from the journal.
+    Findings,
+    /// Plans, written from the journal.
+    Plans,
+}
+
+/// A collection of an API root.
 struct Known {
-    name: &'static str,
-    title: &'static str,
-    description: &'static str,
-    writable: bool,
+    name: Cow<'static, str>,
+    title: Cow<'static, str>,
+    description: Cow<'static, str>,
+    holds: Holds,
+    writers: Into,
     /// The root that holds its rows, where it only shows another's.
     of: Option<Root>,
 }
 
-/// The collection of findings, written from the journal.
-pub(super) const FINDINGS: &str = "findings";
+/// Who puts objects into a collection.
+enum Into {
+    Nobody,
+    Reporters,
+    /// As the member said that opened it.
+    Opened(CollectionRecord),
+}
+
+const FINDINGS: &str = "findings";
+const PLANS: &str = "plans";
 const SIGHTINGS: &str = "sightings";
 const SHARES: &str = "shares";
 
-const fn of_findings(description: &'static str) -> Known {
-    Known { name: FINDINGS, title: "Findings", description, writable: false, of: None }
+const fn written(name: &'static str, title: &'static str, holds: Holds, description: &'static str) -> Known {
+    let (name, title, description) = (Cow::Borrowed(name), Cow::Borrowed(title), Cow::Borrowed(description));
+    Known { name, title, description, holds, writers: Into::Nobody, of: None }
 }
 
-fn known(root: &Root) -> Vec<Known> {
-    match root {
+fn of_objects(name: &'static str, title: &'static str, writers: Into, description: &'static str) -> Known {
+    Known { writers, ..written(name, title, Holds::Objects, description) }
+}
+
+/// The collections of a root: those that every root of its kind has, and those that members opened there.
+fn known(root: &Root, pass: &Pass) -> Vec<Known> {
+    let mut all = match root {
         Root::Public => vec![
-            of_findings("Findings for everybody, marked CLEAR"),
+            written(FINDINGS, "Findings", Holds::Findings, "Findings for everybody, marked CLEAR"),
             Known {
-                name: SIGHTINGS,
-                title: "Sightings for everybody",
-                description: "What members share with the marking CLEAR",
-                writable: false,
                 of: Some(Root::Alliance),
+                ..of_objects(
+                    SIGHTINGS,
+                    "Sightings for everybody",
+                    Into::Nobody,
+                    "What members share with the marking CLEAR",
+                )
             },
         ],
         Root::Alliance => vec![
-            of_findings("What the alliance holds, each with its reasons"),
-            Known {
-                name: SIGHTINGS,
-                title: "Sightings",
-                description: "What members share with all members: STIX as it was sent. Evidence in it counts as its \
-                          sender's",
-                writable: true,
-                of: None,
-            },
+            written(FINDINGS, "Findings", Holds::Findings, "What the alliance holds, each with its reasons"),
+            written(PLANS, "Plans", Holds::Plans, "What members are asked to do: proposed, in force, closed"),
+            of_objects(
+                SIGHTINGS,
+                "Sightings",
+                Into::Reporters,
+                "What members share with all members: STIX as it was sent. Evidence in it counts as its sender's",
+            ),
         ],
         Root::Group(_) => vec![
-            of_findings("What rests on what this sharing group shares"),
-            Known {
-                name: SHARES,
-                title: "Shares",
-                description: "What members of this sharing group share among themselves",
-                writable: true,
-                of: None,
-            },
+            written(FINDINGS, "Findings", Holds::Findings, "What rests on what this sharing group shares"),
+            written(PLANS, "Plans", Holds::Plans, "What is asked because of what this sharing group shares"),
+            of_objects(SHARES, "Shares", Into::Reporters, "What members of this sharing group share among themselves"),
         ],
+    };
+    all.extend(pass.collections.iter().filter(|record| record.wish.root() == *root).map(opened));
+    all
+}
+
+fn opened(record: &CollectionRecord) -> Known {
+    let wish = &record.wish;
+    let by = format!("Opened by {}, {}", record.member, record.opened);
+    let description = match wish.description.as_str() {
+        "" => by,
+        text => format!("{text}\n{by}"),
+    };
+    Known {
+        name: wish.name.to_string().into(),
+        title: wish.title.clone().into(),
+        description: description.into(),
+        holds: Holds::Objects,
+        writers: Into::Opened(record.clone()),
+        of: None,
     }
 }
 
@@ -107,8 +149,8 @@ impl Access {
         self.caller.as_ref().and_then(known).is_none_or(|member| member.reads(handling.tlp))
     }
 
-    /// May the caller see a finding of this handling under this root?
-    pub(super) fn sees_finding(&self, handling: &Handling) -> bool {
+    /// May the caller see a finding, or a plan, of this handling under this root?
+    pub(super) fn sees_subject(&self, handling: &Handling) -> bool {
         let charter = self.pass.charter.as_deref();
         let group = handling.group.as_ref().and_then(|id| charter.and_then(|charter| charter.group(id)));
         let terms = Terms { handling, group: group.map(|group| &group.members), author: None, unnamed: false };
@@ -151,7 +193,7 @@ impl Access {
 }
 
 /// What lets the caller in, as the journal names it.
-pub(super) fn shown(caller: &Caller) -> Shown {
+pub(crate) fn shown(caller: &Caller) -> Shown {
     match &caller.credential {
         Credential::Token(token) => Shown::Token(token.id),
         Credential::Certificate(issued) => Shown::Certificate(issued.record.id),
@@ -189,34 +231,39 @@ fn enter(core: &Core, asking: Asking, root: &str) -> Result<(Arc<Pass>, Option<C
 pub(super) fn access(core: &Core, asking: Asking, root: &str, collection: &str) -> Result<Access, Trouble> {
     let (pass, caller, root) = enter(core, asking, root)?;
     let alliance = core.taxii.alliance();
-    let wanted = known(&root).into_iter().find(|known| {
-        known.name == collection || collection.parse() == Ok(CollectionId::of(alliance, &root, known.name))
+    let wanted = known(&root, &pass).into_iter().find(|known| {
+        known.name == collection || collection.parse() == Ok(CollectionId::of(alliance, &root, &known.name))
     });
     let wanted = wanted.ok_or_else(|| Trouble::not_found("a collection of this API root", collection))?;
-    let shelf = CollectionId::of(alliance, wanted.of.as_ref().unwrap_or(&root), wanted.name);
-    let (can_read, can_write) = allowed(&pass, caller.as_ref(), &root, wanted.writable);
+    let shelf = CollectionId::of(alliance, wanted.of.as_ref().unwrap_or(&root), &wanted.name);
+    let (can_read, can_write) = allowed(&pass, caller.as_ref(), &root, &wanted.writers);
     core.taxii.require_ready()?;
-    Ok(Access { pass, caller, root, shelf, is_findings: wanted.name == FINDINGS, can_read, can_write })
+    Ok(Access { pass, caller, root, shelf, holds: wanted.holds, can_read, can_write })
 }
 
 /// Reading needs the scope `read` or `receive`, writing `report` and the role of a reporter.
-fn allowed(pass: &Pass, caller: Option<&Caller>, root: &Root, writable: bool) -> (bool, bool) {
+fn allowed(pass: &Pass, caller: Option<&Caller>, root: &Root, writers: &Into) -> (bool, bool) {
     let Some(caller) = caller else { return (*root == Root::Public, false) };
     let reporter = || {
         let member = pass.charter().ok().and_then(|charter| charter.member(&caller.member).ok());
         member.is_some_and(|member| member.require(Role::Reporter).is_ok())
     };
     let can_read = *root == Root::Public || has(caller, &[Scope::Read, Scope::Receive]);
-    (can_read, writable && has(caller, &[Scope::Report]) && reporter())
+    let open = match writers {
+        Into::Nobody => false,
+        Into::Reporters => true,
+        Into::Opened(record) => record.require_writer(&caller.member).is_ok(),
+    };
+    (can_read, open && has(caller, &[Scope::Report]) && reporter())
 }
 
 fn document(core: &Core, known: &Known, pass: &Pass, caller: Option<&Caller>, root: &Root) -> Collection {
-    let (can_read, can_write) = allowed(pass, caller, root, known.writable);
+    let (can_read, can_write) = allowed(pass, caller, root, &known.writers);
     Collection {
-        id: CollectionId::of(core.taxii.alliance(), root, known.name).to_string(),
-        title: known.title.to_owned(),
-        description: Some(known.description.to_owned()),
-        alias: Some(known.name.to_owned()),
+        id: CollectionId::of(core.taxii.alliance(), root, &known.name).to_string(),
+        title: known.title.to_string(),
+        description: Some(known.description.to_string()),
+        alias: Some(known.name.to_string()),
         can_read,
         can_write,
         media_types: vec![resources::STIX, resources::STIX_20],
@@ -281,7 +328,7 @@ pub(crate) async fn collections(
 ) -> Result<Response, Trouble> {
     ask::acceptable(&headers)?;
     let (pass, caller, root) = enter(&core, asking, &root)?;
-    let all = known(&root).iter().map(|known| document(&core, known, &pass, caller.as_ref(), &root)).collect();
+    let all = known(&root, &pass).iter().map(|known| document(&core, known, &pass, caller.as_ref(), &root)).collect();
     Ok(json(StatusCode::OK, &Collections { collections: all }))
 }
 
@@ -294,7 +341,7 @@ pub(crate) async fn collection(
 ) -> Result<Response, Trouble> {
     ask::acceptable(&headers)?;
     let (pass, caller, root) = enter(&core, asking, &root)?;
-    let mut all = known(&root).into_iter().map(|known| document(&core, &known, &pass, caller.as_ref(), &root));
+    let mut all = known(&root, &pass).into_iter().map(|known| document(&core, &known, &pass, caller.as_ref(), &root));
     let found =
         all.find(|collection| collection.id.eq_ignore_ascii_case(&id) || collection.alias.as_deref() == Some(&id));
     Ok(json(StatusCode::OK, &found.ok_or_else(|| Trouble::not_found("a collection of this API root", &id))?))

@@ -18,6 +18,8 @@ const KEPT: Span = Span::hours(25);
 const BYTES_MAX: usize = 32 << 20;
 /// What one costs besides its bytes.
 const OVERHEAD: usize = 160;
+/// Shorter ones are not packed: it would take longer than all else that is done for them.
+const PACKED_FROM: usize = 2 << 10;
 
 /// The statuses that are kept.
 #[derive(Default)]
@@ -33,24 +35,52 @@ struct Kept {
 struct Document {
     member: MemberId,
     root: String,
-    packed: Vec<u8>,
+    body: Body,
+}
+
+enum Body {
+    Plain(Vec<u8>),
+    /// A zstd frame.
+    Packed(Vec<u8>),
+}
+
+impl Body {
+    fn of(json: &[u8]) -> Option<Self> {
+        match json.len() < PACKED_FROM {
+            true => Some(Self::Plain(json.to_vec())),
+            // Packed it is a tenth: identifiers that repeat, and few messages.
+            false => zstd::bulk::compress(json, 1).ok().map(Self::Packed),
+        }
+    }
+
+    const fn kept(&self) -> &Vec<u8> {
+        match self {
+            Self::Plain(bytes) | Self::Packed(bytes) => bytes,
+        }
+    }
+
+    fn json(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Plain(bytes) => Some(bytes.clone()),
+            Self::Packed(bytes) => zstd::bulk::decompress(bytes, BYTES_MAX).ok(),
+        }
+    }
 }
 
 impl Statuses {
     /// Keeps a document for those who ask again.
     pub(super) fn keep(&self, id: String, member: &MemberId, root: String, json: &[u8], now: Timestamp) {
-        // Packed it is a tenth: identifiers that repeat, and few messages.
-        let Ok(packed) = zstd::bulk::compress(json, 1) else { return };
+        let Some(body) = Body::of(json) else { return };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.bytes += packed.len() + OVERHEAD;
+        kept.bytes += body.kept().len() + OVERHEAD;
         kept.order.push_back((now, id.clone()));
-        kept.by_id.insert(id, Document { member: member.clone(), root, packed });
+        kept.by_id.insert(id, Document { member: member.clone(), root, body });
         let over =
             |kept: &Kept| kept.bytes > BYTES_MAX || kept.order.front().is_some_and(|old| now.since(old.0) > KEPT);
         while over(&kept) {
             let Some((_, id)) = kept.order.pop_front() else { break };
             if let Some(gone) = kept.by_id.remove(&id) {
-                kept.bytes -= gone.packed.len() + OVERHEAD;
+                kept.bytes -= gone.body.kept().len() + OVERHEAD;
             }
         }
     }
@@ -58,7 +88,7 @@ impl Statuses {
     fn find(&self, id: &str, member: &MemberId, root: &str) -> Option<Vec<u8>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let document = kept.by_id.get(id).filter(|document| document.member == *member && document.root == root)?;
-        zstd::bulk::decompress(&document.packed, BYTES_MAX).ok()
+        document.body.json()
     }
 }
 
@@ -106,6 +136,7 @@ mod tests {
         let noise: Vec<u8> = (0..1_u32 << 18).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
         for n in 0..200 {
             statuses.keep(n.to_string(), &own, "alliance".to_owned(), &noise, at(0));
+            statuses.keep(format!("short {n}"), &own, "alliance".to_owned(), b"{}", at(0));
         }
         assert!(statuses.find("0", &own, "alliance").is_none());
         assert_eq!(statuses.find("199", &own, "alliance"), Some(noise));

@@ -1,14 +1,14 @@
 //! The index of shared objects beside the journal that holds them.
 
+use super::roots::Holds;
 use crate::error::Error;
 use crate::problem::Problem;
 use alliance::{Entry, Event, Share, objects_of};
 use journal::Journal;
-use model::Finding;
 use serde_json::value::RawValue;
 use share::stix::{Head, StixTime};
 use share::taxii::index::print;
-use share::taxii::{Envelope, Findings, Index, Known, NewObject, Page, Row, Source};
+use share::taxii::{Envelope, Index, Known, NewObject, Page, Row, Source, Subjects};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -40,7 +40,8 @@ pub(crate) struct Store {
     alliance: String,
     journal: Arc<dyn Journal>,
     index: RwLock<Index>,
-    findings: RwLock<Findings>,
+    findings: RwLock<Subjects>,
+    plans: RwLock<Subjects>,
     /// How far the journal was taken in; held while an entry is.
     taken: Mutex<Taken>,
     pub(super) statuses: super::status::Statuses,
@@ -63,6 +64,7 @@ impl Store {
             journal,
             index: RwLock::default(),
             findings: RwLock::default(),
+            plans: RwLock::default(),
             taken: Mutex::default(),
             statuses: super::status::Statuses::default(),
         }
@@ -149,7 +151,11 @@ impl Store {
     fn enter(&self, position: u64, entry: &Entry) {
         match &entry.event {
             Event::FindingsChanged { findings } => {
-                self.findings.write().unwrap_or_else(PoisonError::into_inner).add(position, findings);
+                change(&self.findings).add_findings(position, findings);
+            }
+            Event::PlanProposed(plan) => change(&self.plans).add_plan(position, plan, &entry.handling),
+            Event::PlanInForce { plan } | Event::PlanClosed { plan, .. } => {
+                change(&self.plans).change_plan(position, plan, entry.time);
             }
             Event::ObjectsShared(shared) => {
                 let source = Source {
@@ -180,8 +186,10 @@ impl Store {
         if self.index().is_unsettled() {
             self.change().settle();
         }
-        if self.findings().is_unsettled() {
-            self.findings.write().unwrap_or_else(PoisonError::into_inner).settle();
+        for subjects in [&self.findings, &self.plans] {
+            if look(subjects).is_unsettled() {
+                change(subjects).settle();
+            }
         }
     }
 
@@ -220,30 +228,34 @@ impl Store {
 
     /// The index as it is now.
     pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
-        // Rows are added whole; what is half done is not shown.
-        self.index.read().unwrap_or_else(PoisonError::into_inner)
+        look(&self.index)
     }
 
     /// Findings as they are now.
-    pub(super) fn findings(&self) -> RwLockReadGuard<'_, Findings> {
-        self.findings.read().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn findings(&self) -> RwLockReadGuard<'_, Subjects> {
+        look(&self.findings)
     }
 
-    /// The findings of an entry.
-    ///
-    /// # Errors
-    /// What the journal says; broken if the entry holds none.
-    pub(super) fn findings_of(&self, position: u64) -> Result<Vec<Finding>, journal::Error> {
-        let missing = || journal::Error::Broken(journal::Broken::Failed(format!("entry {position} has no findings")));
-        let record = self.journal.read(position, 1)?.pop().ok_or_else(missing)?;
-        match Entry::from_bytes(&record.entry).map(|entry| entry.event) {
-            Ok(Event::FindingsChanged { findings }) => Ok(findings),
-            _ => Err(missing()),
+    /// What a collection of findings or of plans is made of, as it is now.
+    pub(super) fn subjects(&self, holds: Holds) -> RwLockReadGuard<'_, Subjects> {
+        match holds {
+            Holds::Plans => look(&self.plans),
+            Holds::Findings | Holds::Objects => look(&self.findings),
         }
     }
 
+    /// An entry.
+    ///
+    /// # Errors
+    /// What the journal says; broken if there is none, or it cannot be read.
+    pub(super) fn entry(&self, position: u64) -> Result<Entry, journal::Error> {
+        let broken = |told: String| journal::Error::Broken(journal::Broken::Failed(told));
+        let record = self.journal.read(position, 1)?.pop().ok_or_else(|| broken(format!("no entry {position}")))?;
+        Entry::from_bytes(&record.entry).map_err(|refusal| broken(format!("entry {position}: {refusal}")))
+    }
+
     fn change(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner)
+        change(&self.index)
     }
 
     /// Calls `each` with the bytes of each row's object, in the order of the rows, which are in the journal's order.
@@ -285,6 +297,15 @@ impl Store {
     }
 }
 
+/// Rows are added whole, and what is half done is not shown: whoever failed while it held the lock left nothing broken.
+fn look<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn change<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 const IMMUTABLE: &str = "this version is there with other content; versions do not change: send it with a later \
                          `modified`";
 const FOREIGN: &str = "another member brought this object, and alone brings its versions";
@@ -308,7 +329,7 @@ pub(super) fn of_head<'a>(head: &'a Head<'_>, object: &RawValue) -> NewObject<'a
 /// Is this entry one of those that are indexed?
 fn is_ours(entry: &[u8]) -> bool {
     let kind = from_kind(entry);
-    kind.starts_with(b"objects-") || kind.starts_with(b"findings-changed")
+    [&b"objects-"[..], b"findings-changed", b"plan-"].into_iter().any(|ours| kind.starts_with(ours))
 }
 
 /// An entry from the word that says its kind. Only its beginning is looked at: nothing before the kind can hold these
@@ -357,6 +378,7 @@ mod tests {
         assert!(!is_ours(&entry().to_bytes()));
         let of = |kind: &str| format!("{{\"v\":1,\"author\":\"hub\",\"event\":{{\"kind\":\"{kind}\",\"body\":{{}}}}}}");
         assert!(is_ours(of("objects-shared").as_bytes()) && is_ours(of("findings-changed").as_bytes()));
-        assert!(!is_ours(of("plan-proposed").as_bytes()) && !is_ours(b""));
+        assert!(is_ours(of("plan-in-force").as_bytes()));
+        assert!(!is_ours(of("sightings-reported").as_bytes()) && !is_ours(b""));
     }
 }

@@ -152,6 +152,9 @@ async fn answers_are_as_described() {
     crate::joining::invite_and_join(&bench).await;
     let (_, pushed) = crate::taxii::push(&bench, "cloud", crate::taxii::SIGHTINGS, &[crate::taxii::indicator(1)]).await;
     assert_eq!(pushed["success_count"], 1, "{pushed}");
+    let wish = serde_json::json!({ "name": "kits", "title": "Kits", "group": "pair" });
+    let (_, opened) = bench.post("cloud", "/api/v1/collections", &wish).await;
+    conforms(&answer_of("post", "/api/v1/collections"), &opened, "collections").unwrap();
     let (_, tokens) = bench.get("admin", "/api/v1/tokens").await;
     let mut asked = 0;
     for route in TABLE.iter().filter(|route| route.method == "GET") {

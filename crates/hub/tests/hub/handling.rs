@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 const ROOTS: [&str; 3] = ["alliance", "public", "group-pair"];
-const COLLECTIONS: [&str; 3] = ["findings", "sightings", "shares"];
+const COLLECTIONS: [&str; 4] = ["findings", "plans", "sightings", "shares"];
 
 /// Everything that can be read, asked for with everything that `knower` can see.
 async fn paths(bench: &Bench, knower: &str) -> Vec<String> {

@@ -19,6 +19,7 @@ mod stream;
 mod submit;
 mod support;
 mod taxii;
+mod taxii_collections;
 mod taxii_findings;
 mod taxii_must;
 mod tokens;

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the page lists, in its order.
-const ACTS: [&str; 16] = [
+const ACTS: [&str; 17] = [
     "report sightings",
     "take a report back",
     "share objects over TAXII",
+    "open a collection",
     "send receipts",
     "dispute a finding",
     "hand in an application",
@@ -217,6 +218,10 @@ async fn does(bench: &Bench, act: &str, role: &str) -> (u16, Value) {
         "report sightings" => report(bench, role).await,
         "take a report back" => take_back(bench, role).await,
         "share objects over TAXII" => share(bench, role).await,
+        "open a collection" => {
+            let wish = json!({ "name": format!("of-{role}"), "title": "A test" });
+            bench.post(role, "/api/v1/collections", &wish).await
+        }
         "send receipts" => receipts(bench, role).await,
         "dispute a finding" => dispute(bench, role).await,
         "hand in an application" => hand(bench, role, &application(&format!("shop-of-{role}"))).await,

@@ -147,6 +147,15 @@ impl Bench {
         bench
     }
 
+    /// Stops the hub and starts it again on what it left.
+    pub async fn restart(self) -> Self {
+        let Self { running, dir, tokens, .. } = self;
+        running.shutdown().await.unwrap();
+        let running = hub::Hub::start(config(&dir.path().join("hub"))).await.unwrap();
+        let client = client(running.certificate_pem());
+        Self { running, client, tokens, dir }
+    }
+
     pub fn root(&self) -> PathBuf {
         self.dir.path().join("hub")
     }

@@ -197,11 +197,7 @@ async fn a_restart_makes_the_index_anew_with_the_same_order_and_times() {
     push(&bench, "bank", SIGHTINGS, &[indicator(3)]).await;
     bench.request("cloud", Method::DELETE, &format!("{SIGHTINGS}/objects/{}/", id(1))).send().await.unwrap();
     let (_, before) = get_json(&bench, "telecom", &format!("{SIGHTINGS}/manifest/")).await;
-    let Bench { running, dir, tokens, .. } = bench;
-    running.shutdown().await.unwrap();
-    let running = hub::Hub::start(crate::support::config(&dir.path().join("hub"))).await.unwrap();
-    let client = crate::support::client(running.certificate_pem());
-    let bench = Bench { running, client, tokens, dir };
+    let bench = bench.restart().await;
     let (_, after) = get_json(&bench, "telecom", &format!("{SIGHTINGS}/manifest/")).await;
     assert_eq!((ids(&after), &after), (vec![id(2), id(3)], &before));
     assert_eq!(push(&bench, "bank", SIGHTINGS, &[indicator(4)]).await.1["success_count"], 1);

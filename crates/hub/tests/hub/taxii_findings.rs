@@ -134,6 +134,47 @@ async fn opinions_and_revocations_of_findings_are_objections_that_a_person_has_t
     assert!(lines.iter().any(|line| line["member"] == "bank"), "a sighting of the finding counts: {why}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_a_course_of_action_that_mitigates_its_findings() {
+    const PLANS: &str = "/taxii2/alliance/collections/plans/objects/";
+    let bench = Bench::start().await;
+    corroborate(&bench, 1, "80.2.3.1", json!({ "tlp": "green" })).await;
+    let plan = crate::submit::wait_for_item(&bench, "/api/v1/plans").await;
+    let objects = loop {
+        let objects = wait_for(&bench, "bank", PLANS).await;
+        if of_type(&objects, "course-of-action")[0]["extensions"].to_string().contains("in-force") {
+            break objects;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let action = of_type(&objects, "course-of-action")[0];
+    assert_eq!(action["external_references"][0]["external_id"], plan["id"]);
+    assert_eq!(action["revoked"], false);
+    let indicator = of_type(&wait_for(&bench, "bank", FINDINGS).await, "indicator")[0]["id"].clone();
+    let mitigates = of_type(&objects, "relationship")[0];
+    assert_eq!((&mitigates["source_ref"], &mitigates["target_ref"]), (&action["id"], &indicator));
+    assert!(mitigates.to_string().contains("80.2.3.1"), "who is asked to do what: {mitigates}");
+    for object in &objects {
+        let path = format!("{PLANS}{}/", object["id"].as_str().unwrap());
+        assert_eq!(get_json(&bench, "bank", &path).await.1["objects"], json!([object]));
+        let (_, versions) = get_json(&bench, "bank", &format!("{path}versions/")).await;
+        assert_eq!(versions["versions"].as_array().unwrap().len(), 2, "proposed, in force: {versions}");
+    }
+    let (_, every) =
+        get_json(&bench, "bank", &format!("{PLANS}?match[version]=all&match[type]=course-of-action")).await;
+    let stages: Vec<&str> = every["objects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|object| object["extensions"].as_object().unwrap().values().next().unwrap()["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(stages, ["proposed", "in-force"]);
+    let (_, manifest) = get_json(&bench, "bank", &PLANS.replace("objects", "manifest")).await;
+    assert_eq!(ids(&manifest), objects.iter().map(|o| o["id"].as_str().unwrap()).collect::<Vec<_>>());
+    assert_eq!(push(&bench, "cloud", "/taxii2/alliance/collections/plans", &[crate::taxii::indicator(1)]).await.0, 403);
+    assert_eq!(get(&bench, "", "/taxii2/public/collections/plans/objects/").await.status(), 404);
+}
+
 /// Root, marking, group, viewer: who sees what stands in one table and is asked of every route.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_shows_each_marking_to_whom_it_may_and_to_nobody_else() {

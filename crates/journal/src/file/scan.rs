@@ -9,9 +9,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 /// A place in the sparse index is kept for every so many bytes of frames.
-const MARK_BYTES: u64 = 32 << 10;
+const MARK_BYTES: u64 = 8 << 10;
 /// Bytes read at once, at first and at most: a look-up of one entry stays small, a long scan becomes fast.
-const CHUNK_BYTES: (usize, usize) = (64 << 10, 1 << 20);
+const CHUNK_BYTES: (usize, usize) = (16 << 10, 1 << 20);
 
 /// Where in a segment the frame of a position begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use super::id::named;
 use super::kind::Kind;
 use super::ours::{self, EXTENSION, NAMESPACE};
 use super::time::StixTime;
-use super::{marking, sco};
-use model::{Finding, FindingId, FindingState, Handling, MemberId, Sighting, SightingId, Span, Sum, Timestamp};
+use super::{back, marking, sco};
+use model::{Finding, FindingState, Handling, MemberId, Sighting, SightingId, Span, Sum, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -23,72 +23,9 @@ pub struct Writer<'a> {
     pub named: &'a dyn Fn(&MemberId) -> bool,
 }
 
-/// The identifier of the indicator that stands for a finding of the alliance called `alliance`.
-pub fn indicator_id(alliance: &str, finding: &FindingId) -> String {
-    of_finding(Kind::Indicator, alliance, finding, "")
-}
-
-/// A UUID of version 4 that leads back without a table: its first 60 bits are the finding's own, the next 32 (two of
-/// them the variant) are those of the alliance's identity, the last 32 tell the finding's objects apart.
-fn of_finding(kind: Kind, alliance: &str, finding: &FindingId, part: &str) -> String {
-    let name = format!("finding\n{alliance}\n{}\n{finding}\n{part}", kind.as_str());
-    let mut uuid = super::id::uuid5(&NAMESPACE, &name);
-    let bits = bits_of(finding).to_be_bytes();
-    uuid[..6].copy_from_slice(&[
-        bits[0] << 4 | bits[1] >> 4,
-        bits[1] << 4 | bits[2] >> 4,
-        bits[2] << 4 | bits[3] >> 4,
-        bits[3] << 4 | bits[4] >> 4,
-        bits[4] << 4 | bits[5] >> 4,
-        bits[5] << 4 | bits[6] >> 4,
-    ]);
-    uuid[6] = 0x40 | bits[6] & 0x0f;
-    uuid[7] = bits[7];
-    uuid[8..12].copy_from_slice(&ours::tag(alliance));
-    format!("{}--{}", kind.as_str(), super::id::uuid_text(&uuid))
-}
-
-/// The finding of the alliance called `alliance` that an identifier leads back to; `None` for what another made. There
-/// may be no such finding: whoever acts on it looks.
-pub fn finding_of(alliance: &str, id: &str) -> Option<FindingId> {
-    finding_in(id, |tag| tag == ours::tag(alliance))
-}
-
-/// As [`finding_of`], whatever alliance made it.
-pub(crate) fn finding_of_any(id: &str) -> Option<FindingId> {
-    finding_in(id, |_| true)
-}
-
-fn finding_in(id: &str, of: impl Fn([u8; 4]) -> bool) -> Option<FindingId> {
-    let (_, text) = super::id::split("id", id).ok()?;
-    let uuid = super::id::uuid(text).filter(|uuid| uuid[6] >> 4 == 4)?;
-    of([uuid[8], uuid[9], uuid[10], uuid[11]]).then_some(())?;
-    let high = uuid[..6].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-    of_bits(high << 12 | u64::from(uuid[6] & 0x0f) << 8 | u64::from(uuid[7])).parse().ok()
-}
-
-/// The alphabet of our identifiers: Crockford's base 32 in lower case.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-
-/// The 60 bits of a finding's identifier.
-pub fn bits_of(finding: &FindingId) -> u64 {
-    let text = finding.to_string();
-    let digits = text.bytes().skip(FindingId::PREFIX.len());
-    digits.fold(0, |bits, digit| {
-        let value = ALPHABET.iter().position(|known| *known == digit).unwrap_or(0);
-        bits << 5 | value as u64
-    })
-}
-
-fn of_bits(bits: u64) -> String {
-    let digit = |at: u32| char::from(ALPHABET[(bits >> (55 - 5 * at)) as usize & 31]);
-    (0..12).map(digit).fold(FindingId::PREFIX.to_owned(), |text, digit| text + digit.encode_utf8(&mut [0; 4]))
-}
-
 impl Writer<'_> {
     /// A finding: its observable, an indicator, the observed data, who saw it, and a note with the sum; an opinion
-    /// where it
-    /// was revoked. `created` is when the finding first was one; it must stay the same in later versions.
+    /// where it was revoked. `created` is when the finding first was one; it must stay the same in later versions.
     pub fn finding(&self, finding: &Finding, created: Timestamp) -> Vec<Value> {
         let seen = sco::object(&finding.observable);
         let frame = Frame { writer: self, finding, created: created.min(finding.made) };
@@ -159,7 +96,7 @@ impl Writer<'_> {
         !member.is_unnamed() && (self.named)(member)
     }
 
-    fn marked(&self, mut object: Map<String, Value>, handling: &Handling) -> Map<String, Value> {
+    pub(super) fn marked(&self, mut object: Map<String, Value>, handling: &Handling) -> Map<String, Value> {
         object.insert("object_marking_refs".to_owned(), marking::references(self.alliance, handling).into());
         object
     }
@@ -191,7 +128,7 @@ struct Frame<'a> {
 
 impl Frame<'_> {
     fn indicator_id(&self) -> String {
-        indicator_id(self.writer.alliance, &self.finding.id)
+        back::indicator_id(self.writer.alliance, &self.finding.id)
     }
 
     /// The members that every object of this finding has.
@@ -200,7 +137,7 @@ impl Frame<'_> {
         let object = json!({
             "type": kind.as_str(),
             "spec_version": "2.1",
-            "id": of_finding(kind, self.writer.alliance, &finding.id, part),
+            "id": back::of_finding(kind, self.writer.alliance, &finding.id, part),
             "created": time(self.created),
             "modified": time(finding.made),
             "created_by_ref": ours::alliance_id(self.writer.alliance),
@@ -309,7 +246,7 @@ impl Frame<'_> {
             part,
             json!({
                 "sighting_of_ref": self.indicator_id(),
-                "observed_data_refs": [of_finding(Kind::ObservedData, self.writer.alliance, &self.finding.id, "")],
+                "observed_data_refs": [back::of_finding(Kind::ObservedData, self.writer.alliance, &self.finding.id, "")],
                 "last_seen": time(last),
                 "count": count,
                 "extensions": { EXTENSION: { "extension_type": "property-extension", "finding": self.finding.id } },
@@ -390,43 +327,13 @@ fn confidence(finding: &Finding) -> u8 {
     }
 }
 
-fn time(time: Timestamp) -> String {
+pub(super) fn time(time: Timestamp) -> String {
     StixTime::from(time).to_string()
 }
 
-fn members(value: Value) -> Map<String, Value> {
+pub(super) fn members(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,
         _ => Map::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn every_identifier_of_a_finding_leads_back_to_it_in_its_own_alliance(bytes: [u8; 32]) {
-            let finding = FindingId::of(&model::Digest::from_bytes(bytes));
-            for (kind, part) in [(Kind::Indicator, ""), (Kind::Note, ""), (Kind::Sighting, "cloud")] {
-                let id = of_finding(kind, "ours", &finding, part);
-                prop_assert_eq!(finding_of("ours", &id), Some(finding));
-                prop_assert_eq!(&id[id.len() - 22..id.len() - 21], "4", "{}", id);
-                let theirs = of_finding(kind, "theirs", &finding, part);
-                prop_assert_ne!(&theirs, &id, "two alliances know the same observable");
-                prop_assert_eq!((finding_of("ours", &theirs), finding_of_any(&theirs)), (None, Some(finding)));
-            }
-            let sighting = |part| of_finding(Kind::Sighting, "ours", &finding, part);
-            prop_assert_ne!(sighting("a"), sighting("b"));
-        }
-    }
-
-    #[test]
-    fn what_is_no_identifier_leads_nowhere() {
-        for other in ["", "indicator--x", "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd"] {
-            assert_eq!(finding_of_any(other), None, "{other}");
-        }
     }
 }

@@ -1,11 +1,11 @@
-//! Where every version of every finding stands, as TAXII clients see findings: 48 bytes each. The objects are written
-//! from the journal when they are asked for.
+//! Where every version of every finding and of every plan stands, as TAXII clients see them: 56 bytes each. Their
+//! objects are written from the journal when they are asked for.
 
 use super::cursor::{Clock, Next};
-use super::filter::{Filter, Version};
+use super::filter::{self, Filter};
 use super::index::Row;
-use crate::stix::{SpecVersion, StixTime, id, sco, write};
-use model::{Finding, FindingId, Handling, Timestamp};
+use crate::stix::{SpecVersion, StixTime, Subject, id, plan, sco};
+use model::{Finding, Handling, Plan, PlanId, Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Room in the order for the objects of a finding beside one for each reporter: indicator, observed data, observable,
@@ -14,7 +14,7 @@ const OBJECTS: usize = 6;
 /// Most versions that are looked at for one page.
 const LOOKED_AT_MAX: usize = 20_000;
 
-/// One version of a finding.
+/// One version of a subject.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seen {
     /// The place of its first object in the order; its further ones follow.
@@ -23,7 +23,7 @@ pub struct Seen {
     pub added: i64,
     /// When it was made: the version of its objects.
     pub made: Timestamp,
-    finding: u64,
+    subject: Subject,
     previous: u32,
     /// Its number in its entry, from 0.
     pub number: u32,
@@ -47,21 +47,29 @@ impl Seen {
     }
 }
 
-/// All versions of all findings, in the order of the journal.
+/// All versions of all findings, or of all plans, in the order of the journal.
 #[derive(Clone, Debug, Default)]
-pub struct Findings {
+pub struct Subjects {
     seen: Vec<Seen>,
-    newest: BTreeMap<u64, u32>,
+    newest: BTreeMap<Subject, u32>,
     /// Findings by the beginning of their observable's identifier.
-    by_observable: BTreeSet<(u64, u64)>,
+    by_observable: BTreeSet<(u64, Subject)>,
     handlings: Vec<Handling>,
     last: i64,
     shown: u32,
 }
 
-impl Findings {
+/// A version that is to be added.
+struct Version {
+    sequence: u64,
+    number: usize,
+    objects: usize,
+    made: Timestamp,
+}
+
+impl Subjects {
     /// Takes the findings of an entry; they are shown once they are durable.
-    pub fn add(&mut self, position: u64, findings: &[Finding]) {
+    pub fn add_findings(&mut self, position: u64, findings: &[Finding]) {
         let mut place = 0;
         for (number, finding) in findings.iter().enumerate() {
             let objects = finding.sum.lines.len().saturating_add(OBJECTS);
@@ -71,29 +79,52 @@ impl Findings {
             if Row::position_of(Row::sequence_of(position, place)) != position {
                 return;
             }
-            self.add_one(sequence, number, objects, finding);
+            let version = Version { sequence, number, objects, made: finding.made };
+            let subject = Subject::from(&finding.id);
+            if self.add(subject, &version, &finding.handling) {
+                let object = sco::object(&finding.observable);
+                let key = object.get("id").and_then(|id| id.as_str()).and_then(beginning);
+                self.by_observable.extend(key.map(|key| (key, subject)));
+            }
         }
     }
 
-    fn add_one(&mut self, sequence: u64, number: usize, objects: usize, finding: &Finding) {
-        let known = self.handlings.iter().position(|handling| *handling == finding.handling);
+    /// Takes a plan that was proposed.
+    pub fn add_plan(&mut self, position: u64, plan: &Plan, handling: &Handling) {
+        let (sequence, objects) = (Row::sequence_of(position, 0), plan::objects_of(plan));
+        let version = Version { sequence, number: 0, objects, made: plan.header.made };
+        self.add(Subject::from(&plan.id()), &version, handling);
+    }
+
+    /// A plan came into force or was closed: a new version of all its objects, later than the one before.
+    pub fn change_plan(&mut self, position: u64, plan: &PlanId, time: Timestamp) {
+        let subject = Subject::from(plan);
+        let Some(before) = self.newest.get(&subject).and_then(|at| self.seen.get(*at as usize)).copied() else {
+            return;
+        };
+        let Some(handling) = self.handlings.get(usize::from(before.handling)).cloned() else { return };
+        let made = time.max(before.made.plus(Span::millis(1)));
+        let sequence = Row::sequence_of(position, 0);
+        self.add(subject, &Version { sequence, number: 0, objects: usize::from(before.objects), made }, &handling);
+    }
+
+    /// Adds a version; is it the subject's first?
+    fn add(&mut self, subject: Subject, version: &Version, handling: &Handling) -> bool {
+        let known = self.handlings.iter().position(|other| other == handling);
         let at = known.unwrap_or_else(|| {
-            self.handlings.push(finding.handling.clone());
+            self.handlings.push(handling.clone());
             self.handlings.len() - 1
         });
-        let (Ok(handling), Ok(row)) = (u16::try_from(at), u32::try_from(self.seen.len())) else { return };
-        let (Ok(objects), Ok(number)) = (u16::try_from(objects), u32::try_from(number)) else { return };
-        let bits = write::bits_of(&finding.id);
-        let previous = self.newest.insert(bits, row).unwrap_or(u32::MAX);
-        if previous == u32::MAX {
-            let object = sco::object(&finding.observable);
-            let key = object.get("id").and_then(|id| id.as_str()).and_then(beginning);
-            self.by_observable.extend(key.map(|key| (key, bits)));
-        }
-        let added = Clock::after(self.last).tick(finding.made);
+        let Version { sequence, made, .. } = *version;
+        let (Ok(handling), Ok(row)) = (u16::try_from(at), u32::try_from(self.seen.len())) else { return false };
+        let (Ok(objects), Ok(number)) = (u16::try_from(version.objects), u32::try_from(version.number)) else {
+            return false;
+        };
+        let previous = self.newest.insert(subject, row).unwrap_or(u32::MAX);
+        let added = Clock::after(self.last).tick(made);
         self.last = added + i64::from(objects) - 1;
-        let (made, finding) = (finding.made, bits);
-        self.seen.push(Seen { sequence, added, made, finding, previous, number, objects, handling });
+        self.seen.push(Seen { sequence, added, made, subject, previous, number, objects, handling });
+        previous == u32::MAX
     }
 
     /// All that was added is durable.
@@ -106,14 +137,14 @@ impl Findings {
         self.shown as usize != self.seen.len()
     }
 
-    /// When a finding first was one: its objects were created then.
-    pub fn created(&self, seen: &Seen) -> Timestamp {
-        self.chain(seen.finding).last().map_or(seen.made, |first| first.made)
+    /// The first version of the same subject: its objects were created then.
+    pub fn first(&self, seen: &Seen) -> Seen {
+        self.chain(seen.subject).last().copied().unwrap_or(*seen)
     }
 
-    /// The latest version of a finding that is shown and that the caller may see.
-    pub fn latest(&self, finding: &FindingId, sees: impl Fn(&Handling) -> bool) -> Option<Seen> {
-        self.visible(write::bits_of(finding), &sees).next().copied()
+    /// The latest version of a subject that is shown and that the caller may see.
+    pub fn latest(&self, subject: Subject, sees: impl Fn(&Handling) -> bool) -> Option<Seen> {
+        self.visible(subject, &sees).next().copied()
     }
 
     /// Up to `max` versions that may have objects for this page, in order, and whether there may be more after them.
@@ -130,8 +161,8 @@ impl Findings {
                 return (found, true);
             }
             let keeps = || {
-                let version = |seen: &Seen| Version { time: StixTime::from(seen.made), spec: SpecVersion::V21 };
-                let all: Vec<Version> = self.visible(seen.finding, &sees).map(version).collect();
+                let version = |seen: &Seen| filter::Version { time: StixTime::from(seen.made), spec: SpecVersion::V21 };
+                let all: Vec<filter::Version> = self.visible(seen.subject, &sees).map(version).collect();
                 filter.keeps(version(seen), &all)
             };
             if self.may_see(seen, &sees) && keeps() {
@@ -153,27 +184,28 @@ impl Findings {
     }
 
     fn of_ids(&self, filter: &Filter) -> Vec<u32> {
-        let own = filter.ids.iter().filter_map(|id| write::finding_of_any(id)).map(|finding| write::bits_of(&finding));
+        let own = filter.ids.iter().filter_map(|id| Subject::of_object(id));
         let keys = filter.ids.iter().filter_map(|id| beginning(id));
-        let of_observables = keys.flat_map(|key| self.by_observable.range((key, 0)..=(key, u64::MAX)));
-        let findings: BTreeSet<u64> = own.chain(of_observables.map(|(_, finding)| *finding)).collect();
-        let rows: BTreeSet<u32> = findings.into_iter().flat_map(|finding| self.rows(finding)).collect();
+        let all = |key| (key, Subject(0))..=(key, Subject(u64::MAX));
+        let of_observables = keys.flat_map(|key| self.by_observable.range(all(key)));
+        let subjects: BTreeSet<Subject> = own.chain(of_observables.map(|(_, subject)| *subject)).collect();
+        let rows: BTreeSet<u32> = subjects.into_iter().flat_map(|subject| self.rows(subject)).collect();
         rows.into_iter().filter(|at| *at < self.shown).collect()
     }
 
-    fn rows(&self, finding: u64) -> impl Iterator<Item = u32> {
-        let newest = self.newest.get(&finding).copied();
+    fn rows(&self, subject: Subject) -> impl Iterator<Item = u32> {
+        let newest = self.newest.get(&subject).copied();
         std::iter::successors(newest, |at| {
             self.seen.get(*at as usize).map(|seen| seen.previous).filter(|at| *at != u32::MAX)
         })
     }
 
-    fn chain(&self, finding: u64) -> impl Iterator<Item = &Seen> {
-        self.rows(finding).filter_map(|at| self.seen.get(at as usize))
+    fn chain(&self, subject: Subject) -> impl Iterator<Item = &Seen> {
+        self.rows(subject).filter_map(|at| self.seen.get(at as usize))
     }
 
-    fn visible<'s>(&'s self, finding: u64, sees: &'s dyn Fn(&Handling) -> bool) -> impl Iterator<Item = &'s Seen> {
-        let shown = self.rows(finding).filter(|at| *at < self.shown);
+    fn visible<'s>(&'s self, subject: Subject, sees: &'s dyn Fn(&Handling) -> bool) -> impl Iterator<Item = &'s Seen> {
+        let shown = self.rows(subject).filter(|at| *at < self.shown);
         shown.filter_map(|at| self.seen.get(at as usize)).filter(move |seen| self.may_see(seen, sees))
     }
 
@@ -191,7 +223,8 @@ fn beginning(id: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Family, FindingState, Observable, Span, Sum, Tlp, finding_id};
+    use crate::stix::back;
+    use model::{Family, FindingState, Observable, Sum, Tlp, finding_id};
 
     fn finding(n: u8, second: i64, tlp: Tlp) -> Finding {
         let observable: Observable = format!("80.0.0.{n}").parse().unwrap();
@@ -218,11 +251,11 @@ mod tests {
 
     #[test]
     fn the_latest_version_of_each_finding_that_may_be_seen_is_shown_once_it_is_durable() {
-        let mut findings = Findings::default();
+        let mut findings = Subjects::default();
         for (position, n, second, tlp) in
             [(3, 1, 0, Tlp::Clear), (4, 2, 0, Tlp::Green), (7, 1, 5, Tlp::Amber), (9, 3, 5, Tlp::Clear)]
         {
-            findings.add(position, &[finding(n, second, tlp)]);
+            findings.add_findings(position, &[finding(n, second, tlp)]);
         }
         let (all, clear) = (|_: &Handling| true, |handling: &Handling| handling.tlp == Tlp::Clear);
         assert!(positions(&findings.page(&Filter::default(), &all, 10)).is_empty());
@@ -232,21 +265,21 @@ mod tests {
         let every = Filter::read([("match[version]", "all")]).unwrap();
         assert_eq!(positions(&findings.page(&every, &all, 10)), [3, 4, 7, 9]);
         assert_eq!((positions(&findings.page(&every, &all, 2)), findings.page(&every, &all, 2).1), (vec![3, 4], true));
-        let one = write::indicator_id("ours", &finding(1, 0, Tlp::Clear).id);
+        let one = back::indicator_id("ours", &finding(1, 0, Tlp::Clear).id);
         let one = Filter::read([("match[id]", one.as_str()), ("match[version]", "all")]).unwrap();
         assert_eq!(positions(&findings.page(&one, &all, 10)), [3, 7]);
         let observable = sco::object(&finding(2, 0, Tlp::Clear).observable)["id"].as_str().unwrap().to_owned();
         let two = Filter::read([("match[id]", observable.as_str())]).unwrap();
         assert_eq!(positions(&findings.page(&two, &all, 10)), [4]);
-        let seen = findings.latest(&finding(1, 0, Tlp::Clear).id, all).unwrap();
-        assert_eq!((seen.position(), findings.created(&seen)), (7, Timestamp::MIN));
+        let seen = findings.latest(Subject::from(&finding(1, 0, Tlp::Clear).id), all).unwrap();
+        assert_eq!((seen.position(), findings.first(&seen).made), (7, Timestamp::MIN));
     }
 
     #[test]
     fn going_on_after_an_object_begins_with_its_own_finding() {
-        let mut findings = Findings::default();
+        let mut findings = Subjects::default();
         let of = |n: u8| [finding(n, 0, Tlp::Green), finding(n + 100, 0, Tlp::Green)];
-        (0..9).for_each(|n| findings.add(u64::from(n) * 2, &of(n)));
+        (0..9).for_each(|n| findings.add_findings(u64::from(n) * 2, &of(n)));
         findings.settle();
         let all = |_: &Handling| true;
         let next = Next(Row::sequence_of(8, 2));
@@ -259,5 +292,25 @@ mod tests {
         assert_eq!(findings.page(&filter, &all, 2).0, every[9..11], "the second one of the entry");
         let filter = Filter { added_after: Some(every[9].added + 1), ..Filter::default() };
         assert_eq!(findings.page(&filter, &all, 2).0, every[9..11]);
+    }
+
+    #[test]
+    fn a_plan_has_a_later_version_for_each_stage_also_within_a_millisecond() {
+        let (mut plans, plan) = (Subjects::default(), PlanId::of(&model::Digest::of(&[b"plan"])));
+        let proposed = Version { sequence: Row::sequence_of(5, 0), number: 0, objects: 3, made: Timestamp::MIN };
+        assert!(plans.add(Subject::from(&plan), &proposed, &Handling::alliance(Tlp::Amber)));
+        plans.change_plan(6, &plan, Timestamp::MIN);
+        plans.change_plan(9, &PlanId::of(&model::Digest::of(&[b"unknown"])), Timestamp::MIN);
+        plans.settle();
+        let all = |_: &Handling| true;
+        assert_eq!(positions(&plans.page(&Filter::default(), &all, 10)), [6]);
+        let every = Filter::read([("match[version]", "all")]).unwrap();
+        let (versions, _) = plans.page(&every, &all, 10);
+        assert_eq!(versions.iter().map(Seen::position).collect::<Vec<_>>(), [5, 6]);
+        assert!(versions[0].made < versions[1].made && versions[0].last_added() < versions[1].added);
+        assert_eq!(plans.first(&versions[1]), versions[0]);
+        let id = back::course_of_action_id("ours", &plan);
+        let one = Filter::read([("match[id]", id.as_str())]).unwrap();
+        assert_eq!(positions(&plans.page(&one, &all, 10)), [6]);
     }
 }

@@ -1,20 +1,23 @@
-//! The collections of findings: each version of a finding, written as STIX objects when it is asked for and for this
-//! caller: indicator, observed data, observable, who saw it, the sum, and the way back to `why`.
+//! The collections of findings and of plans: each version of one, written as STIX objects when it is asked for and for
+//! this caller. Of a finding: indicator, observed data, observable, who saw it, the sum, and the way back to `why`; of a
+//! plan: the course of action, and what it mitigates.
 
 use super::answer::{Trouble, body, dated, json};
 use super::read::{Manifest, Versions};
-use super::roots::Access;
+use super::roots::{Access, Holds};
 use crate::core::Core;
+use alliance::Event;
 use axum::http::StatusCode;
 use axum::response::Response;
-use model::{Finding, FindingId, MemberId};
+use model::{Finding, FindingId, Handling, MemberId, Plan};
 use serde_json::Value;
-use share::stix::{StixTime, Writer, write};
+use share::stix::{PlanAt, Stage, StixTime, Subject, Writer, back};
 use share::taxii::{Envelope, Filter, ManifestRecord, Next, Seen, cursor, resources};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Fewest objects that a version of a finding has.
-const OBJECTS_MIN: usize = 4;
+/// Fewest objects that a version of a finding, or of a plan, has.
+const OBJECTS_MIN: usize = 2;
 /// Most versions that are written for one page.
 const WRITTEN_MAX: usize = 500;
 
@@ -117,8 +120,8 @@ async fn page(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Page, 
 
 async fn of(core: &Arc<Core>, access: Arc<Access>, filter: Filter) -> Result<Page, Trouble> {
     let max = (filter.limit / OBJECTS_MIN + 2).min(WRITTEN_MAX);
-    let sees = |handling: &model::Handling| access.sees_finding(handling);
-    let (seen, more) = core.taxii.findings().page(&filter, &sees, max);
+    let sees = |handling: &model::Handling| access.sees_subject(handling);
+    let (seen, more) = core.taxii.subjects(access.holds).page(&filter, &sees, max);
     if seen.is_empty() {
         return Ok(Page::default());
     }
@@ -139,18 +142,13 @@ fn write(
     let (mut page, mut last) = (Page::default(), None);
     let mut reading = Reading::default();
     for seen in seen {
-        let finding = reading.finding(core, seen)?;
-        let created = core.taxii.findings().created(seen);
-        for (at, object) in writer.finding(finding, created).into_iter().enumerate() {
-            let written = written(seen, at, object);
-            if !wanted(filter, &written) {
-                continue;
-            }
-            if page.objects.len() >= filter.limit {
-                page.next = page.objects.last().map(|written| Next(written.sequence));
-                return Ok(page);
-            }
-            page.objects.push(written);
+        let first = core.taxii.subjects(access.holds).first(seen);
+        let objects = match access.holds {
+            Holds::Plans => reading.plan(core, access, seen, &first, &writer, filter)?,
+            _ => writer.finding(reading.finding(core, seen)?, first.made).into_iter().enumerate().collect(),
+        };
+        if page.take(filter, objects.into_iter().map(|(at, object)| written(seen, at, object))).is_break() {
+            return Ok(page);
         }
         last = Some(seen.last());
     }
@@ -158,27 +156,78 @@ fn write(
     Ok(page)
 }
 
-/// The entry that was read last: findings that changed in one moment stand in one.
+impl Page {
+    /// Takes what the filter leaves; breaks off where the page is full and there is more.
+    fn take(&mut self, filter: &Filter, all: impl Iterator<Item = Written>) -> ControlFlow<()> {
+        for written in all.filter(|written| wanted(filter, written)) {
+            if self.objects.len() >= filter.limit {
+                self.next = self.objects.last().map(|written| Next(written.sequence));
+                return ControlFlow::Break(());
+            }
+            self.objects.push(written);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What was read last: findings that changed in one moment stand in one entry, and a plan's versions rest on one.
 #[derive(Default)]
 struct Reading {
     position: Option<u64>,
     findings: Vec<Finding>,
+    proposed: Option<(u64, Box<Plan>, Handling)>,
 }
 
 impl Reading {
     fn finding(&mut self, core: &Core, seen: &Seen) -> Result<&Finding, journal::Error> {
         if self.position != Some(seen.position()) {
-            self.findings = core.taxii.findings_of(seen.position())?;
+            self.findings = match core.taxii.entry(seen.position())?.event {
+                Event::FindingsChanged { findings } => findings,
+                _ => return Err(lacking(seen, "finding")),
+            };
             self.position = Some(seen.position());
         }
-        let told = || format!("entry {} has no finding {}", seen.position(), seen.number);
-        let missing = || journal::Error::Broken(journal::Broken::Failed(told()));
-        self.findings.get(seen.number as usize).ok_or_else(missing)
+        self.findings.get(seen.number as usize).ok_or_else(|| lacking(seen, "finding"))
+    }
+
+    /// The objects of a plan: as it was proposed, at the stage that the version's own entry says.
+    fn plan(
+        &mut self,
+        core: &Core,
+        access: &Access,
+        seen: &Seen,
+        first: &Seen,
+        writer: &Writer<'_>,
+        filter: &Filter,
+    ) -> Result<Vec<(usize, Value)>, journal::Error> {
+        if self.proposed.as_ref().is_none_or(|(position, ..)| *position != first.position()) {
+            let entry = core.taxii.entry(first.position())?;
+            let Event::PlanProposed(plan) = entry.event else { return Err(lacking(first, "plan")) };
+            self.proposed = Some((first.position(), plan, entry.handling));
+        }
+        let Some((_, plan, handling)) = &self.proposed else { return Err(lacking(first, "plan")) };
+        let reason = match seen.position() == first.position() {
+            true => None,
+            false => Some(core.taxii.entry(seen.position())?.event),
+        };
+        let stage = match &reason {
+            None => Stage::Proposed,
+            Some(Event::PlanClosed { reason, .. }) => Stage::Closed(reason),
+            Some(_) => Stage::InForce,
+        };
+        let at = PlanAt { plan, handling, stage, since: seen.made };
+        debug_assert!(access.sees_subject(handling), "what the page holds may be seen");
+        Ok(writer.plan(&at, |kind| filter.types.is_empty() || filter.types.contains(kind)))
     }
 }
 
+fn lacking(seen: &Seen, what: &str) -> journal::Error {
+    let told = format!("entry {} has no {what} {}", seen.position(), seen.number);
+    journal::Error::Broken(journal::Broken::Failed(told))
+}
+
 fn written(seen: &Seen, at: usize, object: Value) -> Written {
-    // A finding has few objects: one for each member and some.
+    // A subject has fewer objects than an entry has places.
     let added = seen.added + i64::try_from(at).unwrap_or(i64::MAX);
     let version = object["modified"].as_str().map_or_else(|| StixTime::from(seen.made).to_string(), ToOwned::to_owned);
     let id = object["id"].as_str().unwrap_or_default().to_owned();
@@ -195,8 +244,8 @@ fn wanted(filter: &Filter, written: &Written) -> bool {
 /// The finding for which an indicator of ours stands, if the caller may see it.
 pub(super) fn finding_of(core: &Core, access: &Access, id: &str) -> Option<FindingId> {
     let alliance = core.taxii.alliance();
-    let finding = write::finding_of(alliance, id).filter(|finding| write::indicator_id(alliance, finding) == id)?;
-    core.taxii.findings().latest(&finding, |handling| access.sees_finding(handling)).map(|_| finding)
+    let finding = back::finding_of(alliance, id).filter(|finding| back::indicator_id(alliance, finding) == id)?;
+    core.taxii.findings().latest(Subject::from(&finding), |handling| access.sees_subject(handling)).map(|_| finding)
 }
 
 /// The objects of a finding that the caller may see, as texts: what it refers to.
@@ -204,8 +253,8 @@ pub(super) fn texts_of(core: &Core, access: &Access, ids: &[&str]) -> Vec<String
     let named = |_: &MemberId| true;
     let writer = Writer { alliance: core.taxii.alliance(), hub: None, named: &named };
     let latest = |id: &&str| {
-        let finding = write::finding_of(core.taxii.alliance(), id)?;
-        core.taxii.findings().latest(&finding, |handling| access.sees_finding(handling))
+        let finding = back::finding_of(core.taxii.alliance(), id)?;
+        core.taxii.findings().latest(Subject::from(&finding), |handling| access.sees_subject(handling))
     };
     let mut seen: Vec<Seen> = ids.iter().filter_map(latest).collect();
     seen.sort_by_key(|seen| seen.sequence);
