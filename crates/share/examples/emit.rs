@@ -1,13 +1,13 @@
 //! Prints one bundle with everything we emit: findings about every kind of observable in every state and marking, and
-//! sightings of every behaviour. `cargo run -p share --example emit > all.json && stix2_validator all.json`
+//! sightings of every behaviour, a plan in force and one that was closed. `cargo run -p share --example emit > all.json && stix2_validator all.json`
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example that cannot go on fails, and prints")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use model::{Behaviour, Digest, Grade, Handling, Observable, Sensor, Sighting, SightingId, Tlp};
-use share::stix::{Writer, write};
-use support::{ALLIANCE, STATES, member, of};
+use share::stix::{PlanAt, Stage, Writer, write};
+use support::{ALLIANCE, STATES, member, of, plan};
 
 const VALUES: [&str; 9] = [
     "198.51.100.7",
@@ -45,6 +45,15 @@ fn main() {
         };
         let id = SightingId::of(&Digest::of(&[behaviour.as_str().as_bytes()]));
         objects.extend(writer.sighting(&sighting, &id, &member("telecom"), sighting.last));
+    }
+    let about: Vec<_> = findings.iter().filter(|finding| finding.handling.group.is_none()).take(3).cloned().collect();
+    let (mut plan, handling) = (plan(&about), Handling::alliance(Tlp::Green));
+    for (stage, since) in
+        [(Stage::InForce, "2026-06-01T16:00:02Z"), (Stage::Closed("nobody approved it"), "2026-06-01T17:00:00Z")]
+    {
+        let at = PlanAt { plan: &plan, handling: &handling, stage, since: since.parse().unwrap() };
+        objects.extend(writer.plan(&at, |_| true).into_iter().map(|(_, object)| object));
+        plan.header.generation += 1;
     }
     println!("{:#}", write::bundle(objects));
 }

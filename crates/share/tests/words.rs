@@ -6,9 +6,9 @@ mod support;
 use model::{Behaviour, FindingState, Grade, Ground, Handling, Observable, Sensor, Sighting, SightingId, Tlp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use share::stix::{Context, Markings, Split, StixTime, Writer, back};
+use share::stix::{Context, Markings, PlanAt, Split, Stage, StixTime, Writer, back};
 use share::{Defaults, Limits, Reading, Skip, Word};
-use support::{ALLIANCE, finding, member};
+use support::{ALLIANCE, STATES, finding, member};
 
 fn defaults() -> Defaults {
     let handling = Handling::alliance(Tlp::Amber);
@@ -321,4 +321,35 @@ fn members_who_are_not_named_are_nowhere_in_the_bundle() {
     let secret = share::stix::ours::member_id(ALLIANCE, &member("telecom"));
     assert!(!text.contains("telecom") && !text.contains(&secret) && text.contains("cloud"));
     assert!(all(&|_| true).contains(&secret));
+}
+
+#[test]
+fn a_plan_says_who_is_asked_for_what_and_a_closed_one_is_revoked() {
+    let findings = STATES.map(|state| {
+        let value = format!("{state}.example").parse().unwrap();
+        support::of(&value, state, Handling::alliance(Tlp::Green))
+    });
+    let (plan, handling) = (support::plan(&findings), Handling::alliance(Tlp::Green));
+    assert_eq!(share::stix::plan::objects_of(&plan), 6);
+    let writer = Writer { alliance: ALLIANCE, hub: Some("https://hub.example"), named: &|_| true };
+    let since = plan.header.made;
+    let all = |stage| writer.plan(&PlanAt { plan: &plan, handling: &handling, stage, since }, |_| true);
+    let objects = all(Stage::InForce);
+    assert_eq!(objects.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+    let action = &objects[0].1;
+    assert_eq!(action["extensions"][share::stix::ours::EXTENSION]["members"], json!(["cloud", "telecom"]));
+    for (_, relationship) in &objects[1..] {
+        let asked = &relationship["extensions"][share::stix::ours::EXTENSION]["asked"];
+        assert_eq!((&relationship["source_ref"], asked.as_array().unwrap().len()), (&action["id"], 2));
+    }
+    let closed = all(Stage::Closed("voted down"));
+    assert!(closed.iter().zip(&objects).all(|((_, closed), (_, open))| closed["id"] == open["id"]));
+    assert!(closed.iter().all(|(_, object)| object["revoked"] == true));
+    assert_eq!(closed[0].1["extensions"][share::stix::ours::EXTENSION]["reason"], "voted down");
+    let one = writer.plan(&PlanAt { plan: &plan, handling: &handling, stage: Stage::Proposed, since }, |kind| {
+        kind == "relationship"
+    });
+    assert_eq!(one[0].0, 1, "places stay, whatever types are wanted");
+    let texts: Vec<Value> = objects.into_iter().map(|(_, object)| object).collect();
+    assert!(sightings(&read(&texts)).is_empty(), "a plan is no evidence when it comes back");
 }

@@ -1,7 +1,7 @@
 //! Following while writers write: does every reader see every object once, and how long after it was sent?
 
 use crate::figures::Latencies;
-use crate::stage::{Stage, Talker, now};
+use crate::stage::{Credential, Stage, Talker, now};
 use crate::steps::Page;
 use crate::{Failure, Words, objects};
 use std::collections::BTreeMap;
@@ -96,7 +96,7 @@ async fn read(
     while !ended.load(Ordering::Acquire)
         || (seen.once < acknowledged.load(Ordering::Acquire) && quiet.elapsed() < PATIENCE)
     {
-        let (bytes, last) = talker.ask(&format!("/objects/?limit=1000{cursor}"), false).await?;
+        let (bytes, last) = talker.ask(&format!("/objects/?limit=1000{cursor}"), Credential::Bearer).await?;
         let (at, page): (_, Page) = (Instant::now(), serde_json::from_slice(&bytes)?);
         for number in page.objects.iter().filter_map(|object| number_of(&object.id)) {
             quiet = at;

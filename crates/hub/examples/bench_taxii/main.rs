@@ -4,9 +4,14 @@
 //! tokens, so that its processor time is told apart.
 #![expect(clippy::print_stdout, reason = "it is a program whose result is printed")]
 
+#[path = "../bench_hub/client.rs"]
+#[expect(dead_code, reason = "sightings are sent by the other bench")]
+mod client;
 #[path = "../bench_hub/figures.rs"]
 mod figures;
 mod follow;
+#[path = "../bench_hub/joined.rs"]
+mod joined;
 mod objects;
 mod stage;
 mod steps;

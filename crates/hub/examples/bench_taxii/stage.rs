@@ -1,6 +1,7 @@
 //! A hub as a second process, with an alliance of four members and a token for each.
 
-use crate::{Failure, figures};
+use crate::client::Sender;
+use crate::{Failure, figures, joined};
 use hub::{Config, Directory, Hub, Init, admin};
 use model::{Digest, SigningKey};
 use reqwest::{Client, RequestBuilder};
@@ -12,6 +13,9 @@ use tokio::process::{Child, Command};
 
 /// The first word of the second process.
 pub const SERVE: &str = "--serve";
+/// As in the hub's unit file: freed memory goes back to the system.
+const ALLOCATOR: [(&str, &str); 3] =
+    [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "262144"), ("MALLOC_TRIM_THRESHOLD_", "1048576")];
 /// TAXII's media type.
 pub const TAXII: &str = "application/taxii+json;version=2.1";
 /// Who writes and reads.
@@ -24,6 +28,8 @@ pub struct Stage {
     url: String,
     certificate: String,
     tokens: Vec<String>,
+    /// The admin's.
+    first: String,
     child: Child,
     _dir: tempfile::TempDir,
 }
@@ -37,6 +43,17 @@ pub struct Talker {
     token: String,
 }
 
+/// What a request shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Credential {
+    /// The token.
+    Bearer,
+    /// The token as the password of HTTP Basic.
+    Basic,
+    /// An agent's certificate, in the TLS handshake.
+    Certificate,
+}
+
 /// The second process: a hub on a free port, which ends when its input does.
 pub fn serve(root: &str) -> Result<(), Failure> {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -44,6 +61,7 @@ pub fn serve(root: &str) -> Result<(), Failure> {
     runtime.block_on(async {
         let mut config = Config::new(root);
         config.listen.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        config.join.strangers_per_minute_max = 100_000;
         config.limits.requests_per_minute_max = 1_000_000;
         config.limits.reads_per_minute_max = 1_000_000;
         let running = Hub::start(config).await?;
@@ -88,7 +106,7 @@ impl Stage {
         let (child, url) = start(&root).await?;
         let certificate = std::fs::read_to_string(root.join("ca.pem"))?;
         let first = std::fs::read_to_string(root.join("admin.token"))?.trim().to_owned();
-        let mut stage = Self { url, certificate, tokens: vec![first; MEMBERS.len()], child, _dir: dir };
+        let mut stage = Self { url, certificate, tokens: vec![first.clone(); MEMBERS.len()], first, child, _dir: dir };
         let admin = stage.talker(0)?;
         let text = charter(&directory);
         let consents: Result<Vec<_>, Failure> = (MEMBERS.iter())
@@ -112,6 +130,16 @@ impl Stage {
         Ok(Talker { client, url: self.url.clone(), member: MEMBERS[n], token: self.tokens[n].clone() })
     }
 
+    /// A client of a member that has joined as an agent, and shows its certificate.
+    pub async fn joined(&self, n: usize) -> Result<Talker, Failure> {
+        let member: model::MemberId = MEMBERS[n % MEMBERS.len()].parse()?;
+        let (url, token) = (self.url.clone(), Some(self.first.clone()));
+        let client = crate::client::client(&self.certificate, None)?;
+        let admin = Sender { client, url, token, member: MEMBERS[0].parse()?, key: None, sequence: 1 };
+        let sender = joined::sender(&admin, &self.certificate, member.clone(), key(member.as_str())).await?;
+        Ok(Talker { client: sender.client, ..self.talker(n)? })
+    }
+
     fn process(&self) -> String {
         self.child.id().unwrap_or_default().to_string()
     }
@@ -129,7 +157,7 @@ impl Stage {
 
 async fn start(root: &Path) -> Result<(Child, String), Failure> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg(SERVE).arg(root).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.envs(ALLOCATOR).arg(SERVE).arg(root).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn()?;
     let output = child.stdout.take().ok_or("the hub has no output")?;
     let line = BufReader::new(output).lines().next_line().await?;
@@ -142,11 +170,12 @@ impl Talker {
     }
 
     /// The bytes of a good answer, and when its last object was added.
-    pub async fn ask(&self, path: &str, basic: bool) -> Result<(Vec<u8>, String), Failure> {
+    pub async fn ask(&self, path: &str, shown: Credential) -> Result<(Vec<u8>, String), Failure> {
         let request = self.get(path);
-        let request = match basic {
-            true => request.basic_auth(self.member, Some(&self.token)),
-            false => request.bearer_auth(&self.token),
+        let request = match shown {
+            Credential::Bearer => request.bearer_auth(&self.token),
+            Credential::Basic => request.basic_auth(self.member, Some(&self.token)),
+            Credential::Certificate => request,
         };
         let response = request.send().await?.error_for_status()?;
         let last = response.headers().get("x-taxii-date-added-last");

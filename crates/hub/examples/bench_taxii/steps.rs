@@ -1,7 +1,7 @@
 //! Objects in, paging, polls, the times of answers, memory.
 
 use crate::figures::Latencies;
-use crate::stage::{Stage, Talker, now};
+use crate::stage::{Credential, Stage, now};
 use crate::{Failure, Words, objects};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -38,8 +38,9 @@ pub async fn run(stage: &Stage, words: Words) -> Result<(), Failure> {
     }
     let stored = numbers.load(Ordering::Relaxed);
     page_all(stage, stored).await?;
-    poll(stage, words, "Bearer", false).await?;
-    poll(stage, words, "Basic", true).await?;
+    for shown in [Credential::Bearer, Credential::Basic, Credential::Certificate] {
+        poll(stage, words, shown).await?;
+    }
     for (what, path) in [
         ("first page of 100", "/objects/?limit=100".to_owned()),
         ("match[type], 100 of 1 %", "/objects/?match[type]=malware&limit=100".to_owned()),
@@ -89,7 +90,7 @@ async fn page_all(stage: &Stage, stored: u32) -> Result<(), Failure> {
     let mut waited = Duration::ZERO;
     loop {
         let asked = Instant::now();
-        let (bytes, _) = talker.ask(&format!("/objects/?limit=1000{cursor}"), false).await?;
+        let (bytes, _) = talker.ask(&format!("/objects/?limit=1000{cursor}"), Credential::Bearer).await?;
         waited += asked.elapsed();
         let page: Page = serde_json::from_slice(&bytes)?;
         found += u32::try_from(page.objects.len())?;
@@ -107,12 +108,13 @@ async fn page_all(stage: &Stage, stored: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn poll(stage: &Stage, words: Words, what: &str, basic: bool) -> Result<(), Failure> {
-    let (_, last) = stage.talker(0)?.ask("/manifest/?limit=1&match[version]=all", basic).await?;
+async fn poll(stage: &Stage, words: Words, shown: Credential) -> Result<(), Failure> {
+    let first = "/manifest/?limit=1&match[version]=all";
+    let (_, last) = stage.talker(0)?.ask(first, Credential::Bearer).await?;
     // Nothing is later than this: what a member hears all day.
     let path = format!("/objects/?added_after={}", last.replacen("20", "21", 1));
-    let latencies = many(stage, words, POLLERS, move |_| path.clone(), basic).await?;
-    report(&format!("idle polls, {what}, {POLLERS} connections"), latencies);
+    let latencies = many(stage, words, POLLERS, move |_| path.clone(), shown).await?;
+    report(&format!("idle polls, {shown:?}, {POLLERS} connections"), latencies);
     Ok(())
 }
 
@@ -122,7 +124,7 @@ async fn answers(
     what: &str,
     path: impl Fn(u32) -> String + Clone + Send + 'static,
 ) -> Result<(), Failure> {
-    let latencies = many(stage, words, 2, path, false).await?;
+    let latencies = many(stage, words, 2, path, Credential::Bearer).await?;
     report(what, latencies);
     Ok(())
 }
@@ -146,19 +148,26 @@ async fn many(
     words: Words,
     connections: usize,
     path: impl Fn(u32) -> String + Clone + Send + 'static,
-    basic: bool,
+    shown: Credential,
 ) -> Result<Many, Failure> {
+    let mut talkers = Vec::with_capacity(connections);
+    for n in 0..connections {
+        talkers.push(match shown {
+            Credential::Certificate => stage.joined(n).await?,
+            _ => stage.talker(n)?,
+        });
+    }
     let (begun, before, time) = (Instant::now(), stage.processor(), Duration::from_secs(words.seconds));
     let number = Arc::new(AtomicU32::new(1));
-    let tasks: Vec<_> = (0..connections)
-        .map(|n| {
-            let (talker, path, number): (Result<Talker, Failure>, _, _) =
-                (stage.talker(n), path.clone(), Arc::clone(&number));
+    let tasks: Vec<_> = talkers
+        .into_iter()
+        .map(|talker| {
+            let (path, number) = (path.clone(), Arc::clone(&number));
             tokio::spawn(async move {
-                let (talker, mut latencies) = (talker?, Latencies::default());
+                let mut latencies = Latencies::default();
                 while begun.elapsed() < time {
                     let asked = Instant::now();
-                    talker.ask(&path(number.fetch_add(1, Ordering::Relaxed)), basic).await?;
+                    talker.ask(&path(number.fetch_add(1, Ordering::Relaxed)), shown).await?;
                     latencies.add(asked.elapsed());
                 }
                 Ok::<_, Failure>(latencies)

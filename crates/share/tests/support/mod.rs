@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "not every test needs all of it")]
 
 use model::{
-    Behaviour, Family, Finding, FindingState, Grade, GuardHit, Handling, MemberId, Observable, Sum, SumLine, Tlp,
+    Behaviour, BlastRadius, Class, Digest, Family, Finding, FindingState, Grade, GuardHit, Handling, Inverse, Measure,
+    MemberId, Mitigation, Observable, Plan, PlanHeader, Sum, SumLine, Tlp,
 };
+use std::collections::BTreeMap;
 
 /// The alliance of the tests.
 pub const ALLIANCE: &str = "example-alliance";
@@ -64,4 +66,35 @@ pub fn of(observable: &Observable, state: FindingState, handling: Handling) -> F
         last: "2026-06-01T10:00:00Z".parse().unwrap(),
         made: "2026-06-01T16:00:00.25Z".parse().unwrap(),
     }
+}
+
+/// A plan that asks two members to deny what each finding is about.
+pub fn plan(findings: &[Finding]) -> Plan {
+    let made = "2026-06-01T16:00:01Z".parse().unwrap();
+    let asked = findings.iter().flat_map(|finding| {
+        ["telecom", "cloud"].map(|name| Mitigation {
+            member: member(name),
+            finding: finding.id,
+            observable: finding.observable.clone(),
+            family: finding.family,
+            generation: 7,
+            measure: Measure::deny(&finding.observable).unwrap(),
+            expires: "2026-06-02T16:00:01Z".parse().unwrap(),
+            inverse: Inverse::Lift,
+        })
+    });
+    let mitigations: Vec<Mitigation> = asked.collect();
+    let header = PlanHeader {
+        alliance: ALLIANCE.to_owned(),
+        charter: 1,
+        parent: None,
+        generation: 7,
+        class: Class::Automatic,
+        made,
+        reasons: vec!["two members saw it".to_owned()],
+        blast_radius: BlastRadius::default(),
+        count: mitigations.len() as u32,
+        root: Digest::of(&[b"root"]),
+    };
+    Plan { header, mitigations, evidence: BTreeMap::new() }
 }
