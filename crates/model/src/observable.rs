@@ -367,7 +367,11 @@ impl FromStr for WebUrl {
         }
         url.set_fragment(None);
         url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| error())?;
-        Ok(Self(String::from(url).into()))
+        // What is written must be read again, and the canonical form may be three times as long as what came.
+        match url.as_str().len() <= TEXT_BYTES_MAX {
+            true => Ok(Self(String::from(url).into())),
+            false => Err(error()),
+        }
     }
 }
 

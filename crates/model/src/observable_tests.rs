@@ -83,7 +83,25 @@ fn oversize_text_is_refused_with_its_limit() {
     assert!(error.to_string().contains("2048"), "{error}");
 }
 
+#[test]
+fn a_web_address_that_grows_too_long_when_it_is_written_is_refused() {
+    // Each é becomes six characters: what could not be read again would make a journal unreadable.
+    let of = |count: usize| format!("http://evil.example/{}", "é".repeat(count)).parse::<Observable>();
+    let fits = (TEXT_BYTES_MAX - "http://evil.example/".len()) / "%C3%A9".len();
+    let longest = of(fits).unwrap();
+    assert_eq!(longest.to_string().parse::<Observable>().unwrap(), longest);
+    let error = of(fits + 1).unwrap_err();
+    assert!(error.to_string().contains("2048"), "{error}");
+}
+
 proptest! {
+    #[test]
+    fn web_addresses_of_any_length_are_read_again(path in "[\\PC é]{0,2100}") {
+        if let Ok(observable) = format!("http://evil.example/{path}").parse::<Observable>() {
+            prop_assert_eq!(observable.to_string().parse::<Observable>().expect("canonical text parses"), observable);
+        }
+    }
+
     #[test]
     fn parsing_never_panics_and_is_idempotent(text in ".{0,80}") {
         if let Ok(observable) = Observable::parse_pasted(&text) {

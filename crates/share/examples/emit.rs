@@ -1,5 +1,6 @@
 //! Prints one bundle with everything we emit: findings about every kind of observable in every state and marking, and
-//! sightings of every behaviour, a plan in force and one that was closed. `cargo run -p share --example emit > all.json && stix2_validator all.json`
+//! sightings of every behaviour, a plan in force and one that was closed.
+//! `cargo run -p share --example emit > all.json && stix2_validator all.json`
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example that cannot go on fails, and prints")]
 
 #[path = "../tests/support/mod.rs"]

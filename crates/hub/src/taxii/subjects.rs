@@ -1,5 +1,5 @@
 //! The collections of findings and of plans: each version of one, written as STIX objects when it is asked for and for
-//! this caller. Of a finding: indicator, observed data, observable, who saw it, the sum, and the way back to `why`; of a
+//! this caller. Of a finding: indicator, observed data, observable, who saw it, the sum, the way back to `why`; of a
 //! plan: the course of action, and what it mitigates.
 
 use super::answer::{Trouble, body, dated, json};

@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 const OPEN_MAX: usize = 8_192;
 /// Things of the longest part: two parts are made one up to here.
 const PART_MAX: usize = 131_072;
-/// Most things that are looked at for one page. Findings are looked at while the state is held: it must not be for long.
+/// Most things that are looked at for one page. Findings are looked at while the state is held: not for long.
 pub const LOOKED_AT_MAX: usize = 20_000;
 
 /// One thing.

@@ -1,5 +1,5 @@
-//! Identifiers that lead back: what an object of ours is about stands in the object's identifier, so that nobody needs a
-//! table to find it.
+//! Identifiers that lead back: what an object of ours is about stands in the object's identifier, so that no table is
+//! needed to find it.
 
 use super::id::{split, uuid, uuid_text, uuid5};
 use super::kind::Kind;

@@ -241,12 +241,13 @@ impl Frame<'_> {
     }
 
     fn seen(&self, part: &str, last: Timestamp, count: usize, by: Option<String>) -> Value {
+        let data = back::of_finding(Kind::ObservedData, self.writer.alliance, &self.finding.id, "");
         let mut sighting = self.with(
             Kind::Sighting,
             part,
             json!({
                 "sighting_of_ref": self.indicator_id(),
-                "observed_data_refs": [back::of_finding(Kind::ObservedData, self.writer.alliance, &self.finding.id, "")],
+                "observed_data_refs": [data],
                 "last_seen": time(last),
                 "count": count,
                 "extensions": { EXTENSION: { "extension_type": "property-extension", "finding": self.finding.id } },
