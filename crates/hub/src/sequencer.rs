@@ -390,6 +390,7 @@ fn made(drafts: Vec<Drafted>, now: Timestamp) -> Result<Vec<Made>, Refusal> {
         let Drafted { author, handling, event, sightings } = drafted;
         let entry = Entry { v: ENTRY_VERSION, time: now, author, handling, event };
         let bytes = entry.to_bytes();
+        debug_assert!(Entry::from_bytes(&bytes).is_ok(), "what is written can be read again: {}", entry.event.kind());
         match bytes.len() > ENTRY_BYTES_MAX {
             true => {
                 let value = format!("{} of {} bytes", entry.event.kind(), bytes.len());
