@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod filter;
 pub mod findings;
 pub mod index;
+mod introduced;
 pub mod media;
 mod page;
 pub mod resources;

@@ -1,5 +1,6 @@
 //! The collections of findings: each version of a finding, written as STIX objects when it is asked for and for this
-//! caller: indicator, observed data, observable, who saw it, the sum, and the way back to `why`.
+//! caller: indicator, observed data, observable, who saw it, the sum, and the way back to `why`. Before it
+//! stands what it is the first to refer to.
 
 use super::answer::{Trouble, body, dated, json};
 use super::read::{Manifest, Versions};
@@ -139,9 +140,15 @@ fn write(
     let (mut page, mut last) = (Page::default(), None);
     let mut reading = Reading::default();
     for seen in seen {
-        let finding = reading.finding(core, seen)?;
-        let created = core.taxii.findings().created(seen);
-        for (at, object) in writer.finding(finding, created).into_iter().enumerate() {
+        let introduced = core.taxii.findings().introduced(seen).cloned();
+        let objects = match introduced {
+            Some(object) => vec![object],
+            None => {
+                let created = core.taxii.findings().created(seen);
+                writer.finding(reading.finding(core, seen)?, created)
+            }
+        };
+        for (at, object) in objects.into_iter().enumerate() {
             let written = written(seen, at, object);
             if !wanted(filter, &written) {
                 continue;

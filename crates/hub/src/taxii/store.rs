@@ -62,7 +62,7 @@ impl Store {
             alliance: alliance.to_owned(),
             journal,
             index: RwLock::default(),
-            findings: RwLock::default(),
+            findings: RwLock::new(Findings::new(alliance)),
             taken: Mutex::default(),
             statuses: super::status::Statuses::default(),
         }

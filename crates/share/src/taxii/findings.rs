@@ -1,11 +1,13 @@
 //! Where every version of every finding stands, as TAXII clients see findings: 48 bytes each. The objects are written
-//! from the journal when they are asked for.
+//! from the journal when they are asked for. Between them stand the objects that they refer to.
 
 use super::cursor::{Clock, Next};
 use super::filter::{Filter, Version};
 use super::index::Row;
+use super::introduced::{Introduced, Introduction};
 use crate::stix::{SpecVersion, StixTime, id, sco, write};
 use model::{Finding, FindingId, Handling, Timestamp};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Room in the order for the objects of a finding beside one for each reporter: indicator, observed data, observable,
@@ -14,7 +16,7 @@ const OBJECTS: usize = 6;
 /// Most versions that are looked at for one page.
 const LOOKED_AT_MAX: usize = 20_000;
 
-/// One version of a finding.
+/// One version of a finding, or an object that findings refer to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seen {
     /// The place of its first object in the order; its further ones follow.
@@ -25,10 +27,11 @@ pub struct Seen {
     pub made: Timestamp,
     finding: u64,
     previous: u32,
-    /// Its number in its entry, from 0.
+    /// Its number in its entry, from 0; or among the objects that findings refer to.
     pub number: u32,
     objects: u16,
     handling: u16,
+    is_introduction: bool,
 }
 
 impl Seen {
@@ -55,33 +58,47 @@ pub struct Findings {
     /// Findings by the beginning of their observable's identifier.
     by_observable: BTreeSet<(u64, u64)>,
     handlings: Vec<Handling>,
+    introduced: Introduced,
     last: i64,
     shown: u32,
 }
 
 impl Findings {
+    /// Those of the alliance called `alliance`: none yet.
+    pub fn new(alliance: &str) -> Self {
+        Self { introduced: Introduced::new(alliance), ..Self::default() }
+    }
+
     /// Takes the findings of an entry; they are shown once they are durable.
     pub fn add(&mut self, position: u64, findings: &[Finding]) {
         let mut place = 0;
         for (number, finding) in findings.iter().enumerate() {
             let objects = finding.sum.lines.len().saturating_add(OBJECTS);
+            let news = self.introduced.by(finding);
             let sequence = Row::sequence_of(position, place);
-            place += objects;
+            place += news.len() + objects;
             // An entry has room for that many objects; what had none would stand among those of the next entry.
             if Row::position_of(Row::sequence_of(position, place)) != position {
                 return;
             }
-            self.add_one(sequence, number, objects, finding);
+            let own = sequence + news.len() as u64;
+            news.iter().zip(sequence..).for_each(|(new, sequence)| self.introduce(sequence, finding.made, new));
+            self.add_one(own, number, objects, finding);
         }
     }
 
+    fn introduce(&mut self, sequence: u64, now: Timestamp, new: &Introduction) {
+        let Some((handling, row)) = self.room(&new.handling) else { return };
+        let previous = self.newest.insert(new.bits, row).unwrap_or(u32::MAX);
+        let added = self.tick(now, 1);
+        let (made, finding, number) = (new.made, new.bits, new.number);
+        let row =
+            Seen { sequence, added, made, finding, previous, number, objects: 1, handling, is_introduction: true };
+        self.seen.push(row);
+    }
+
     fn add_one(&mut self, sequence: u64, number: usize, objects: usize, finding: &Finding) {
-        let known = self.handlings.iter().position(|handling| *handling == finding.handling);
-        let at = known.unwrap_or_else(|| {
-            self.handlings.push(finding.handling.clone());
-            self.handlings.len() - 1
-        });
-        let (Ok(handling), Ok(row)) = (u16::try_from(at), u32::try_from(self.seen.len())) else { return };
+        let Some((handling, row)) = self.room(&finding.handling) else { return };
         let (Ok(objects), Ok(number)) = (u16::try_from(objects), u32::try_from(number)) else { return };
         let bits = write::bits_of(&finding.id);
         let previous = self.newest.insert(bits, row).unwrap_or(u32::MAX);
@@ -90,10 +107,32 @@ impl Findings {
             let key = object.get("id").and_then(|id| id.as_str()).and_then(beginning);
             self.by_observable.extend(key.map(|key| (key, bits)));
         }
-        let added = Clock::after(self.last).tick(finding.made);
-        self.last = added + i64::from(objects) - 1;
+        let added = self.tick(finding.made, objects);
         let (made, finding) = (finding.made, bits);
-        self.seen.push(Seen { sequence, added, made, finding, previous, number, objects, handling });
+        let row = Seen { sequence, added, made, finding, previous, number, objects, handling, is_introduction: false };
+        self.seen.push(row);
+    }
+
+    /// The number of a handling, and that of the next row; none when there are too many of either.
+    fn room(&mut self, handling: &Handling) -> Option<(u16, u32)> {
+        let known = self.handlings.iter().position(|known| known == handling);
+        let at = known.unwrap_or_else(|| {
+            self.handlings.push(handling.clone());
+            self.handlings.len() - 1
+        });
+        Some((u16::try_from(at).ok()?, u32::try_from(self.seen.len()).ok()?))
+    }
+
+    /// The time of the first of so many objects that are added now.
+    fn tick(&mut self, now: Timestamp, objects: u16) -> i64 {
+        let added = Clock::after(self.last).tick(now);
+        self.last = added + i64::from(objects) - 1;
+        added
+    }
+
+    /// The object that was introduced there; none where a finding stands.
+    pub fn introduced(&self, seen: &Seen) -> Option<&Value> {
+        if seen.is_introduction { self.introduced.object(seen.number) } else { None }
     }
 
     /// All that was added is durable.
@@ -116,17 +155,18 @@ impl Findings {
         self.visible(write::bits_of(finding), &sees).next().copied()
     }
 
-    /// Up to `max` versions that may have objects for this page, in order, and whether there may be more after them.
+    /// Up to `max` versions that may have objects for this page, in order, with what they refer to, and whether there
+    /// may be more after them.
     pub fn page(&self, filter: &Filter, sees: &dyn Fn(&Handling) -> bool, max: usize) -> (Vec<Seen>, bool) {
         let candidates: Vec<u32> = match filter.ids.is_empty() {
             true => (self.first_after(filter)..self.shown).take(LOOKED_AT_MAX + 1).collect(),
             false => self.of_ids(filter),
         };
-        let (mut found, mut looked_at) = (Vec::new(), 0);
+        let (mut found, mut versions, mut looked_at) = (Vec::new(), 0, 0);
         for at in candidates {
             let Some(seen) = self.seen.get(at as usize) else { break };
             looked_at += 1;
-            if found.len() >= max || looked_at > LOOKED_AT_MAX {
+            if versions >= max || looked_at > LOOKED_AT_MAX {
                 return (found, true);
             }
             let keeps = || {
@@ -135,6 +175,7 @@ impl Findings {
                 filter.keeps(version(seen), &all)
             };
             if self.may_see(seen, &sees) && keeps() {
+                versions += usize::from(!seen.is_introduction);
                 found.push(*seen);
             }
         }
@@ -156,7 +197,9 @@ impl Findings {
         let own = filter.ids.iter().filter_map(|id| write::finding_of_any(id)).map(|finding| write::bits_of(&finding));
         let keys = filter.ids.iter().filter_map(|id| beginning(id));
         let of_observables = keys.flat_map(|key| self.by_observable.range((key, 0)..=(key, u64::MAX)));
-        let findings: BTreeSet<u64> = own.chain(of_observables.map(|(_, finding)| *finding)).collect();
+        let introduced = filter.ids.iter().filter_map(|id| beginning(id)).filter(|key| self.newest.contains_key(key));
+        let of_observables = of_observables.map(|(_, finding)| *finding);
+        let findings: BTreeSet<u64> = own.chain(of_observables).chain(introduced).collect();
         let rows: BTreeSet<u32> = findings.into_iter().flat_map(|finding| self.rows(finding)).collect();
         rows.into_iter().filter(|at| *at < self.shown).collect()
     }
@@ -183,7 +226,7 @@ impl Findings {
 }
 
 /// The first bits of an identifier's UUID.
-fn beginning(id: &str) -> Option<u64> {
+pub(super) fn beginning(id: &str) -> Option<u64> {
     let (_, text) = id::split("id", id).ok()?;
     id::uuid(text)?.first_chunk().map(|eight| u64::from_be_bytes(*eight))
 }
@@ -213,7 +256,12 @@ mod tests {
     }
 
     fn positions(found: &(Vec<Seen>, bool)) -> Vec<u64> {
-        found.0.iter().map(Seen::position).collect()
+        versions(found).iter().map(Seen::position).collect()
+    }
+
+    /// Without what they refer to.
+    fn versions(found: &(Vec<Seen>, bool)) -> Vec<Seen> {
+        found.0.iter().filter(|seen| !seen.is_introduction).copied().collect()
     }
 
     #[test]
@@ -252,7 +300,7 @@ mod tests {
         let next = Next(Row::sequence_of(8, 2));
         let filter = Filter { next: Some(next), ..Filter::default() };
         assert_eq!(positions(&findings.page(&filter, &all, 3)), [8, 8, 10]);
-        let (every, _) = findings.page(&Filter::default(), &all, 18);
+        let every = versions(&findings.page(&Filter::default(), &all, 18));
         assert!(every.windows(2).all(|two| two[0].last_added() < two[1].added && two[0].last().0 < two[1].sequence));
         assert_eq!(every.iter().map(|seen| seen.number).collect::<Vec<_>>(), [0, 1].repeat(9));
         let filter = Filter { next: Some(every[8].last()), ..Filter::default() };
