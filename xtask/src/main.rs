@@ -5,6 +5,7 @@
 
 mod ci;
 mod dist;
+mod interop;
 mod licences;
 mod packages;
 mod run;
@@ -51,6 +52,7 @@ const VERBS: &[Verb] = &[
         run: licences::run,
     },
     Verb { name: "dist", what: "Debian package, archive, SBOM, check sums", help: dist::HELP, run: dist::run },
+    Verb { name: "interop", what: "other people's tools against our hub", help: interop::HELP, run: interop::run },
     Verb { name: "bench", what: "measure one of the named things", help: tasks::BENCH_HELP, run: tasks::bench },
     Verb { name: "sim", what: "run the seeded simulator", help: tasks::SIM_HELP, run: tasks::sim },
     Verb { name: "soak", what: "the long runs: many seeds, many kills", help: tasks::SOAK_HELP, run: soak::run },
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn unknown_verb_lists_what_exists() {
         let Err(Failure::Usage(text)) = dispatch(&words("tset")) else { panic!("accepted") };
-        assert_eq!(text, "no verb \"tset\"; there are: test, ci, tidy, licences, dist, bench, sim, soak");
+        assert_eq!(text, "no verb \"tset\"; there are: test, ci, tidy, licences, dist, interop, bench, sim, soak");
     }
 
     #[test]

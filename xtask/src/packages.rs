@@ -30,6 +30,10 @@ const PACKAGES: &[Package] = &[
     Package { name: "zstd", program: "zstd", purpose: "recorded data, packed and unpacked by another hand than ours" },
 ];
 
+/// What `cargo xtask interop` needs: Debian keeps a part of Python's virtual environments in a package of its own.
+const PYTHON: Package =
+    Package { name: "python3-venv", program: "python3", purpose: "other people's tools for STIX and TAXII" };
+
 /// Where programs of the system stand even when a plain user's `PATH` leaves them out.
 const SYSTEM_DIRS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
@@ -38,21 +42,31 @@ const POLICY_MARK: &str = "# written by cargo xtask test";
 
 /// Makes sure that every package is there. Installs what is missing as root; otherwise says what to type.
 pub fn ensure() -> Result<(), Failure> {
-    let missing = missing(&search_dirs());
-    if missing.is_empty() {
+    supply(|| missing(&search_dirs()))
+}
+
+/// Makes sure that Python can make virtual environments, in the same way.
+pub fn ensure_python() -> Result<(), Failure> {
+    let whole = || run::succeeds(Command::new(PYTHON.program).args(["-c", "import ensurepip, venv"]));
+    supply(|| if whole() { Vec::new() } else { vec![&PYTHON] })
+}
+
+fn supply(missing: impl Fn() -> Vec<&'static Package>) -> Result<(), Failure> {
+    let found = missing();
+    if found.is_empty() {
         return Ok(());
     }
-    for package in &missing {
+    for package in &found {
         eprintln!("missing: {} ({})", package.name, package.purpose);
     }
     if !has_program("apt-get", &search_dirs()) {
-        return Err(Failure::Failed(without_apt(&missing)));
+        return Err(Failure::Failed(without_apt(&found)));
     }
     if !is_root() {
-        return Err(Failure::Failed(what_to_type(&missing)));
+        return Err(Failure::Failed(what_to_type(&found)));
     }
-    install(&missing)?;
-    match self::missing(&search_dirs()).first() {
+    install(&found)?;
+    match missing().first() {
         None => Ok(()),
         Some(package) => {
             Err(Failure::Failed(format!("{} is installed but has no {:?}", package.name, package.program)))
@@ -76,12 +90,18 @@ fn apt(words: &[&str]) -> Command {
 }
 
 fn what_to_type(missing: &[&Package]) -> String {
-    format!(
-        "the tests need programs that only root can install. Type:\n\n  sudo apt-get update && sudo apt-get install \
-         --yes --no-install-recommends {}\n\nDebian starts named and unbound when they are installed. If you do not want \
-         that:\n\n  sudo systemctl disable --now named unbound",
+    let mut text = format!(
+        "this needs programs that only root can install. Type:\n\n  sudo apt-get update && sudo apt-get install --yes \
+         --no-install-recommends {}",
         names(missing)
-    )
+    );
+    if missing.iter().any(|package| matches!(package.program, "named" | "unbound")) {
+        text.push_str(
+            "\n\nDebian starts named and unbound when they are installed. If you do not want that:\n\n  sudo systemctl \
+             disable --now named unbound",
+        );
+    }
+    text
 }
 
 fn without_apt(missing: &[&Package]) -> String {
@@ -194,6 +214,9 @@ mod tests {
     fn a_plain_user_gets_the_exact_line_with_only_what_is_missing() {
         let text = what_to_type(&[&PACKAGES[1], &PACKAGES[7]]);
         assert!(text.contains("apt-get install --yes --no-install-recommends unbound zstd\n"), "{text}");
+        assert!(text.contains("disable --now named unbound"), "{text}");
+        let text = what_to_type(&[&PYTHON]);
+        assert!(text.ends_with("apt-get install --yes --no-install-recommends python3-venv"), "{text}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod subjects;
 mod wish;
 
 pub(crate) use answer::{Trouble, is_ours};
-pub(crate) use ask::bearer_of_basic;
+pub(crate) use ask::as_bearer;
 pub(crate) use push::add;
 pub(crate) use read::{manifest, object, objects, versions};
 pub(crate) use remove::remove;

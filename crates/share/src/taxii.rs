@@ -7,6 +7,7 @@ pub mod collection;
 pub mod cursor;
 pub mod filter;
 pub mod index;
+mod introduced;
 pub mod media;
 mod page;
 pub mod resources;

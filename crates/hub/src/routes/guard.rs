@@ -87,10 +87,11 @@ fn admit(core: &Arc<Core>, route: &Route, request: &mut Request) -> Result<Optio
             let now = core.clock.now();
             let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let shown = request.extensions().get::<Connection>().and_then(|connection| connection.certificate.clone());
-            let basic = header.filter(|_| need == Need::Guest).and_then(crate::taxii::bearer_of_basic);
-            let header = basic.as_ref().map_or(header, |(_, bearer)| Some(bearer));
+            let meant = header.filter(|_| need == Need::Guest).and_then(crate::taxii::as_bearer);
+            let header = meant.as_ref().map_or(header, |(_, bearer)| Some(bearer));
             let caller = core.gate.pass().admit(header, shown.as_deref(), need, now)?;
-            if let Some((user, _)) = basic.filter(|(user, _)| *user != caller.member.as_str()) {
+            let user = meant.and_then(|(user, _)| user);
+            if let Some(user) = user.filter(|user| *user != caller.member.as_str()) {
                 let limit = format!("{}, whose token this is", caller.member);
                 return Err(Refusal::new(Rule::TokenInvalid, format_args!("user name {user}"), limit).into());
             }

@@ -1,4 +1,4 @@
-//! What a request asks for: media types, credentials in the form of HTTP Basic, filters.
+//! What a request asks for: media types, credentials in other forms than Bearer, filters.
 
 use super::answer::Trouble;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -49,16 +49,20 @@ pub(super) fn chooses_versions(query: Option<&str>) -> bool {
     pairs.any(|(name, _)| matches!(&*name, "match[version]" | "match[spec_version]"))
 }
 
-/// The `Bearer` header that means the same as this `Basic` one (RFC 7617): the password is the token, the user name the
-/// member's. None for other schemes.
-pub(crate) fn bearer_of_basic(header: &str) -> Option<(String, String)> {
-    let (scheme, rest) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") || rest.len() > 512 {
+/// The `Bearer` header that means the same as this one, and the user name that stands in it. `Basic` (RFC 7617): the
+/// password is the token, the user name the member's. `Token`, which `TokenAuth` of taxii2-client writes, names nobody.
+/// None for other schemes.
+pub(crate) fn as_bearer(header: &str) -> Option<(Option<String>, String)> {
+    let (scheme, rest) = header.split_once(' ').filter(|(_, rest)| rest.len() <= 512)?;
+    if scheme.eq_ignore_ascii_case("token") {
+        return Some((None, format!("Bearer {rest}")));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let decoded = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
     let (user, password) = decoded.split_once(':')?;
-    Some((user.to_owned(), format!("Bearer {password}")))
+    Some((Some(user.to_owned()), format!("Bearer {password}")))
 }
 
 #[cfg(test)]
@@ -66,12 +70,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_basic_header_is_the_bearer_of_its_password() {
+    fn a_basic_header_is_the_bearer_of_its_password_and_a_token_header_of_its_token() {
         let header = format!("bAsIc {}", STANDARD.encode("cloud:epi_secret:with colon"));
-        let meant = bearer_of_basic(&header).unwrap();
-        assert_eq!(meant, ("cloud".to_owned(), "Bearer epi_secret:with colon".to_owned()));
-        for bad in ["Basic", "Basic !", "Bearer epi_x", "Basic Y2xvdWQ=", &format!("Basic {}", "A".repeat(600))] {
-            assert_eq!(bearer_of_basic(bad), None, "{bad}");
+        let meant = as_bearer(&header).unwrap();
+        assert_eq!(meant, (Some("cloud".to_owned()), "Bearer epi_secret:with colon".to_owned()));
+        assert_eq!(as_bearer("token epi_x"), Some((None, "Bearer epi_x".to_owned())));
+        let long = "A".repeat(600);
+        let long = [format!("Basic {long}"), format!("Token {long}")];
+        for bad in ["Basic", "Token", "Basic !", "Bearer epi_x", "Basic Y2xvdWQ=", &long[0], &long[1]] {
+            assert_eq!(as_bearer(bad), None, "{bad}");
         }
     }
 

@@ -63,8 +63,8 @@ impl Store {
             alliance: alliance.to_owned(),
             journal,
             index: RwLock::default(),
-            findings: RwLock::default(),
-            plans: RwLock::default(),
+            findings: RwLock::new(Subjects::new(alliance)),
+            plans: RwLock::new(Subjects::new(alliance)),
             taken: Mutex::default(),
             statuses: super::status::Statuses::default(),
         }

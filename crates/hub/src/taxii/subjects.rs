@@ -1,6 +1,6 @@
 //! The collections of findings and of plans: each version of one, written as STIX objects when it is asked for and for
 //! this caller. Of a finding: indicator, observed data, observable, who saw it, the sum, the way back to `why`; of a
-//! plan: the course of action, and what it mitigates.
+//! plan: the course of action, and what it mitigates. Before it stands what it is the first to refer to.
 
 use super::answer::{Trouble, body, dated, json};
 use super::read::{Manifest, Versions};
@@ -142,10 +142,10 @@ fn write(
     let (mut page, mut last) = (Page::default(), None);
     let mut reading = Reading::default();
     for seen in seen {
-        let first = core.taxii.subjects(access.holds).first(seen);
-        let objects = match access.holds {
-            Holds::Plans => reading.plan(core, access, seen, &first, &writer, filter)?,
-            _ => writer.finding(reading.finding(core, seen)?, first.made).into_iter().enumerate().collect(),
+        let introduced = core.taxii.subjects(access.holds).introduced(seen).cloned();
+        let objects = match introduced {
+            Some(object) => vec![(0, object)],
+            None => reading.objects(core, access, seen, &writer, filter)?,
         };
         if page.take(filter, objects.into_iter().map(|(at, object)| written(seen, at, object))).is_break() {
             return Ok(page);
@@ -179,6 +179,22 @@ struct Reading {
 }
 
 impl Reading {
+    /// The objects of a version of a finding or of a plan, each with its place among all of them.
+    fn objects(
+        &mut self,
+        core: &Core,
+        access: &Access,
+        seen: &Seen,
+        writer: &Writer<'_>,
+        filter: &Filter,
+    ) -> Result<Vec<(usize, Value)>, journal::Error> {
+        let first = core.taxii.subjects(access.holds).first(seen);
+        match access.holds {
+            Holds::Plans => self.plan(core, seen, &first, writer, filter),
+            _ => Ok(writer.finding(self.finding(core, seen)?, first.made).into_iter().enumerate().collect()),
+        }
+    }
+
     fn finding(&mut self, core: &Core, seen: &Seen) -> Result<&Finding, journal::Error> {
         if self.position != Some(seen.position()) {
             self.findings = match core.taxii.entry(seen.position())?.event {
@@ -194,7 +210,6 @@ impl Reading {
     fn plan(
         &mut self,
         core: &Core,
-        access: &Access,
         seen: &Seen,
         first: &Seen,
         writer: &Writer<'_>,
@@ -216,7 +231,6 @@ impl Reading {
             Some(_) => Stage::InForce,
         };
         let at = PlanAt { plan, handling, stage, since: seen.made };
-        debug_assert!(access.sees_subject(handling), "what the page holds may be seen");
         Ok(writer.plan(&at, |kind| filter.types.is_empty() || filter.types.contains(kind)))
     }
 }

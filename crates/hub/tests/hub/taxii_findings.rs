@@ -33,6 +33,15 @@ fn of_type<'o>(objects: &'o [Value], kind: &str) -> Vec<&'o Value> {
     objects.iter().filter(|object| object["type"] == kind).collect()
 }
 
+/// References to what does not stand beside them.
+fn lost(objects: &[Value]) -> Vec<String> {
+    let known = ids(&json!({ "objects": objects }));
+    let fields = objects.iter().flat_map(|object| object.as_object().unwrap());
+    let named = fields.filter(|(name, _)| name.ends_with("_ref") || name.ends_with("_refs"));
+    let each = named.flat_map(|(_, value)| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]));
+    each.map(|value| value.as_str().unwrap().to_owned()).filter(|id| !known.contains(id)).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finding_is_pulled_with_marking_reasons_and_the_way_back() {
     let bench = Bench::start().await;
@@ -56,6 +65,10 @@ async fn a_finding_is_pulled_with_marking_reasons_and_the_way_back() {
     assert_eq!(ids(&manifest), objects.iter().map(|o| o["id"].as_str().unwrap()).collect::<Vec<_>>());
     let public = wait_for(&bench, "", "/taxii2/public/collections/findings/objects/").await;
     assert_eq!(of_type(&public, "sighting").len(), 1, "nobody is named outside");
+    for (objects, identities) in [(&objects, 4), (&public, 2)] {
+        assert_eq!(of_type(objects, "identity").len(), identities, "{objects:?}");
+        assert_eq!(lost(objects), Vec::<String>::new(), "what nobody can look up");
+    }
     assert!(!public.iter().any(|object| object.to_string().contains("telecom")), "{public:?}");
     assert_eq!(
         push(&bench, "cloud", "/taxii2/alliance/collections/findings", &[crate::taxii::indicator(1)]).await.0,

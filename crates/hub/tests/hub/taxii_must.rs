@@ -278,6 +278,13 @@ async fn basic_and_bearer_and_certificates_let_in_alike() {
     for (user, token) in [("bank", token.as_str()), ("cloud", "epi_wrong"), ("", token.as_str())] {
         assert_eq!(read(basic(user, token).await.unwrap()).await.0, 401, "{user}");
     }
+    let written = |scheme: &'static str, token: &str| {
+        let header = format!("{scheme} {token}");
+        bench.client.get(&url).header("authorization", header).header("accept", TAXII).send()
+    };
+    assert_eq!(ids(&read(written("Token", token).await.unwrap()).await.1), [id(5)], "as taxii2-client's TokenAuth");
+    assert_eq!(read(written("Token", "epi_wrong").await.unwrap()).await.0, 401);
+    assert_eq!(read(written("Digest", token).await.unwrap()).await.0, 401);
     let (_, agent) = crate::joining::joined(&bench, &crate::joining::Applicant::new("bank")).await;
     let response = agent.get(&url).header("accept", TAXII).send().await.unwrap();
     assert_eq!(ids(&read(response).await.1), [id(5)]);
@@ -287,4 +294,7 @@ async fn basic_and_bearer_and_certificates_let_in_alike() {
     let elsewhere = bench.client.get(format!("{}/api/v1/findings", bench.running.url()));
     let elsewhere = elsewhere.basic_auth("cloud", Some(token)).send().await.unwrap();
     assert_eq!(elsewhere.status(), 401, "Basic counts at the TAXII server only");
+    let elsewhere = bench.client.get(format!("{}/api/v1/findings", bench.running.url()));
+    let elsewhere = elsewhere.header("authorization", format!("Token {token}")).send().await.unwrap();
+    assert_eq!(elsewhere.status(), 401, "and so does Token");
 }

@@ -1,11 +1,13 @@
-//! Where every version of every finding and of every plan stands, as TAXII clients see them: 56 bytes each. Their
-//! objects are written from the journal when they are asked for.
+//! Where every version of every finding and of every plan stands, as TAXII clients see them: 64 bytes each. Their
+//! objects are written from the journal when they are asked for. Between them stand the objects that they refer to.
 
 use super::cursor::{Clock, Next};
 use super::filter::{self, Filter};
 use super::index::Row;
+use super::introduced::{Introduced, Introduction};
 use crate::stix::{SpecVersion, StixTime, Subject, id, plan, sco};
 use model::{Finding, Handling, Plan, PlanId, Span, Timestamp};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Room in the order for the objects of a finding beside one for each reporter: indicator, observed data, observable,
@@ -14,7 +16,7 @@ const OBJECTS: usize = 6;
 /// Most versions that are looked at for one page.
 const LOOKED_AT_MAX: usize = 20_000;
 
-/// One version of a subject.
+/// One version of a subject, or an object that subjects refer to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seen {
     /// The place of its first object in the order; its further ones follow.
@@ -25,10 +27,11 @@ pub struct Seen {
     pub made: Timestamp,
     subject: Subject,
     previous: u32,
-    /// Its number in its entry, from 0.
+    /// Its number in its entry, from 0; or among the objects that findings refer to.
     pub number: u32,
     objects: u16,
     handling: u16,
+    is_introduction: bool,
 }
 
 impl Seen {
@@ -55,6 +58,7 @@ pub struct Subjects {
     /// Findings by the beginning of their observable's identifier.
     by_observable: BTreeSet<(u64, Subject)>,
     handlings: Vec<Handling>,
+    introduced: Introduced,
     last: i64,
     shown: u32,
 }
@@ -62,26 +66,36 @@ pub struct Subjects {
 /// A version that is to be added.
 struct Version {
     sequence: u64,
-    number: usize,
+    number: u32,
     objects: usize,
     made: Timestamp,
+    is_introduction: bool,
 }
 
 impl Subjects {
+    /// Those of the alliance called `alliance`: none yet.
+    pub fn new(alliance: &str) -> Self {
+        Self { introduced: Introduced::new(alliance), ..Self::default() }
+    }
+
     /// Takes the findings of an entry; they are shown once they are durable.
     pub fn add_findings(&mut self, position: u64, findings: &[Finding]) {
         let mut place = 0;
         for (number, finding) in findings.iter().enumerate() {
             let objects = finding.sum.lines.len().saturating_add(OBJECTS);
+            let members = finding.sum.lines.iter().map(|line| &line.member).filter(|member| !member.is_unnamed());
+            let news = self.introduced.by(&finding.handling, members);
             let sequence = Row::sequence_of(position, place);
-            place += objects;
+            place += news.len() + objects;
             // An entry has room for that many objects; what had none would stand among those of the next entry.
             if Row::position_of(Row::sequence_of(position, place)) != position {
                 return;
             }
-            let version = Version { sequence, number, objects, made: finding.made };
+            let own = self.introduce(sequence, finding.made, &news);
+            let Ok(number) = u32::try_from(number) else { return };
+            let version = Version { sequence: own, number, objects, made: finding.made, is_introduction: false };
             let subject = Subject::from(&finding.id);
-            if self.add(subject, &version, &finding.handling) {
+            if self.add(subject, &version, &finding.handling, finding.made) {
                 let object = sco::object(&finding.observable);
                 let key = object.get("id").and_then(|id| id.as_str()).and_then(beginning);
                 self.by_observable.extend(key.map(|key| (key, subject)));
@@ -91,9 +105,11 @@ impl Subjects {
 
     /// Takes a plan that was proposed.
     pub fn add_plan(&mut self, position: u64, plan: &Plan, handling: &Handling) {
-        let (sequence, objects) = (Row::sequence_of(position, 0), plan::objects_of(plan));
-        let version = Version { sequence, number: 0, objects, made: plan.header.made };
-        self.add(Subject::from(&plan.id()), &version, handling);
+        let news = self.introduced.by(handling, std::iter::empty());
+        let (made, objects) = (plan.header.made, plan::objects_of(plan));
+        let sequence = self.introduce(Row::sequence_of(position, 0), made, &news);
+        let version = Version { sequence, number: 0, objects, made, is_introduction: false };
+        self.add(Subject::from(&plan.id()), &version, handling, made);
     }
 
     /// A plan came into force or was closed: a new version of all its objects, later than the one before.
@@ -104,27 +120,41 @@ impl Subjects {
         };
         let Some(handling) = self.handlings.get(usize::from(before.handling)).cloned() else { return };
         let made = time.max(before.made.plus(Span::millis(1)));
-        let sequence = Row::sequence_of(position, 0);
-        self.add(subject, &Version { sequence, number: 0, objects: usize::from(before.objects), made }, &handling);
+        let (sequence, objects) = (Row::sequence_of(position, 0), usize::from(before.objects));
+        let version = Version { sequence, number: 0, objects, made, is_introduction: false };
+        self.add(subject, &version, &handling, made);
     }
 
-    /// Adds a version; is it the subject's first?
-    fn add(&mut self, subject: Subject, version: &Version, handling: &Handling) -> bool {
+    /// Adds objects that are referred to, from this place on; gives the place after them.
+    fn introduce(&mut self, sequence: u64, now: Timestamp, news: &[Introduction]) -> u64 {
+        for (new, sequence) in news.iter().zip(sequence..) {
+            let (number, made) = (new.number, new.made);
+            let version = Version { sequence, number, objects: 1, made, is_introduction: true };
+            self.add(Subject(new.bits), &version, &new.handling, now);
+        }
+        sequence + news.len() as u64
+    }
+
+    /// Adds a version at this time; is it the subject's first?
+    fn add(&mut self, subject: Subject, version: &Version, handling: &Handling, now: Timestamp) -> bool {
         let known = self.handlings.iter().position(|other| other == handling);
         let at = known.unwrap_or_else(|| {
             self.handlings.push(handling.clone());
             self.handlings.len() - 1
         });
-        let Version { sequence, made, .. } = *version;
+        let Version { sequence, number, made, is_introduction, .. } = *version;
         let (Ok(handling), Ok(row)) = (u16::try_from(at), u32::try_from(self.seen.len())) else { return false };
-        let (Ok(objects), Ok(number)) = (u16::try_from(version.objects), u32::try_from(version.number)) else {
-            return false;
-        };
+        let Ok(objects) = u16::try_from(version.objects) else { return false };
         let previous = self.newest.insert(subject, row).unwrap_or(u32::MAX);
-        let added = Clock::after(self.last).tick(made);
+        let added = Clock::after(self.last).tick(now);
         self.last = added + i64::from(objects) - 1;
-        self.seen.push(Seen { sequence, added, made, subject, previous, number, objects, handling });
+        self.seen.push(Seen { sequence, added, made, subject, previous, number, objects, handling, is_introduction });
         previous == u32::MAX
+    }
+
+    /// The object that was introduced there; none where a subject stands.
+    pub fn introduced(&self, seen: &Seen) -> Option<&Value> {
+        if seen.is_introduction { self.introduced.object(seen.number) } else { None }
     }
 
     /// All that was added is durable.
@@ -147,17 +177,18 @@ impl Subjects {
         self.visible(subject, &sees).next().copied()
     }
 
-    /// Up to `max` versions that may have objects for this page, in order, and whether there may be more after them.
+    /// Up to `max` versions that may have objects for this page, in order, with what they refer to, and whether there
+    /// may be more after them.
     pub fn page(&self, filter: &Filter, sees: &dyn Fn(&Handling) -> bool, max: usize) -> (Vec<Seen>, bool) {
         let candidates: Vec<u32> = match filter.ids.is_empty() {
             true => (self.first_after(filter)..self.shown).take(LOOKED_AT_MAX + 1).collect(),
             false => self.of_ids(filter),
         };
-        let (mut found, mut looked_at) = (Vec::new(), 0);
+        let (mut found, mut versions, mut looked_at) = (Vec::new(), 0, 0);
         for at in candidates {
             let Some(seen) = self.seen.get(at as usize) else { break };
             looked_at += 1;
-            if found.len() >= max || looked_at > LOOKED_AT_MAX {
+            if versions >= max || looked_at > LOOKED_AT_MAX {
                 return (found, true);
             }
             let keeps = || {
@@ -166,6 +197,7 @@ impl Subjects {
                 filter.keeps(version(seen), &all)
             };
             if self.may_see(seen, &sees) && keeps() {
+                versions += usize::from(!seen.is_introduction);
                 found.push(*seen);
             }
         }
@@ -187,8 +219,10 @@ impl Subjects {
         let own = filter.ids.iter().filter_map(|id| Subject::of_object(id));
         let keys = filter.ids.iter().filter_map(|id| beginning(id));
         let all = |key| (key, Subject(0))..=(key, Subject(u64::MAX));
-        let of_observables = keys.flat_map(|key| self.by_observable.range(all(key)));
-        let subjects: BTreeSet<Subject> = own.chain(of_observables.map(|(_, subject)| *subject)).collect();
+        let of_observables = keys.flat_map(|key| self.by_observable.range(all(key))).map(|(_, subject)| *subject);
+        let introduced = filter.ids.iter().filter_map(|id| beginning(id)).map(Subject);
+        let introduced = introduced.filter(|subject| self.newest.contains_key(subject));
+        let subjects: BTreeSet<Subject> = own.chain(of_observables).chain(introduced).collect();
         let rows: BTreeSet<u32> = subjects.into_iter().flat_map(|subject| self.rows(subject)).collect();
         rows.into_iter().filter(|at| *at < self.shown).collect()
     }
@@ -215,7 +249,7 @@ impl Subjects {
 }
 
 /// The first bits of an identifier's UUID.
-fn beginning(id: &str) -> Option<u64> {
+pub(super) fn beginning(id: &str) -> Option<u64> {
     let (_, text) = id::split("id", id).ok()?;
     id::uuid(text)?.first_chunk().map(|eight| u64::from_be_bytes(*eight))
 }
@@ -246,7 +280,12 @@ mod tests {
     }
 
     fn positions(found: &(Vec<Seen>, bool)) -> Vec<u64> {
-        found.0.iter().map(Seen::position).collect()
+        versions(found).iter().map(Seen::position).collect()
+    }
+
+    /// Without what they refer to.
+    fn versions(found: &(Vec<Seen>, bool)) -> Vec<Seen> {
+        found.0.iter().filter(|seen| !seen.is_introduction).copied().collect()
     }
 
     #[test]
@@ -285,7 +324,7 @@ mod tests {
         let next = Next(Row::sequence_of(8, 2));
         let filter = Filter { next: Some(next), ..Filter::default() };
         assert_eq!(positions(&findings.page(&filter, &all, 3)), [8, 8, 10]);
-        let (every, _) = findings.page(&Filter::default(), &all, 18);
+        let every = versions(&findings.page(&Filter::default(), &all, 18));
         assert!(every.windows(2).all(|two| two[0].last_added() < two[1].added && two[0].last().0 < two[1].sequence));
         assert_eq!(every.iter().map(|seen| seen.number).collect::<Vec<_>>(), [0, 1].repeat(9));
         let filter = Filter { next: Some(every[8].last()), ..Filter::default() };
@@ -297,8 +336,9 @@ mod tests {
     #[test]
     fn a_plan_has_a_later_version_for_each_stage_also_within_a_millisecond() {
         let (mut plans, plan) = (Subjects::default(), PlanId::of(&model::Digest::of(&[b"plan"])));
-        let proposed = Version { sequence: Row::sequence_of(5, 0), number: 0, objects: 3, made: Timestamp::MIN };
-        assert!(plans.add(Subject::from(&plan), &proposed, &Handling::alliance(Tlp::Amber)));
+        let sequence = Row::sequence_of(5, 0);
+        let proposed = Version { sequence, number: 0, objects: 3, made: Timestamp::MIN, is_introduction: false };
+        assert!(plans.add(Subject::from(&plan), &proposed, &Handling::alliance(Tlp::Amber), Timestamp::MIN));
         plans.change_plan(6, &plan, Timestamp::MIN);
         plans.change_plan(9, &PlanId::of(&model::Digest::of(&[b"unknown"])), Timestamp::MIN);
         plans.settle();
