@@ -16,6 +16,7 @@ mod stream;
 mod submit;
 mod table;
 mod tokens;
+mod unread;
 mod witness;
 
 pub use table::{Answer, Param, Request, Route, TABLE};

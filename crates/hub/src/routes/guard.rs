@@ -1,6 +1,7 @@
 //! In front of every handler: request id, token and scope, quota, time limit; behind it: figures and one log line.
 
 use super::Route;
+use super::unread::Unread;
 use crate::config::Limits;
 use crate::core::{Core, WHOSE};
 use crate::figures::{REQUEST_SECONDS, REQUESTS};
@@ -29,6 +30,7 @@ pub(crate) async fn guard(
 ) -> Response {
     let begun = Instant::now();
     let id = format!("{:08x}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let unread = Unread::of(&mut request);
     let mut response = match admit(&core, route, &mut request) {
         Err(problem) => shaped(route, problem),
         Ok(in_hand) => {
@@ -46,6 +48,9 @@ pub(crate) async fn guard(
     }
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     note(&core, route, &id, &response, begun);
+    if let Some(unread) = unread {
+        unread.settle(&mut response).await;
+    }
     response
 }
 

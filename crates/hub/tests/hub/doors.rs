@@ -173,6 +173,36 @@ async fn clients_that_are_slow_with_handshake_header_or_body_are_let_go() {
     assert!(String::from_utf8_lossy(&answer[..read]).starts_with("HTTP/1.1 408"), "{answer:?}");
 }
 
+/// A client that writes head and body by themselves, as Python's does, and goes on with the same connection: a request
+/// that is refused for its head alone takes none of the following ones with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_leaves_its_connection_whole_or_says_that_it_ends() {
+    let bench = Bench::start().await;
+    for (path, token, code) in [
+        ("/taxii2/alliance/collections/findings/objects/", bench.tokens["cloud"].as_str(), "403"),
+        ("/api/v1/sightings", "epi_wrong", "401"),
+    ] {
+        let mut stream = tls(&bench).await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\naccept: application/taxii+json\r\n\
+             content-type: application/taxii+json\r\ncontent-length: 14\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        // Time enough for a hub that would not wait to close; nothing depends on it where it does.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let next = "{\"objects\":[]}GET /api/v1/openapi.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let written = stream.write_all(next.as_bytes()).await;
+        let mut answers = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut answers)).await.unwrap();
+        let answers = String::from_utf8_lossy(&answers);
+        assert!(answers.starts_with(&format!("HTTP/1.1 {code}")), "{written:?} {read:?} {answers:.300}");
+        let first = answers.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
+        let goes_on = answers.contains("HTTP/1.1 200");
+        assert!(goes_on || first.contains("connection: close"), "{written:?} {read:?} {answers:.600}");
+    }
+}
+
 async fn tls(bench: &Bench) -> tokio_rustls::client::TlsStream<TcpStream> {
     use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();
