@@ -75,7 +75,7 @@ fn no_reference_of_a_finding_leads_nowhere_for_any_audience() {
                 None => {
                     let finding = &entries()[seen.position() as usize - 1][seen.number as usize];
                     versions += 1;
-                    writer.finding(finding, findings.created(&seen))
+                    writer.finding(finding, findings.first(&seen).made)
                 }
             };
             known.extend(objects.iter().map(id));
