@@ -5,6 +5,7 @@
 //! loopback port, so that processor time is told apart; with `--hub` it measures the hub of whoever runs it.
 #![expect(clippy::print_stdout, reason = "it is a program whose result is printed")]
 
+mod allocator;
 mod batches;
 mod client;
 mod crowdsec;

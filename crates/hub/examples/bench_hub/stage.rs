@@ -3,7 +3,7 @@
 use crate::client::{Sender, client, good};
 use crate::joined;
 use crate::words::{Given, Words};
-use crate::{Failure, figures};
+use crate::{Failure, allocator, figures};
 use hub::{Config, Directory, Hub, Init, admin};
 use model::{Digest, MemberId, SigningKey};
 use serde_json::json;
@@ -15,9 +15,6 @@ use tokio::process::{Child, Command};
 
 /// The first word of the second process.
 pub const SERVE: &str = "--serve";
-/// As in the hub's unit file: freed memory goes back to the system.
-const ALLOCATOR: [(&str, &str); 3] =
-    [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "262144"), ("MALLOC_TRIM_THRESHOLD_", "1048576")];
 /// Who made the charter and gives tokens.
 const FIRST: &str = "member-0";
 
@@ -158,7 +155,7 @@ impl Stage {
 async fn start(root: &Path) -> Result<(Child, String, Duration), Failure> {
     let begun = Instant::now();
     let mut command = Command::new(std::env::current_exe()?);
-    command.envs(ALLOCATOR);
+    command.envs(allocator::settings());
     command.arg(SERVE).arg(root).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn()?;
     let output = child.stdout.take().ok_or("the hub has no output")?;

@@ -4,6 +4,8 @@
 //! tokens, so that its processor time is told apart.
 #![expect(clippy::print_stdout, reason = "it is a program whose result is printed")]
 
+#[path = "../bench_hub/allocator.rs"]
+mod allocator;
 #[path = "../bench_hub/client.rs"]
 #[expect(dead_code, reason = "sightings are sent by the other bench")]
 mod client;

@@ -1,7 +1,7 @@
 //! A hub as a second process, with an alliance of four members and a token for each.
 
 use crate::client::Sender;
-use crate::{Failure, figures, joined};
+use crate::{Failure, allocator, figures, joined};
 use hub::{Config, Directory, Hub, Init, admin};
 use model::{Digest, SigningKey};
 use reqwest::{Client, RequestBuilder};
@@ -13,9 +13,6 @@ use tokio::process::{Child, Command};
 
 /// The first word of the second process.
 pub const SERVE: &str = "--serve";
-/// As in the hub's unit file: freed memory goes back to the system.
-const ALLOCATOR: [(&str, &str); 3] =
-    [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "262144"), ("MALLOC_TRIM_THRESHOLD_", "1048576")];
 /// TAXII's media type.
 pub const TAXII: &str = "application/taxii+json;version=2.1";
 /// Who writes and reads.
@@ -157,7 +154,13 @@ impl Stage {
 
 async fn start(root: &Path) -> Result<(Child, String), Failure> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.envs(ALLOCATOR).arg(SERVE).arg(root).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
+        .envs(allocator::settings())
+        .arg(SERVE)
+        .arg(root)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
     let mut child = command.spawn()?;
     let output = child.stdout.take().ok_or("the hub has no output")?;
     let line = BufReader::new(output).lines().next_line().await?;
