@@ -72,8 +72,14 @@ impl Both {
         match *step {
             Step::Add(number, kind, at, content, by, clear) => {
                 let (id, by, content) = (id(kind, number), author(by), u64::from(content));
-                let new =
-                    NewObject { id: &id, spec: SpecVersion::V21, version: at.map(version), print: content, bytes: 9 };
+                let new = NewObject {
+                    id: &id,
+                    spec: SpecVersion::V21,
+                    version: at.map(version),
+                    print: content,
+                    bytes: 9,
+                    after: 0,
+                };
                 let known = self.index.known(self.collection, &by, &new);
                 assert_eq!(word(known), self.expected(&id, at.map(version), content, &by), "{step:?}");
                 if known == Known::New {
@@ -220,7 +226,7 @@ fn a_collection_keeps_a_thousand_versions_of_an_object() {
     let mut both = Both::new();
     let (id, by) = (id(2, 0), author(0));
     for content in 0..1_001 {
-        let new = NewObject { id: &id, spec: SpecVersion::V21, version: None, print: content, bytes: 9 };
+        let new = NewObject { id: &id, spec: SpecVersion::V21, version: None, print: content, bytes: 9, after: 0 };
         let known = both.index.known(both.collection, &by, &new);
         assert_eq!(known, if content < 1_000 { Known::New } else { Known::Full }, "{content}");
         if known == Known::New {

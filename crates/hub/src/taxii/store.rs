@@ -21,6 +21,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 const GAP_MAX: u64 = 8;
 /// Most entries read at a time for a page.
 const RUN_MAX: u64 = 128;
+/// How an entry ends behind its last object: `]}}}`.
+const ENTRY_END: usize = 4;
 /// Where the kind of an entry stands at the latest: before it come a version, a time, an author, a handling.
 const KIND_WITHIN: usize = 1 << 10;
 
@@ -166,10 +168,13 @@ impl Store {
                     time: entry.time,
                 };
                 let mut index = self.change();
+                // Each but the first has a comma before it.
+                let mut after = shared.objects.iter().map(|object| object.get().len() + 1).sum::<usize>() + ENTRY_END;
                 for (at, object) in shared.objects.iter().enumerate() {
+                    after -= object.get().len() + 1;
                     // It was read before it was taken in.
                     let Ok(head) = Head::read(object) else { continue };
-                    index.add(&source, at, &of_head(&head, object));
+                    index.add(&source, at, &NewObject { after, ..of_head(&head, object) });
                 }
             }
             Event::ObjectsDeleted(deleted) => {
@@ -206,6 +211,7 @@ impl Store {
                 version: object.version,
                 print: object.print,
                 bytes: 0,
+                after: 0,
             };
             let fate = match here.get(&(object.id.as_str(), object.version)) {
                 Some(print) if *print == object.print => Fate::Same,
@@ -274,10 +280,7 @@ impl Store {
             for record in self.journal.read(from, usize::try_from(to - from + 1).unwrap_or(1))? {
                 let here = left.iter().take_while(|row| row.position() == record.position).count();
                 if here > 0 {
-                    let objects = objects_of(&record.entry).ok_or_else(|| missing(&left[0]))?;
-                    for row in &left[..here] {
-                        each(objects.get(row.number()).ok_or_else(|| missing(row))?.get());
-                    }
+                    in_entry(&left[..here], &record.entry, &mut each).map_err(|row| missing(&row))?;
                     left = &left[here..];
                 }
             }
@@ -306,6 +309,21 @@ fn change<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Calls `each` with the objects of these rows of one entry; gives the row of one that is not there.
+fn in_entry(rows: &[Row], entry: &[u8], each: &mut impl FnMut(&str)) -> Result<(), Row> {
+    let mut all = None;
+    for row in rows {
+        if let Some(object) = row.object_in(entry) {
+            each(object);
+            continue;
+        }
+        // Not where it was expected: all of the entry is read.
+        let all = all.get_or_insert_with(|| objects_of(entry).unwrap_or_default());
+        each(all.get(row.number()).ok_or(*row)?.get());
+    }
+    Ok(())
+}
+
 const IMMUTABLE: &str = "this version is there with other content; versions do not change: send it with a later \
                          `modified`";
 const FOREIGN: &str = "another member brought this object, and alone brings its versions";
@@ -323,7 +341,8 @@ fn run_end(rows: &[Row]) -> u64 {
 /// What the index looks at.
 pub(super) fn of_head<'a>(head: &'a Head<'_>, object: &RawValue) -> NewObject<'a> {
     let bytes = object.get().as_bytes();
-    NewObject { id: &head.id, spec: head.spec, version: head.version(), print: print(bytes), bytes: bytes.len() }
+    let (version, print) = (head.version(), print(bytes));
+    NewObject { id: &head.id, spec: head.spec, version, print, bytes: bytes.len(), after: 0 }
 }
 
 /// Is this entry one of those that are indexed?
@@ -371,6 +390,44 @@ mod tests {
         store.take(4, &entry());
         assert!(store.catch_up(u64::MAX, &|| false).unwrap(), "what is taken before it is durable is no fault");
         store.require_ready().unwrap();
+    }
+
+    #[test]
+    fn an_object_is_found_in_its_entry_without_reading_what_stands_around_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Arc::new(FileJournal::open(dir.path(), Options::new(Digest::of(&[b"test"]))).unwrap());
+        let texts: Vec<String> = (1..=5)
+            .map(|n| {
+                let filler = "é]}},{\\\"".repeat(n);
+                format!(
+                    r#"{{"type":"malware", "spec_version":"2.1","id":"malware--0000000{n}-1111-4111-8111-111111111111",
+                    "created":"2026-01-01T00:00:00Z","modified":"2026-01-01T00:00:00Z","x":"{filler}"}}"#
+                )
+            })
+            .collect();
+        let shared = alliance::Objects {
+            collection: share::taxii::CollectionId::of("test", &share::taxii::Root::Alliance, "sightings"),
+            member: "cloud".parse().unwrap(),
+            by: alliance::Shown::Token(model::TokenId::of(&Digest::of(&[b"token"]))),
+            objects: texts.iter().map(|text| RawValue::from_string(text.clone()).unwrap()).collect(),
+        };
+        let entry = Entry { event: Event::ObjectsShared(Box::new(shared)), ..entry() };
+        let (store, bytes) = (Store::new("test", journal), entry.to_bytes());
+        store.take(0, &entry);
+        store.settle();
+        let rows: Vec<Row> = {
+            let index = store.index();
+            let of = |n: usize| format!("malware--0000000{n}-1111-4111-8111-111111111111");
+            let collection = share::taxii::CollectionId::of("test", &share::taxii::Root::Alliance, "sightings");
+            (1..=5).flat_map(|n| index.versions(collection, &of(n)).copied().collect::<Vec<_>>()).collect()
+        };
+        let found: Vec<&str> = rows.iter().filter_map(|row| row.object_in(&bytes)).collect();
+        assert_eq!(found, texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let longer = [&bytes[..], b" "].concat();
+        assert!(rows.iter().all(|row| row.object_in(&longer).is_none() && row.object_in(&bytes[..40]).is_none()));
+        let mut read = Vec::new();
+        in_entry(&rows, &longer, &mut |object| read.push(object.to_owned())).unwrap();
+        assert_eq!(read, texts, "where it is not as expected, the whole entry is read");
     }
 
     #[test]

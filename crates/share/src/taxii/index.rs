@@ -31,6 +31,8 @@ pub struct Row {
     pub version: StixTime,
     /// Its length, in bytes.
     pub bytes: u32,
+    /// Bytes of the entry after it.
+    after: u32,
     uuid: [u8; 16],
     print: u64,
     previous: u32,
@@ -67,6 +69,15 @@ impl Row {
     /// The sequence of an object in an entry.
     pub const fn sequence_of(position: u64, number: usize) -> u64 {
         (position << NUMBER_BITS) + number as u64
+    }
+
+    /// The object in the bytes of its entry, without reading what stands around it; none where something else stands
+    /// there.
+    pub fn object_in<'e>(&self, entry: &'e [u8]) -> Option<&'e str> {
+        let end = entry.len().checked_sub(self.after as usize)?;
+        let bytes = entry.get(end.checked_sub(self.bytes as usize)?..end)?;
+        (print(bytes) == self.print).then_some(())?;
+        std::str::from_utf8(bytes).ok()
     }
 
     /// The version of the standard that it follows.
@@ -143,6 +154,8 @@ pub struct NewObject<'a> {
     pub print: u64,
     /// Its length, in bytes.
     pub bytes: usize,
+    /// Bytes of the entry after it.
+    pub after: usize,
 }
 
 /// What a collection knows of an object that is to be added.
@@ -218,6 +231,7 @@ impl Index {
             sequence: Row::sequence_of(source.position, at),
             version: object.version.unwrap_or_else(|| StixTime::from_micros(added)),
             bytes: u32::try_from(object.bytes).unwrap_or(u32::MAX),
+            after: u32::try_from(object.after).unwrap_or(u32::MAX),
             uuid,
             print: object.print,
             previous,
