@@ -8,8 +8,10 @@ use crate::state::Alliance;
 use model::{GroupId, Handling, MemberId, ParseError, Refusal, Role, Rule, Timestamp, Tlp};
 use serde::{Deserialize, Serialize};
 use share::taxii::{CollectionId, Root};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Most collections that a member opens, those that it closed among them: their names stay taken.
 pub const COLLECTIONS_MAX: usize = 64;
@@ -204,9 +206,9 @@ pub struct Closing {
 }
 
 impl Alliance {
-    /// Collections that members opened, of all audiences.
-    pub fn collections(&self) -> impl Iterator<Item = &CollectionRecord> {
-        self.ledger.collections.values()
+    /// Collections that members opened, of all audiences, by their identifiers.
+    pub const fn collections(&self) -> &BTreeMap<CollectionId, Arc<CollectionRecord>> {
+        &self.ledger.collections
     }
 
     pub(crate) fn open_collection(
@@ -255,12 +257,12 @@ impl Alliance {
     }
 
     pub(crate) fn take_collection(&mut self, record: &CollectionRecord) {
-        self.ledger.collections.insert(record.id, record.clone());
+        self.ledger.collections.insert(record.id, Arc::new(record.clone()));
     }
 
     pub(crate) fn take_closing(&mut self, closing: &Closing, now: Timestamp) {
         if let Some(record) = self.ledger.collections.get_mut(&closing.collection) {
-            record.closed.get_or_insert(now);
+            Arc::make_mut(record).closed.get_or_insert(now);
         }
     }
 }

@@ -93,7 +93,7 @@ pub struct Ledger {
     /// Join tokens, agents and their certificates.
     pub joining: Joining,
     /// Collections that members opened.
-    pub collections: BTreeMap<CollectionId, CollectionRecord>,
+    pub collections: BTreeMap<CollectionId, Arc<CollectionRecord>>,
     /// Refusals that stand in the journal, by rule.
     pub refusals: BTreeMap<Rule, u64>,
     /// Entries by kind.

@@ -6,6 +6,7 @@ use alliance::joining::Issued;
 use alliance::{Alliance, Author, CollectionRecord, Event, Scope, Suspension, TokenRecord};
 use charter::Charter;
 use model::{Digest, Handling, KeyId, MemberId, PersonId, PublicKey, Refusal, Role, Rule, Span, Standing, Timestamp};
+use share::taxii::CollectionId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
@@ -41,7 +42,7 @@ pub(crate) struct Pass {
     /// Agents' certificates by their digests.
     pub(crate) certificates: BTreeMap<Digest, Arc<Issued>>,
     /// Collections that members opened.
-    pub(crate) collections: Vec<CollectionRecord>,
+    pub(crate) collections: BTreeMap<CollectionId, Arc<CollectionRecord>>,
 }
 
 /// A certificate that a client has shown, and whose key it has.
@@ -146,7 +147,7 @@ impl Pass {
         let certificates = state.certificates().map(|issued| (issued.record.digest, Arc::clone(issued))).collect();
         let suspended = state.membership().suspended().clone();
         let first = self.first.clone().filter(|_| !admins);
-        let collections = state.collections().cloned().collect();
+        let collections = state.collections().clone();
         Self { charter, tokens, first, suspended, certificates, collections }
     }
 

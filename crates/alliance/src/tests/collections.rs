@@ -79,7 +79,7 @@ fn a_name_is_given_once_under_each_root_and_is_not_given_again() {
     let pair = Root::Group("pair".parse().unwrap());
     world.open("telecom", wish("kits", None, Writers::Own)).unwrap();
     world.open("cloud", wish("kits", Some("pair"), Writers::Own)).unwrap();
-    assert!(world.alliance.collections().any(|record| record.id == id("kits", &pair)));
+    assert!(world.alliance.collections().contains_key(&id("kits", &pair)));
     world.close("telecom", id("kits", &Root::Alliance)).unwrap();
     let refusal = world.open("dns", wish("kits", None, Writers::Own)).unwrap_err();
     assert_eq!(refusal.rule, Rule::CollectionName);

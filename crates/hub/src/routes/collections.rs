@@ -25,15 +25,15 @@ pub(crate) async fn list(State(core): State<Arc<Core>>, caller: Caller) -> Resul
 fn of(core: &Core, caller: &Caller) -> Vec<CollectionShown> {
     let pass = core.gate.pass();
     let charter = pass.charter.as_deref();
-    let seen = |record: &&CollectionRecord| {
+    let seen = |record: &&Arc<CollectionRecord>| {
         record.wish.group.as_ref().is_none_or(|id| {
             let group = charter.and_then(|charter| charter.group(id));
             group.is_some_and(|group| group.members.contains(&caller.member))
         })
     };
-    let mut records: Vec<&CollectionRecord> = pass.collections.iter().filter(seen).collect();
+    let mut records: Vec<&Arc<CollectionRecord>> = pass.collections.values().filter(seen).collect();
     records.sort_by_key(|record| (record.opened, record.id));
-    records.into_iter().map(CollectionShown::of).collect()
+    records.into_iter().map(|record| CollectionShown::of(record)).collect()
 }
 
 /// `POST /api/v1/collections`

@@ -65,7 +65,7 @@ enum Into {
     Nobody,
     Reporters,
     /// As the member said that opened it.
-    Opened(CollectionRecord),
+    Opened(Arc<CollectionRecord>),
 }
 
 const FINDINGS: &str = "findings";
@@ -82,9 +82,9 @@ fn of_objects(name: &'static str, title: &'static str, writers: Into, descriptio
     Known { writers, ..written(name, title, Holds::Objects, description) }
 }
 
-/// The collections of a root: those that every root of its kind has, and those that members opened there.
-fn known(root: &Root, pass: &Pass) -> Vec<Known> {
-    let mut all = match root {
+/// The collections that every root of its kind has.
+fn given(root: &Root) -> Vec<Known> {
+    match root {
         Root::Public => vec![
             written(FINDINGS, "Findings", Holds::Findings, "Findings for everybody, marked CLEAR"),
             Known {
@@ -112,12 +112,19 @@ fn known(root: &Root, pass: &Pass) -> Vec<Known> {
             written(PLANS, "Plans", Holds::Plans, "What is asked because of what this sharing group shares"),
             of_objects(SHARES, "Shares", Into::Reporters, "What members of this sharing group share among themselves"),
         ],
-    };
-    all.extend(pass.collections.iter().filter(|record| record.wish.root() == *root).map(opened));
-    all
+    }
 }
 
-fn opened(record: &CollectionRecord) -> Known {
+/// The collection of a root with this identifier or name: one that the root has, or that a member opened there.
+fn find(core: &Core, pass: &Pass, root: &Root, named: &str) -> Option<Known> {
+    let id_of = |name: &str| CollectionId::of(core.taxii.alliance(), root, name);
+    let wanted = named.parse().unwrap_or_else(|_| id_of(named));
+    let given = given(root).into_iter().find(|known| id_of(&known.name) == wanted);
+    let of_members = || pass.collections.get(&wanted).filter(|record| record.wish.root() == *root);
+    given.or_else(|| of_members().map(opened))
+}
+
+fn opened(record: &Arc<CollectionRecord>) -> Known {
     let wish = &record.wish;
     let by = format!("Opened by {}, {}", record.member, record.opened);
     let description = match wish.description.as_str() {
@@ -129,7 +136,7 @@ fn opened(record: &CollectionRecord) -> Known {
         title: wish.title.clone().into(),
         description: description.into(),
         holds: Holds::Objects,
-        writers: Into::Opened(record.clone()),
+        writers: Into::Opened(Arc::clone(record)),
         of: None,
     }
 }
@@ -230,12 +237,9 @@ fn enter(core: &Core, asking: Asking, root: &str) -> Result<(Arc<Pass>, Option<C
 /// The collection, if it is there for this caller.
 pub(super) fn access(core: &Core, asking: Asking, root: &str, collection: &str) -> Result<Access, Trouble> {
     let (pass, caller, root) = enter(core, asking, root)?;
-    let alliance = core.taxii.alliance();
-    let wanted = known(&root, &pass).into_iter().find(|known| {
-        known.name == collection || collection.parse() == Ok(CollectionId::of(alliance, &root, &known.name))
-    });
+    let wanted = find(core, &pass, &root, collection);
     let wanted = wanted.ok_or_else(|| Trouble::not_found("a collection of this API root", collection))?;
-    let shelf = CollectionId::of(alliance, wanted.of.as_ref().unwrap_or(&root), &wanted.name);
+    let shelf = CollectionId::of(core.taxii.alliance(), wanted.of.as_ref().unwrap_or(&root), &wanted.name);
     let (can_read, can_write) = allowed(&pass, caller.as_ref(), &root, &wanted.writers);
     core.taxii.require_ready()?;
     Ok(Access { pass, caller, root, shelf, holds: wanted.holds, can_read, can_write })
@@ -328,7 +332,9 @@ pub(crate) async fn collections(
 ) -> Result<Response, Trouble> {
     ask::acceptable(&headers)?;
     let (pass, caller, root) = enter(&core, asking, &root)?;
-    let all = known(&root, &pass).iter().map(|known| document(&core, known, &pass, caller.as_ref(), &root)).collect();
+    let of_members = pass.collections.values().filter(|record| record.wish.root() == root);
+    let all = given(&root).into_iter().chain(of_members.map(opened));
+    let all = all.map(|known| document(&core, &known, &pass, caller.as_ref(), &root)).collect();
     Ok(json(StatusCode::OK, &Collections { collections: all }))
 }
 
@@ -341,8 +347,7 @@ pub(crate) async fn collection(
 ) -> Result<Response, Trouble> {
     ask::acceptable(&headers)?;
     let (pass, caller, root) = enter(&core, asking, &root)?;
-    let mut all = known(&root, &pass).into_iter().map(|known| document(&core, &known, &pass, caller.as_ref(), &root));
-    let found =
-        all.find(|collection| collection.id.eq_ignore_ascii_case(&id) || collection.alias.as_deref() == Some(&id));
-    Ok(json(StatusCode::OK, &found.ok_or_else(|| Trouble::not_found("a collection of this API root", &id))?))
+    let found = find(&core, &pass, &root, &id);
+    let found = found.ok_or_else(|| Trouble::not_found("a collection of this API root", &id))?;
+    Ok(json(StatusCode::OK, &document(&core, &found, &pass, caller.as_ref(), &root)))
 }

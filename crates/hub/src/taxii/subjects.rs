@@ -18,8 +18,9 @@ use std::sync::Arc;
 
 /// Fewest objects that a version of a finding, or of a plan, has.
 const OBJECTS_MIN: usize = 2;
-/// Most versions that are written for one page.
+/// Most versions of findings that are written for one page, and of plans, whose entries are long.
 const WRITTEN_MAX: usize = 500;
+const PLANS_MAX: usize = 100;
 
 /// One object of a page.
 struct Written {
@@ -119,7 +120,8 @@ async fn page(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Page, 
 }
 
 async fn of(core: &Arc<Core>, access: Arc<Access>, filter: Filter) -> Result<Page, Trouble> {
-    let max = (filter.limit / OBJECTS_MIN + 2).min(WRITTEN_MAX);
+    let most = if access.holds == Holds::Plans { PLANS_MAX } else { WRITTEN_MAX };
+    let max = (filter.limit / OBJECTS_MIN + 2).min(most);
     let sees = |handling: &model::Handling| access.sees_subject(handling);
     let (seen, more) = core.taxii.subjects(access.holds).page(&filter, &sees, max);
     if seen.is_empty() {
