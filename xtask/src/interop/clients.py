@@ -64,7 +64,7 @@ class Hub:
         with open(emitted, encoding="utf-8") as file:
             self.emitted = json.load(file)["objects"]
         self.server = self.enter(user=member, password=self.token)
-        self.sent, self.findings = [], []
+        self.sent, self.findings, self.plans = [], [], []
 
     def enter(self, verify=None, **credential):
         return Server(self.discovery, verify=verify or self.ca, **credential)
@@ -412,6 +412,13 @@ def stix2_collection_store(hub):
 
 
 @check
+def plans_pulled(hub):
+    hub.plans = everything(hub.collection("plans").get_objects, per_request=PAGE)
+    by_id(hub.plans)
+    return len(hub.plans)
+
+
+@check
 def findings_pulled(hub):
     hub.findings = everything(hub.collection("findings").get_objects, per_request=PAGE)
     by_id(hub.findings)
@@ -476,6 +483,15 @@ def on_all(where, judge):
 for _where in ("findings", "emitted"):
     for _judge in (parse_all, valid_all, patterns_all, identifiers_all, references_all):
         on_all(_where, _judge)
+for _judge in (parse_all, valid_all):
+    on_all("plans", _judge)
+
+
+@check
+def plans_references(hub):
+    """What a plan mitigates stands among the findings, which were pulled after it."""
+    own = by_id(hub.plans)
+    return references_all(hub.plans + [thing for thing in hub.findings if thing["id"] not in own])
 
 
 def perform(function, hub):
