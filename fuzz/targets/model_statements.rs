@@ -1,5 +1,5 @@
-//! Any text as what members state: sightings, retractions, disputes, changes of keys, steps of a membership. What is read
-//! can be written and read again: it goes into a journal that has to be readable.
+//! Any text as what members state: sightings, retractions, disputes, changes of keys, steps of a membership. What is
+//! read can be written and read again: it goes into a journal that has to be readable.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
