@@ -189,9 +189,13 @@ fn positive(key: &str, value: f64) -> Result<(), Refusal> {
 
 fn quorum(charter: &Charter) -> Result<(), Refusal> {
     let full = charter.members.iter().filter(|m| m.kind == MemberKind::Full).count();
+    if full < 2 {
+        let found = format!("{full} of kind full");
+        return Err(malformed("member", found, "two members of kind full or more: nothing holds by one member's word"));
+    }
     let majority = (full / 2 + 1).max(2);
     let asked = charter.quorum.charter as usize;
-    if full < 2 || (asked != 0 && asked < majority) || asked > full {
+    if (asked != 0 && asked < majority) || asked > full {
         let allowed = format!("{majority}, the majority of the full members, to {full}, or 0 for the majority");
         return Err(malformed("quorum.charter", asked, allowed));
     }

@@ -170,6 +170,13 @@ fn fewer_than_the_majority_of_full_members_never_change_the_charter() {
 }
 
 #[test]
+fn an_alliance_has_two_full_members_or_more() {
+    let refusal = Charter::parse(&CHARTER.replace("kind = \"full\"", "kind = \"associate\"")).unwrap_err();
+    assert!(refusal.value.starts_with("member = 0 of kind full"), "{refusal}");
+    assert!(refusal.limit.starts_with("two members"), "{refusal}");
+}
+
+#[test]
 fn no_member_is_called_as_the_unnamed_are() {
     let refusal = refused("id = \"telecom\"", &format!("id = \"{}\"", model::MemberId::UNNAMED));
     assert!(refusal.value.starts_with("member.id = a-member"), "{refusal}");

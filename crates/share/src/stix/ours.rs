@@ -13,6 +13,9 @@ pub const NAMESPACE: [u8; 16] = [
 /// Since when what is fixed here exists.
 pub const SINCE: &str = "2026-01-01T00:00:00.000Z";
 
+/// The version of a member's identity that goes further than the first.
+pub const SINCE_WIDER: &str = "2026-01-01T00:00:00.001Z";
+
 /// Our extension of STIX: what a finding and a sighting say beyond the standard's properties.
 pub const EXTENSION: &str = "extension-definition--0e6f3b4c-7a52-4d0b-9c1e-2f8a6d5b3c71";
 

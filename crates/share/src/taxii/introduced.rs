@@ -33,9 +33,11 @@ pub(super) struct Introduced {
 /// What an audience knows.
 #[derive(Clone, Debug, Default)]
 struct Audience {
-    members: BTreeSet<MemberId>,
+    /// Up to which marking each was named.
+    members: BTreeMap<MemberId, Tlp>,
     handlings: BTreeSet<Handling>,
-    ids: BTreeSet<String>,
+    /// Objects in their versions.
+    told: BTreeSet<String>,
 }
 
 impl Introduced {
@@ -51,9 +53,12 @@ impl Introduced {
     /// nearly always.
     pub fn by<'m>(&mut self, handling: &Handling, members: impl Iterator<Item = &'m MemberId>) -> Vec<Introduction> {
         let audience = self.audiences.entry(handling.group.clone()).or_default();
-        let members: Vec<MemberId> = members.filter(|member| !audience.members.contains(*member)).cloned().collect();
+        // Who reads no more than GREEN is not told by a name that there is something beyond.
+        let level = if handling.tlp <= Tlp::Green { Tlp::Green } else { Tlp::Amber };
+        let is_new = |member: &&MemberId| audience.members.get(*member).is_none_or(|told| level < *told);
+        let members: Vec<MemberId> = members.filter(is_new).cloned().collect();
         let mut news = Vec::new();
-        if audience.ids.is_empty() {
+        if audience.told.is_empty() {
             news.push((Tlp::Clear, ours::alliance(&self.alliance)));
             news.extend(ours::extension().map(|object| (Tlp::Clear, object)));
         }
@@ -64,18 +69,18 @@ impl Introduced {
             news.extend(marking::definitions(&self.alliance, handling).into_iter().map(|object| (Tlp::Clear, object)));
         }
         // Members are named to members only.
-        news.extend(members.iter().map(|member| (Tlp::Green, ours::member(&self.alliance, member))));
-        audience.members.extend(members);
+        news.extend(members.iter().map(|member| (level, named(&self.alliance, member, level))));
+        audience.members.extend(members.into_iter().map(|member| (member, level)));
         news.into_iter().filter_map(|(tlp, object)| self.introduce(tlp, &handling.group, object)).collect()
     }
 
     fn introduce(&mut self, tlp: Tlp, group: &Option<GroupId>, object: Value) -> Option<Introduction> {
-        let id = object["id"].as_str()?.to_owned();
-        if !self.audiences.get_mut(group)?.ids.insert(id.clone()) {
+        let version = object["modified"].as_str().or(object["created"].as_str())?;
+        let (bits, made) = (beginning(object["id"].as_str()?)?, version.parse().ok()?);
+        let id = format!("{} {version}", object["id"].as_str()?);
+        if !self.audiences.get_mut(group)?.told.insert(id.clone()) {
             return None;
         }
-        let made = object["modified"].as_str().or(object["created"].as_str())?.parse().ok()?;
-        let bits = beginning(&id)?;
         let next = u32::try_from(self.objects.len()).ok()?;
         let number = *self.numbers.entry(id).or_insert(next);
         if number == next {
@@ -83,4 +88,14 @@ impl Introduced {
         }
         Some(Introduction { number, handling: Handling::new(tlp, group.clone()), bits, made })
     }
+}
+
+/// A member as those see it who may read what has this marking. What more may read is a later version: nobody is shown
+/// the same one twice.
+fn named(alliance: &str, member: &MemberId, level: Tlp) -> Value {
+    let mut object = ours::member(alliance, member);
+    if level == Tlp::Green {
+        object["modified"] = ours::SINCE_WIDER.into();
+    }
+    object
 }
