@@ -1,5 +1,6 @@
 //! Collections that members open: whom they are there for, who writes into them, and what closing one leaves.
 
+use crate::search::found;
 use crate::support::Bench;
 use crate::taxii::{get_json, ids, indicator, push};
 use reqwest::Method;
@@ -34,8 +35,7 @@ async fn a_member_opens_a_collection_that_its_audience_reads_and_only_its_writer
     assert!(!aliases(&bench, "", "public").await.contains(&"kits".to_owned()));
     let (_, why) = bench.get("bank", "/api/v1/why?value=80.0.0.1").await;
     assert_eq!(why["known"], true, "evidence counts as its sender's, in whichever collection");
-    let (_, found) = bench.get("bank", "/api/v1/search/objects?value=80.0.0.1").await;
-    assert_eq!(found["items"].as_array().map_or(0, Vec::len), 1, "{found}");
+    found(&bench, "bank", "/api/v1/search/objects?value=80.0.0.1", |items| items.len() == 1).await;
     let (code, again) = open(&bench, "cloud", wish).await;
     assert_eq!((code, &again["rule"]), (409, &json!("collection_name")), "{again}");
 }
