@@ -3,9 +3,7 @@
 use crate::entry::{Entry, Event, Report};
 use crate::handle::ended;
 use crate::place::Place;
-use crate::state::{
-    Alliance, InForceCharter, MitigationRecord, PlanRecord, PlanState, Protection, Submitted, TakenBackAt,
-};
+use crate::state::{Alliance, InForceCharter, MitigationRecord, PlanRecord, PlanState, Protection, Submitted};
 use charter::{Charter, Guards, SignedCharter};
 use corroborate::{Attestation, MemberIndex, MemberTrust, Sight, SightOutcome};
 use model::{
@@ -54,7 +52,7 @@ impl Alliance {
                 self.ledger.disputes.entry(signed.dispute.finding).or_default().push(signed.clone());
             }
             Event::DisputeUpheld { finding, .. } => self.take_upheld(*finding, now),
-            Event::Withdrawn { withdrawals } => withdrawals.iter().for_each(|w| self.take_withdrawal(position, w)),
+            Event::Withdrawn { withdrawals } => withdrawals.iter().for_each(|w| self.take_withdrawal(w)),
             Event::TokenIssued(record) => {
                 self.ledger.tokens.insert(record.hash, record.clone());
             }
@@ -352,22 +350,18 @@ impl Alliance {
         drop(self.engine.dispute_upheld(key, now));
     }
 
-    fn take_withdrawal(&mut self, position: u64, withdrawal: &Withdrawal) {
+    fn take_withdrawal(&mut self, withdrawal: &Withdrawal) {
         let Some(lineage) = self.ledger.lineages.get_mut(&withdrawal.finding) else { return };
         let ended = lineage.remove(&withdrawal.member).unwrap_or_default();
         if lineage.is_empty() {
             self.ledger.lineages.remove(&withdrawal.finding);
         }
-        let mut until = withdrawal.made;
         for id in ended.values() {
             if let Some(record) = self.ledger.mitigations.get_mut(id) {
                 record.withdrawn = Some(withdrawal.made);
-                until = until.max(record.expires);
             }
             self.ongoing.note(&self.ledger, id);
         }
-        let at = TakenBackAt { position, made: withdrawal.made, until };
-        self.ledger.taken_back.entry(withdrawal.member.clone()).or_default().insert(withdrawal.finding, at);
     }
 
     fn take_held(&mut self, finding: FindingId, refusal: &Refusal) {
@@ -389,10 +383,6 @@ impl Alliance {
             lineage.values_mut().for_each(|newest| newest.retain(|_, id| live.contains_key(id)));
             lineage.retain(|_, newest| !newest.is_empty());
             !lineage.is_empty()
-        });
-        ledger.taken_back.retain(|_, findings| {
-            findings.retain(|_, at| at.until > now);
-            !findings.is_empty()
         });
         ledger.proposals.retain(|_, expires| *expires > now);
         let over = |p: &PlanRecord| p.plan.mitigations.iter().all(|m| now.since(m.expires) > REMEMBER_ENDED);

@@ -34,7 +34,6 @@ impl Alliance {
                 messages.push((position, StreamMessage::Part(Box::new(part))));
             }
         }
-        messages.extend(self.missed(member, after));
         messages.sort_by_key(|(position, _)| *position);
         // Before anything that a new key has signed, and whatever was missed: a reader takes each change once.
         if !self.ledger.keys.changes.is_empty() {
@@ -96,23 +95,6 @@ impl Alliance {
             .collect();
         withdrawals.dedup();
         withdrawals
-    }
-
-    /// What was withdrawn after `after` and has been planned anew since: whoever was away holds what was withdrawn, and
-    /// may refuse what took its place.
-    fn missed(&self, member: &MemberId, after: Option<u64>) -> Vec<(u64, StreamMessage)> {
-        let time = self.ledger.time.unwrap_or(model::Timestamp::MIN);
-        let of_member = self.ledger.taken_back.get(member).into_iter().flatten();
-        let news = of_member.filter(|(finding, at)| {
-            let planned = self.ledger.lineages.get(finding).is_some_and(|lineage| lineage.contains_key(member));
-            planned && at.until > time && after.is_some_and(|after| at.position > after)
-        });
-        let message = |(finding, at): (&model::FindingId, &crate::state::TakenBackAt)| {
-            let reason = "withdrawn before, and planned anew since".to_owned();
-            let withdrawal = Withdrawal { member: member.clone(), finding: *finding, reason, made: at.made };
-            (at.position, StreamMessage::Withdraw(vec![withdrawal]))
-        };
-        news.map(message).collect()
     }
 
     fn charter_for_all(&self) -> Vec<(MemberId, StreamMessage)> {

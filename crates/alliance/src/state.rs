@@ -63,8 +63,6 @@ pub struct Ledger {
     pub lineages: BTreeMap<FindingId, BTreeMap<MemberId, BTreeMap<LineageId, MitigationId>>>,
     /// Mitigations of plans in force, and those that ended within a day.
     pub mitigations: BTreeMap<MitigationId, MitigationRecord>,
-    /// The last time that everything of a finding was taken back from a member, while any of it would still last.
-    pub taken_back: BTreeMap<MemberId, BTreeMap<FindingId, TakenBackAt>>,
     /// Mitigations that took over from an earlier one of their lineage: no new protection, only a longer one.
     pub renewals: BTreeSet<MitigationId>,
     /// Open and upheld disputes.
@@ -150,17 +148,6 @@ impl Submissions {
         let same = self.recent.iter().find(|known| known.sequence == sequence && known.mark == *mark);
         same.map(|known| Some(known.position)).ok_or(())
     }
-}
-
-/// Where everything of a finding was taken back from a member.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct TakenBackAt {
-    /// The entry that said so.
-    pub position: u64,
-    /// When it was made.
-    pub made: Timestamp,
-    /// When the last of what was taken back would have ended.
-    pub until: Timestamp,
 }
 
 /// A plan with what happened to it.
