@@ -17,6 +17,7 @@ use model::{
     Actions, Batch, Behaviour, Grade, GroupId, Handling, MemberId, Observable, Opening, Retraction, Salt, Sensor,
     Sighting, SignedRetraction, SigningKey, Timestamp, Tlp,
 };
+use serde_json::json;
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
@@ -131,7 +132,7 @@ pub(super) fn add(add: &Add) -> Outcome {
     };
     let settings = Settings::load(&add.change.connect)?;
     if let Some(side) = MemberSide::known(&settings, &add.beside).filter(|_| signer.is_none()) {
-        return through_agent(&side, sightings);
+        return through_agent(&side, &sightings, add.change.json);
     }
     let client = Client::open(&settings)?;
     let bar = progress::entries(sightings.len() as u64, "Reporting");
@@ -150,11 +151,23 @@ pub(super) fn add(add: &Add) -> Outcome {
 }
 
 /// The agent signs, numbers and keeps them until the hub has them.
-fn through_agent(side: &MemberSide, sightings: Vec<Sighting>) -> Outcome {
+fn through_agent(side: &MemberSide, sightings: &[Sighting], json: bool) -> Outcome {
     for part in sightings.chunks(BATCH_SIGHTINGS_MAX) {
-        order(side, &Request::Report { sightings: part.to_vec() }, false)?;
+        let request = Request::Report { sightings: part.to_vec() };
+        match json {
+            true => drop(side.value(&request)?),
+            false => drop(order(side, &request, false)?),
+        }
+    }
+    if json {
+        waits(sightings.len());
     }
     Ok(Exit::Done)
+}
+
+/// What waits with the agent has no place in the journal yet.
+fn waits(accepted: usize) {
+    out::json(&json!({ "accepted": accepted, "position": null }));
 }
 
 fn tell(add: &Add, sightings: &[Sighting], signed: bool, last: Option<Written>) {
@@ -282,5 +295,10 @@ fn retract_through_agent(wish: &Retract, side: &MemberSide) -> Outcome {
         out::say("Nothing was sent.");
         return Ok(Exit::Done);
     }
-    order(side, &request, wish.change.json)
+    if wish.change.json {
+        side.value(&request)?;
+        waits(1);
+        return Ok(Exit::Done);
+    }
+    order(side, &request, false)
 }
