@@ -2,7 +2,10 @@
 
 use crate::entry::{Entry, Event};
 use crate::state::{Alliance, PlanState};
-use model::{Handling, MemberId, Mitigation, PlanId, SignedKeyChange, StreamMessage, Withdrawal};
+use model::{
+    FindingId, Handling, MemberId, Mitigation, MitigationId, PlanId, SignedKeyChange, StreamMessage, Timestamp,
+    Withdrawal,
+};
 use std::collections::BTreeMap;
 
 impl Alliance {
@@ -38,6 +41,11 @@ impl Alliance {
         // Before anything that a new key has signed, and whatever was missed: a reader takes each change once.
         if !self.ledger.keys.changes.is_empty() {
             messages.insert(0, (after.unwrap_or(0), StreamMessage::Keys(self.ledger.keys.changes.clone())));
+        }
+        // By itself, whatever the reader's place in the stream: its memory may be ahead of that.
+        let replaced = self.withdrawn_and_planned_anew(member);
+        if !replaced.is_empty() {
+            messages.insert(0, (after.unwrap_or(0), StreamMessage::Withdrawn(replaced)));
         }
         let revoked = self.withdrawn_for(member);
         if !revoked.is_empty() {
@@ -77,10 +85,9 @@ impl Alliance {
     /// What was withdrawn and would still last: whatever an agent still has in force of these findings is to end. A
     /// plan that persons approved for a finding that has faded since was not withdrawn, and stands.
     fn withdrawn_for(&self, member: &MemberId) -> Vec<Withdrawal> {
-        let time = self.ledger.time.unwrap_or(model::Timestamp::MIN);
-        let stands = |finding: &model::FindingId| {
-            self.ledger.lineages.get(finding).is_some_and(|lineage| lineage.contains_key(member))
-        };
+        let time = self.ledger.time.unwrap_or(Timestamp::MIN);
+        let stands =
+            |finding: &FindingId| self.ledger.lineages.get(finding).is_some_and(|lineage| lineage.contains_key(member));
         let ended =
             |m: &&crate::state::MitigationRecord| m.member == *member && m.expires > time && !stands(&m.finding);
         let candidates = self.ledger.mitigations.values().filter(ended);
@@ -90,11 +97,32 @@ impl Alliance {
                 member: member.clone(),
                 finding: finding.id,
                 reason: format!("withdrawn before; the finding is {}", finding.state),
-                made: finding.made,
+                made: time,
             })
             .collect();
         withdrawals.dedup();
         withdrawals
+    }
+
+    /// What was withdrawn and would still last, of findings that were planned anew since: whoever was away holds it,
+    /// and may refuse what took its place.
+    fn withdrawn_and_planned_anew(&self, member: &MemberId) -> Vec<MitigationId> {
+        let time = self.ledger.time.unwrap_or(Timestamp::MIN);
+        let of_member = || self.ledger.mitigations.iter().filter(|(_, record)| record.member == *member);
+        let mut last: BTreeMap<FindingId, Timestamp> = BTreeMap::new();
+        for (_, record) in of_member() {
+            let Some(made) = record.withdrawn else { continue };
+            let last = last.entry(record.finding).or_insert(made);
+            *last = made.max(*last);
+        }
+        let of_finding = |finding| self.ledger.lineages.get(finding).and_then(|lineage| lineage.get(member));
+        // What a renewal had replaced ended with it, and is not marked.
+        let over = of_member().filter(|(id, record)| {
+            let ended = last.get(&record.finding).is_some_and(|last| record.since <= *last);
+            let newest = of_finding(&record.finding);
+            ended && record.expires > time && newest.is_some_and(|newest| newest.values().all(|newest| newest != *id))
+        });
+        over.map(|(id, _)| *id).collect()
     }
 
     fn charter_for_all(&self) -> Vec<(MemberId, StreamMessage)> {

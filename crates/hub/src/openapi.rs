@@ -12,9 +12,8 @@ use serde_json::{Map, Value, json};
 const ABOUT: &str = "JSON over HTTPS. Unknown fields are refused. Times are RFC 3339 in UTC. Errors are RFC 9457 \
                      problems with kind, rule, value, limit and next. What is answered is durable.";
 /// What it says of streams.
-const EVENTS: &str = "First `hello` with Hello, then `part`, `withdraw`, `findings`, `checkpoint`, `grown`, \
-                      `witnessed`, `keys`, `charter` with \
-                      StreamMessage; a comment as a sign of life.";
+const EVENTS: &str = "First `hello` with Hello, then `part`, `withdraw`, `withdrawn`, `findings`, `checkpoint`, \
+                      `grown`, `witnessed`, `keys`, `charter` with StreamMessage; a comment as a sign of life.";
 
 /// The document.
 pub fn document() -> Value {

@@ -206,6 +206,7 @@ pub(crate) const fn kind(message: &StreamMessage) -> &'static str {
     match message {
         StreamMessage::Part(_) => "part",
         StreamMessage::Withdraw(_) => "withdraw",
+        StreamMessage::Withdrawn(_) => "withdrawn",
         StreamMessage::Findings(_) => "findings",
         StreamMessage::Checkpoint(_) => "checkpoint",
         StreamMessage::Grown(_) => "grown",

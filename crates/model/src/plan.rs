@@ -229,10 +229,10 @@ impl PartItem {
 pub struct Withdrawal {
     /// Whose mitigation.
     pub member: MemberId,
-    /// The finding: everything of it ends.
+    /// The finding: everything of it that plans had asked for by then ends.
     pub finding: FindingId,
     /// Why, in words.
     pub reason: String,
-    /// Since when.
+    /// When it was made: what a plan made later asks for stands, whichever is heard first.
     pub made: Timestamp,
 }

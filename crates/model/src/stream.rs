@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::finding::Finding;
+use crate::ids::MitigationId;
 use crate::keychange::SignedKeyChange;
 use crate::plan::{PlanPart, Withdrawal};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ pub enum StreamMessage {
     Part(Box<PlanPart>),
     /// Mitigations of the member that are to end now.
     Withdraw(Vec<Withdrawal>),
+    /// Mitigations of the member that were withdrawn while it may have been away, each by itself: what was planned anew
+    /// of their findings stands.
+    Withdrawn(Vec<MitigationId>),
     /// Findings changed that machines act upon or must not, and the member may see them.
     Findings(Arc<Vec<Arc<Finding>>>),
     /// A new checkpoint of the journal (C2SP signed note).

@@ -52,6 +52,9 @@ impl Core {
         if let StreamMessage::Withdraw(withdrawals) = &message {
             self.on_withdrawals(withdrawals);
         }
+        if let StreamMessage::Withdrawn(ids) = &message {
+            self.on_withdrawn_before(ids);
+        }
         match self.doubts.deferred.len() < DEFERRED_MAX {
             true => self.doubts.deferred.push_back((position, message)),
             false => {

@@ -7,7 +7,7 @@ use model::{
     FindingId, LineageId, Measure, Mitigation, MitigationId, MitigationState, PlanPart, Receipt, Refusal, Rule, Span,
     StreamMessage, Timestamp, Withdrawal,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Generations are remembered this much longer than anything of their lineage lasts.
 const LINEAGE_MARGIN: Span = Span::days(7);
@@ -41,6 +41,7 @@ impl Core {
         match message {
             StreamMessage::Part(part) => self.hold_or_take(*part),
             StreamMessage::Withdraw(withdrawals) => self.on_withdrawals(&withdrawals),
+            StreamMessage::Withdrawn(ids) => self.on_withdrawn_before(&ids),
             StreamMessage::Findings(findings) => self.remember(&findings),
             StreamMessage::Checkpoint(note) => self.on_checkpoint(&note),
             StreamMessage::Grown(growth) => self.on_growth(&growth),
@@ -201,6 +202,7 @@ impl Core {
         self.hold(Held {
             mitigation: mitigation.clone(),
             plan: part.header.id(),
+            made: part.header.made,
             class: part.header.class,
             rests_on: decide::rests_on(part.header.class, evidence, &part.approvals),
             state: MitigationState::Due,
@@ -270,19 +272,35 @@ impl Core {
     }
 
     pub(super) fn on_withdrawals(&mut self, withdrawals: &[Withdrawal]) {
-        let before = self.state.held.len();
-        let mut ended = 0;
         let ours = |withdrawal: &&Withdrawal| withdrawal.member == self.settings.member;
-        let ours: Vec<&Withdrawal> = withdrawals.iter().filter(ours).collect();
-        self.withdraw_waiting(&ours);
-        for withdrawal in ours {
-            let ids: Vec<MitigationId> =
-                self.by_finding.get(&withdrawal.finding).into_iter().flatten().copied().collect();
-            for id in ids {
-                let reason = format!("withdrawn by the alliance: {}", model::parse::printable(&withdrawal.reason));
-                ended += usize::from(self.end(&id, MitigationState::Withdrawn, reason, None));
-            }
+        let ours: BTreeMap<FindingId, &Withdrawal> =
+            withdrawals.iter().filter(ours).map(|withdrawal| (withdrawal.finding, withdrawal)).collect();
+        self.withdraw_waiting(|header, mitigation| {
+            ours.get(&mitigation.finding).is_some_and(|withdrawal| header.made <= withdrawal.made)
+        });
+        let mut ended = Vec::new();
+        for (finding, withdrawal) in ours {
+            let reason = format!("withdrawn by the alliance: {}", model::parse::printable(&withdrawal.reason));
+            let made_before =
+                |id: &&MitigationId| self.state.held.get(id).is_some_and(|held| held.made <= withdrawal.made);
+            let ids = self.by_finding.get(&finding).into_iter().flatten().filter(made_before);
+            ended.extend(ids.map(|id| (*id, reason.clone())));
         }
+        self.end_withdrawn(ended);
+    }
+
+    /// What was withdrawn while this agent was away ends; what took its place is judged like any other.
+    pub(super) fn on_withdrawn_before(&mut self, ids: &[MitigationId]) {
+        let over: BTreeSet<MitigationId> = ids.iter().copied().collect();
+        self.withdraw_waiting(|_, mitigation| over.contains(&mitigation.id()));
+        let reason = "withdrawn by the alliance while this agent was away; its finding was planned anew since";
+        self.end_withdrawn(over.into_iter().map(|id| (id, reason.to_owned())).collect());
+    }
+
+    fn end_withdrawn(&mut self, over: Vec<(MitigationId, String)>) {
+        let before = self.state.held.len();
+        let ends = over.into_iter().map(|(id, reason)| self.end(&id, MitigationState::Withdrawn, reason, None));
+        let ended = ends.filter(|ended| *ended).count();
         self.notice_mass(before, ended);
     }
 

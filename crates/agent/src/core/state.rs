@@ -128,6 +128,9 @@ pub struct Held {
     pub mitigation: Mitigation,
     /// By which plan.
     pub plan: PlanId,
+    /// When that plan was made. A withdrawal ends what was made before it: one that comes late ends nothing newer.
+    #[serde(default = "long_ago")]
+    pub made: Timestamp,
     /// How that plan came into force.
     #[serde(default = "automatic")]
     pub class: Class,
@@ -176,6 +179,10 @@ pub struct Ending {
     pub since: Timestamp,
     /// The rule that said no, where one did.
     pub refusal: Option<model::Refusal>,
+}
+
+const fn long_ago() -> Timestamp {
+    Timestamp::MIN
 }
 
 const fn automatic() -> Class {

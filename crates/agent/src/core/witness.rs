@@ -12,7 +12,8 @@ use super::{AlarmKind, Core, Output, Record};
 use account::{AddCheckpoint, EntryProof, Reply, SignedCheckpoint, VerifierKey, WitnessKey, witness_name};
 use charter::Charter;
 use model::{
-    Digest, Growth, MemberId, PlanId, PlanPart, PublicKey, Refusal, Rule, Span, Timestamp, Withdrawal, merkle,
+    Digest, Growth, MemberId, Mitigation, PlanHeader, PlanId, PlanPart, PublicKey, Refusal, Rule, Span, Timestamp,
+    merkle,
 };
 use serde::Deserialize;
 use std::collections::{BTreeSet, VecDeque};
@@ -306,10 +307,10 @@ impl Core {
     }
 
     /// What is withdrawn does not come into force when its proof comes.
-    pub(super) fn withdraw_waiting(&mut self, withdrawals: &[&Withdrawal]) {
-        let over: BTreeSet<_> = withdrawals.iter().map(|withdrawal| withdrawal.finding).collect();
+    pub(super) fn withdraw_waiting(&mut self, over: impl Fn(&PlanHeader, &Mitigation) -> bool) {
         for waiting in &mut self.witnessing.waiting {
-            waiting.part.items.retain(|item| !over.contains(&item.mitigation.finding));
+            let header = &waiting.part.header;
+            waiting.part.items.retain(|item| !over(header, &item.mitigation));
         }
         self.witnessing.waiting.retain(|waiting| !waiting.part.items.is_empty());
         self.catch_up();

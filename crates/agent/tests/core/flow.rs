@@ -76,45 +76,6 @@ fn a_rule_that_somebody_deleted_is_put_back_and_reported() {
 }
 
 #[test]
-fn what_the_alliance_withdraws_is_lifted_and_a_resend_does_not_bring_it_back() {
-    let mut rig = Rig::new();
-    let part = mine(&rig.world, &[BAD]);
-    let id = rig.part(part.clone());
-    rig.withdraw(&part);
-    assert_eq!(rig.reported(&id).last(), Some(&Withdrawn));
-    rig.part(part);
-    assert!(rig.point.targets().is_empty());
-    assert_eq!(rig.reported(&id).last(), Some(&Withdrawn));
-}
-
-#[test]
-fn a_hub_that_withdraws_everything_is_obeyed_and_noticed() {
-    let mut rig = Rig::new();
-    let names: Vec<String> = (1..=20).map(|n| format!("8.8.4.{n}")).collect();
-    let part = mine(&rig.world, &names.iter().map(String::as_str).collect::<Vec<_>>());
-    rig.part(part.clone());
-    assert_eq!(rig.point.targets().len(), 20);
-    rig.withdraw(&part);
-    assert!(rig.point.targets().is_empty());
-    assert!(rig.alarmed(AlarmKind::MassWithdrawal));
-}
-
-#[test]
-fn a_withdrawal_that_the_point_only_acknowledges_is_an_alarm_until_it_is_true() {
-    let mut rig = Rig::new();
-    let part = mine(&rig.world, &[BAD]);
-    let id = rig.part(part.clone());
-    rig.point.fault(|faults| faults.clings = true);
-    rig.withdraw(&part);
-    rig.pass(Span::seconds(20));
-    assert!(rig.alarmed(AlarmKind::StillEnforced));
-    assert_eq!(rig.state(&id), Some(Verified), "not reported as lifted while it is enforced");
-    rig.point.fault(|faults| faults.clings = false);
-    rig.pass(Span::minutes(3));
-    assert_eq!(rig.reported(&id).last(), Some(&Withdrawn));
-}
-
-#[test]
 fn an_older_generation_is_refused_and_a_forged_one_does_not_poison_the_lineage() {
     let mut rig = Rig::new();
     rig.part(part(&rig.world, ME, &[BAD], 5, Span::hours(6)));

@@ -16,5 +16,6 @@ mod keys;
 mod log;
 mod rig;
 mod statements;
+mod withdrawals;
 mod witness;
 mod witness_service;

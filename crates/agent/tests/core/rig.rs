@@ -152,11 +152,15 @@ impl Rig {
     }
 
     pub fn withdraw(&mut self, part: &PlanPart) {
+        self.withdraw_as_of(part, self.now);
+    }
+
+    pub fn withdraw_as_of(&mut self, part: &PlanPart, made: Timestamp) {
         let withdrawal = |item: &model::PartItem| Withdrawal {
             member: ME.parse().unwrap(),
             finding: item.mitigation.finding,
             reason: "faded".into(),
-            made: self.now,
+            made,
         };
         let withdrawals = part.items.iter().map(withdrawal).collect();
         self.message(StreamMessage::Withdraw(withdrawals));

@@ -4,7 +4,8 @@ use super::{World, at, key, member};
 use crate::{Command, Event, Proposal, SignedProposal};
 use model::{
     Action, Approval, Class, Dispute, FindingId, FindingState, Ground, Measure, MitigationState, Plan, PlanId, Receipt,
-    Receipts, Rule, Scope, SignedApproval, SignedDispute, SignedReceipts, Span, Statement as _, Target, Verdict,
+    Receipts, Retraction, Rule, Scope, SignedApproval, SignedDispute, SignedReceipts, SignedRetraction, Span,
+    Statement as _, StreamMessage, Target, Verdict,
 };
 
 pub fn last_plan(world: &World) -> Plan {
@@ -283,6 +284,42 @@ fn what_was_withdrawn_is_withdrawn_again_from_whoever_begins_anew() {
     dispute(&mut world, "dns", Ground::FalsePositive).unwrap();
     dispute(&mut world, "device", Ground::FalsePositive).unwrap();
     assert_eq!(withdrawn(&world, "dns", None), 1);
+}
+
+/// Found by the simulator: an agent that was away refused the new plan and kept what had been withdrawn.
+#[test]
+fn who_was_away_hears_what_was_withdrawn_before_the_plan_that_took_its_place() {
+    let mut world = corroborated("1.2.3.4");
+    let of_dns = |plan: &Plan| plan.mitigations.iter().find(|m| m.member == member("dns")).unwrap().id();
+    let first = of_dns(&last_plan(&world));
+    let heard = |world: &World, after| -> Vec<(u64, StreamMessage)> {
+        let messages = world.alliance.in_force_for(&member("dns"), after).into_iter();
+        messages.filter(|(_, message)| !matches!(message, StreamMessage::Keys(_))).collect()
+    };
+    let away_since = world.entries.len() as u64 - 1;
+    let retraction = Retraction {
+        author: member("cloud"),
+        key: key("cloud").public().id(),
+        sequence: world.alliance.next_sequence(&member("cloud")),
+        made: world.now,
+        observable: "1.2.3.4".parse().unwrap(),
+        behaviour: model::Behaviour::Scan,
+        reason: "our own scanner".to_owned(),
+    };
+    let followed = world.run(Command::Retract(SignedRetraction::sign(retraction, &key("cloud")))).unwrap();
+    assert!(followed.contains(&"withdrawn"), "{followed:?}");
+    world.now = world.now.plus(Span::minutes(1));
+    assert!(world.saw("device", "1.2.3.4").contains(&"plan-in-force"));
+    let second = of_dns(&last_plan(&world));
+    assert_ne!(first, second);
+    let messages = heard(&world, Some(away_since));
+    let [(_, StreamMessage::Withdrawn(over)), (planned, StreamMessage::Part(_))] = &messages[..] else {
+        panic!("{messages:?}")
+    };
+    assert_eq!(*over, [first], "what took its place is not named");
+    let again = heard(&world, Some(*planned));
+    assert!(matches!(&again[..], [(_, StreamMessage::Withdrawn(over))] if *over == [first]), "{again:?}");
+    assert!(heard(&world, None).iter().any(|(_, m)| matches!(m, StreamMessage::Withdrawn(over) if *over == [first])));
 }
 
 #[test]

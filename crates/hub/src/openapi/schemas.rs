@@ -425,7 +425,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("charter", "integer", "The charter's version; 0 before the first."),
     ]),
     ("StreamMessage", "One message of a stream.", &[
-        ("type", "text", "part, withdraw, findings, checkpoint, grown, witnessed, keys or charter."),
+        ("type", "text", "part, withdraw, withdrawn, findings, checkpoint, grown, witnessed, keys or charter."),
         ("body", "any", "PlanPart, a list of Withdrawal, a list of Finding, a signed note, \
             {note, from, path, wanted}, a proof, a list of SignedKeyChange, or {version}."),
     ]),
