@@ -14,7 +14,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use share::stix::StixTime;
+use share::stix::{SpecVersion, StixTime};
 use share::taxii::CollectionId;
 use std::collections::BTreeMap;
 
@@ -45,6 +45,24 @@ pub struct Objects {
     pub by: Shown,
     /// The objects, byte for byte.
     pub objects: Vec<Box<RawValue>>,
+    /// What is known of each since it came in, so that nobody has to read it again; empty in an entry from the journal.
+    #[serde(skip)]
+    pub briefs: Vec<Brief>,
+}
+
+/// What was found in an object when it came in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Brief {
+    /// Its identifier.
+    pub id: String,
+    /// The standard it follows.
+    pub spec: SpecVersion,
+    /// Its version, if it has versions.
+    pub version: Option<StixTime>,
+    /// [`share::taxii::index::print`] of its bytes.
+    pub print: u64,
+    /// [`share::search::mentions`] of it, where that was found on the way.
+    pub mentions: Option<Vec<Observable>>,
 }
 
 /// A member takes an object of its own out of a collection.
@@ -95,12 +113,8 @@ pub struct Objection {
 pub struct Shared {
     /// Its place among those that were sent, from 0.
     pub place: usize,
-    /// Its identifier.
-    pub id: String,
-    /// Its version, if it has versions.
-    pub version: Option<StixTime>,
-    /// [`share::taxii::index::print`] of its bytes.
-    pub print: u64,
+    /// What was found in it.
+    pub brief: Brief,
     /// Who may see it.
     pub handling: Handling,
     /// The object.
@@ -166,9 +180,9 @@ impl Alliance {
             objects.iter().map(|object| (object.place, object.handling.clone())).collect();
         let mut drafts: Vec<Drafted> = in_entries(objects)
             .into_iter()
-            .map(|(handling, objects)| {
-                let event = Event::ObjectsShared(Box::new(Objects { collection, member: member.clone(), by, objects }));
-                Drafted::by(author.clone(), handling, event)
+            .map(|Together { handling, objects, briefs, .. }| {
+                let shared = Objects { collection, member: member.clone(), by, objects, briefs };
+                Drafted::by(author.clone(), handling, Event::ObjectsShared(Box::new(shared)))
             })
             .collect();
         drafts.extend(self.drawn(&member, first, sightings, now));
@@ -290,22 +304,30 @@ impl Alliance {
     }
 }
 
+/// Objects of one entry.
+struct Together {
+    handling: Handling,
+    bytes: usize,
+    objects: Vec<Box<RawValue>>,
+    briefs: Vec<Brief>,
+}
+
 /// Objects in entries: each of one handling, and small enough to be read for the sake of one.
-fn in_entries(objects: Vec<Shared>) -> Vec<(Handling, Vec<Box<RawValue>>)> {
-    let mut entries: Vec<(Handling, Vec<Box<RawValue>>)> = Vec::new();
-    let mut bytes = 0;
-    for Shared { handling, object, .. } in objects {
-        bytes += object.get().len();
-        match entries.last_mut() {
-            Some((same, list))
-                if *same == handling && bytes <= ENTRY_OBJECT_BYTES && list.len() < ENTRY_OBJECTS_MAX =>
-            {
-                list.push(object);
+fn in_entries(objects: Vec<Shared>) -> Vec<Together> {
+    let mut entries: Vec<Together> = Vec::new();
+    for Shared { handling, object, brief, .. } in objects {
+        let bytes = object.get().len();
+        let room = |last: &&mut Together| {
+            let (fits, few) = (last.bytes + bytes <= ENTRY_OBJECT_BYTES, last.objects.len() < ENTRY_OBJECTS_MAX);
+            last.handling == handling && fits && few
+        };
+        match entries.last_mut().filter(room) {
+            Some(last) => {
+                last.bytes += bytes;
+                last.objects.push(object);
+                last.briefs.push(brief);
             }
-            _ => {
-                bytes = object.get().len();
-                entries.push((handling, vec![object]));
-            }
+            None => entries.push(Together { handling, bytes, objects: vec![object], briefs: vec![brief] }),
         }
     }
     entries

@@ -5,8 +5,8 @@ use crate::core::Core;
 use crate::error::Error;
 use crate::problem::Problem;
 use crate::taxii::from_kind;
-use alliance::{Entry, Event, Report};
-use model::{Finding, FindingId, MemberId, Sighting, Timestamp};
+use alliance::{Brief, Entry, Event, Objects, Report};
+use model::{Finding, FindingId, MemberId, Observable, Sighting, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use share::search::{Key, Lookup, Sightings, mentions};
@@ -62,8 +62,8 @@ pub(crate) enum Heard {
     Sightings { position: u64, member: MemberId, signed: bool, sightings: Vec<Sighting> },
     /// Findings that changed.
     Findings { position: u64, findings: Vec<(Key, Version)> },
-    /// Objects that were shared.
-    Objects { position: u64, objects: Vec<Box<RawValue>> },
+    /// Objects that were shared, and what is known of them.
+    Objects { position: u64, objects: Vec<Box<RawValue>>, briefs: Vec<Brief> },
 }
 
 impl Heard {
@@ -77,7 +77,10 @@ impl Heard {
                 };
                 Some(Self::Findings { position, findings: findings.iter().map(version).collect() })
             }
-            Event::ObjectsShared(shared) => Some(Self::Objects { position, objects: shared.objects }),
+            Event::ObjectsShared(shared) => {
+                let Objects { objects, briefs, .. } = *shared;
+                Some(Self::Objects { position, objects, briefs })
+            }
             _ => None,
         }
     }
@@ -142,8 +145,10 @@ impl Search {
                     all.retain(|version| latest.get(&version.finding) == Some(&version.made));
                 }
             }
-            Heard::Objects { position, objects } => {
-                let named: Vec<_> = objects.iter().map(|object| mentions(object)).collect();
+            Heard::Objects { position, objects, briefs } => {
+                let mut known = briefs.into_iter().map(|brief| brief.mentions);
+                let named: Vec<Vec<Observable>> =
+                    objects.iter().map(|object| named(object, known.next().flatten())).collect();
                 let mut all = write(&self.objects);
                 for (at, named) in named.into_iter().enumerate() {
                     let place = Row::sequence_of(position, at);
@@ -155,6 +160,12 @@ impl Search {
             }
         }
     }
+}
+
+/// The observables by which an object is found, as far as they are not known.
+fn named(object: &RawValue, known: Option<Vec<Observable>>) -> Vec<Observable> {
+    debug_assert!(known.as_ref().is_none_or(|known| *known == mentions(object)), "{object}");
+    known.unwrap_or_else(|| mentions(object))
 }
 
 /// The thread that takes in what the sequencer wrote, until that one ends.

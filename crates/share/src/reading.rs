@@ -112,6 +112,8 @@ pub struct Reading {
     pub skipped: Vec<(usize, Skip)>,
     /// Bad objects.
     pub refused: Vec<(usize, ParseError)>,
+    /// The observables by which good STIX 2.1 objects are found ([`crate::search::mentions`]).
+    pub mentions: Vec<(usize, Vec<Observable>)>,
 }
 
 impl Reading {

@@ -5,7 +5,7 @@
 
 mod key;
 mod lookup;
-mod mentions;
+pub(crate) mod mentions;
 mod sightings;
 
 pub use key::{Key, Reach, ranges};

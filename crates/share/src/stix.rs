@@ -28,7 +28,7 @@ pub use head::{Head, SpecVersion};
 pub use kind::{Class, Kind};
 pub use marking::Markings;
 pub use plan::{PlanAt, Stage};
-pub use read::{Context, read};
+pub use read::{Context, read, read_with};
 pub use split::{Split, Wrapper};
 pub use time::StixTime;
 pub use write::Writer;

@@ -26,7 +26,11 @@ fn read_with(document: &str, defaults: &Defaults) -> Reading {
         finding: &|id| (id == back::indicator_id(ALLIANCE, &ours)).then_some(ours),
         latest: StixTime::parse("now", "2026-06-02T00:00:00Z").unwrap(),
     };
-    share::stix::read(&split.objects, context)
+    let reading = share::stix::read(&split.objects, context);
+    for (place, named) in &reading.mentions {
+        assert_eq!(*named, share::search::mentions(split.objects[*place]), "found as what is read later would be");
+    }
+    reading
 }
 
 fn read(objects: &[Value]) -> Reading {

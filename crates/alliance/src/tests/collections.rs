@@ -1,10 +1,11 @@
 //! Collections that members open: names, audiences, who writes, and what is left when one is closed.
 
 use super::{World, member};
-use crate::objects::{Share, Shared, Shown};
+use crate::objects::{Brief, Share, Shared, Shown};
 use crate::{Closing, Command, NewCollection, Writers};
 use model::{Digest, Handling, Refusal, Rule, Tlp, TokenId};
 use serde_json::value::RawValue;
+use share::stix::SpecVersion;
 use share::taxii::{CollectionId, Root};
 
 const GROUP: &str = "[[group]]\nid = \"pair\"\nmembers = [\"telecom\", \"cloud\"]\n";
@@ -40,9 +41,13 @@ impl World {
         let object = r#"{"type":"malware","id":"malware--0f42a24c-e035-4f93-a91c-5f7076bd8da0"}"#;
         let object = Shared {
             place: 0,
-            id: "malware--0f42a24c-e035-4f93-a91c-5f7076bd8da0".to_owned(),
-            version: None,
-            print: 1,
+            brief: Brief {
+                id: "malware--0f42a24c-e035-4f93-a91c-5f7076bd8da0".to_owned(),
+                spec: SpecVersion::V21,
+                version: None,
+                print: 1,
+                mentions: None,
+            },
             handling: Handling::alliance(Tlp::Green),
             object: RawValue::from_string(object.to_owned()).unwrap(),
         };

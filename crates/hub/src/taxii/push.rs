@@ -7,11 +7,11 @@ use super::store::Fate;
 use super::{ask, subjects};
 use crate::core::Core;
 use crate::intake::{self, Bounds, Packed};
-use alliance::{Said, Share, Shared};
+use alliance::{Brief, Said, Share, Shared};
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use model::{FindingId, Grade, ParseError, Sensor, Sighting, Span, Timestamp, Tlp};
+use model::{FindingId, Grade, Observable, ParseError, Sensor, Sighting, Span, Timestamp, Tlp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use share::stix::{Context, Head, Kind, Markings, Split, StixTime};
@@ -153,9 +153,14 @@ fn prepare(
     let caller = access.writer()?;
     let mut reader = Reader { stored, ..Reader::new(core, access, now)? };
     let heads = reader.heads(&split.objects);
-    let objects = reader.shared(&heads);
+    let mut objects = reader.shared(&heads);
     let (mut sightings, mut retractions, mut objections) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, word) in reader.words(&split.objects, &heads)? {
+    let (words, mut mentions) = reader.words(&split.objects, &heads)?;
+    for object in &mut objects {
+        let known = mentions.binary_search_by_key(&object.place, |(place, _)| *place);
+        object.brief.mentions = known.ok().and_then(|at| Some(std::mem::take(&mut mentions.get_mut(at)?.1)));
+    }
+    for (place, word) in words {
         match word {
             Word::Sighting(sighting) => sightings.extend(reader.timely(place, sighting)),
             Word::Retraction { observables, behaviour } => {
@@ -201,6 +206,11 @@ fn id_of(object: &RawValue) -> String {
     let id = serde_json::from_str::<Id<'_>>(object.get()).map_or_else(|_| "unknown".into(), |object| object.id);
     id.chars().take(ID_CHARS_MAX).collect()
 }
+
+/// What objects say, each with its place.
+type Words = Vec<(usize, Word)>;
+/// By what objects are found, in the order of their places.
+type Mentions = Vec<(usize, Vec<Observable>)>;
 
 /// Reads the objects of one request.
 struct Reader<'a> {
@@ -306,9 +316,13 @@ impl<'a> Reader<'a> {
             match self.handling(head) {
                 Ok(handling) => objects.push(Shared {
                     place,
-                    id: head.id.clone().into_owned(),
-                    version: head.version(),
-                    print: print(head.raw.get().as_bytes()),
+                    brief: Brief {
+                        id: head.id.clone().into_owned(),
+                        spec: head.spec,
+                        version: head.version(),
+                        print: print(head.raw.get().as_bytes()),
+                        mentions: None,
+                    },
                     handling,
                     object: head.raw.to_owned(),
                 }),
@@ -334,23 +348,29 @@ impl<'a> Reader<'a> {
     }
 
     /// What the objects say. Those of the collection that they refer to are read with them.
-    fn words(&mut self, objects: &[&RawValue], heads: &[Option<Head<'_>>]) -> Result<Vec<(usize, Word)>, Trouble> {
+    fn words(&mut self, objects: &[&RawValue], heads: &[Option<Head<'_>>]) -> Result<(Words, Mentions), Trouble> {
         let good: Vec<usize> = (0..objects.len()).filter(|place| !self.refused.contains_key(place)).collect();
         let here: BTreeSet<&str> = heads.iter().flatten().map(|head| &*head.id).collect();
         let texts = self.stored(
             good.iter().flat_map(|place| references(objects[*place])).filter(|id| !here.contains(id)).collect(),
         );
         let stored: Vec<&RawValue> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
-        let all: Vec<&RawValue> = good.iter().map(|place| objects[*place]).chain(stored).collect();
+        // What is not refused has a head.
+        let here = good.iter().filter_map(|place| heads.get(*place)?.clone()).map(Ok);
+        let all = here.chain(stored.into_iter().map(Head::read));
         let finding = |id: &str| subjects::finding_of(self.core, self.access, id);
-        let Reading { words, skipped, refused } = share::stix::read(&all, self.context(&finding));
+        let Reading { words, skipped, refused, mentions } = share::stix::read_with(all, self.context(&finding));
         for (at, error) in refused {
             good.get(at).map(|place| self.refused.insert(*place, error.to_string()));
         }
         for (at, skip) in skipped {
             good.get(at).zip(said(skip)).map(|(place, why)| self.notes.insert(*place, why));
         }
-        Ok(words.into_iter().filter_map(|(at, word)| Some((*good.get(at)?, word))).collect())
+        let words = words.into_iter().filter_map(|(at, word)| Some((*good.get(at)?, word))).collect();
+        let mut mentions: Mentions =
+            mentions.into_iter().filter_map(|(at, named)| Some((*good.get(at)?, named))).collect();
+        mentions.sort_by_key(|(place, _)| *place);
+        Ok((words, mentions))
     }
 
     fn context<'c>(&'c self, finding: &'c dyn Fn(&str) -> Option<FindingId>) -> Context<'c> {

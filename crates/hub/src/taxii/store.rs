@@ -3,7 +3,7 @@
 use super::roots::Holds;
 use crate::error::Error;
 use crate::problem::Problem;
-use alliance::{Entry, Event, Share, objects_of};
+use alliance::{Brief, Entry, Event, Share, objects_of};
 use journal::Journal;
 use serde_json::value::RawValue;
 use share::stix::{Head, StixTime};
@@ -172,6 +172,12 @@ impl Store {
                 let mut after = shared.objects.iter().map(|object| object.get().len() + 1).sum::<usize>() + ENTRY_END;
                 for (at, object) in shared.objects.iter().enumerate() {
                     after -= object.get().len() + 1;
+                    if let Some(brief) = shared.briefs.get(at) {
+                        let new = of_brief(brief, object.get().len());
+                        debug_assert!(Head::read(object).is_ok_and(|head| of_head(&head, object) == new));
+                        index.add(&source, at, &NewObject { after, ..new });
+                        continue;
+                    }
                     // It was read before it was taken in.
                     let Ok(head) = Head::read(object) else { continue };
                     index.add(&source, at, &NewObject { after, ..of_head(&head, object) });
@@ -205,18 +211,11 @@ impl Store {
         let mut fates = BTreeMap::new();
         let mut here: BTreeMap<(&str, Option<StixTime>), u64> = BTreeMap::new();
         for object in &share.objects {
-            let new = NewObject {
-                id: &object.id,
-                spec: share::stix::SpecVersion::V21,
-                version: object.version,
-                print: object.print,
-                bytes: 0,
-                after: 0,
-            };
-            let fate = match here.get(&(object.id.as_str(), object.version)) {
-                Some(print) if *print == object.print => Fate::Same,
-                Some(_) if object.version.is_some() => Fate::Refused(IMMUTABLE),
-                _ => match index.known(share.collection, &share.member, &new) {
+            let brief = &object.brief;
+            let fate = match here.get(&(brief.id.as_str(), brief.version)) {
+                Some(print) if *print == brief.print => Fate::Same,
+                Some(_) if brief.version.is_some() => Fate::Refused(IMMUTABLE),
+                _ => match index.known(share.collection, &share.member, &of_brief(brief, object.object.get().len())) {
                     Known::New => Fate::Added,
                     Known::Same => Fate::Same,
                     Known::Other(_) => Fate::Refused(IMMUTABLE),
@@ -224,7 +223,7 @@ impl Store {
                     Known::Full => Fate::Refused(FULL),
                 },
             };
-            here.insert((&object.id, object.version), object.print);
+            here.insert((&brief.id, brief.version), brief.print);
             fates.insert(object.place, fate);
         }
         drop(index);
@@ -338,6 +337,11 @@ fn run_end(rows: &[Row]) -> u64 {
     near.last().map_or(first, |two| two[1].position())
 }
 
+/// What the index looks at, where it is known.
+fn of_brief(brief: &Brief, bytes: usize) -> NewObject<'_> {
+    NewObject { id: &brief.id, spec: brief.spec, version: brief.version, print: brief.print, bytes, after: 0 }
+}
+
 /// What the index looks at.
 pub(super) fn of_head<'a>(head: &'a Head<'_>, object: &RawValue) -> NewObject<'a> {
     let bytes = object.get().as_bytes();
@@ -410,6 +414,7 @@ mod tests {
             member: "cloud".parse().unwrap(),
             by: alliance::Shown::Token(model::TokenId::of(&Digest::of(&[b"token"]))),
             objects: texts.iter().map(|text| RawValue::from_string(text.clone()).unwrap()).collect(),
+            briefs: Vec::new(),
         };
         let entry = Entry { event: Event::ObjectsShared(Box::new(shared)), ..entry() };
         let (store, bytes) = (Store::new("test", journal), entry.to_bytes());

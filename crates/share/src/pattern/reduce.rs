@@ -40,6 +40,11 @@ impl Reduction {
         reduction
     }
 
+    /// All observables that it names, also those that say nothing alone.
+    pub fn named(&self) -> BTreeSet<&Observable> {
+        self.any_of.iter().chain(self.all_of.iter().flatten()).chain(&self.mentioned).collect()
+    }
+
     /// Does `any_of` say all that the pattern says?
     pub fn is_whole(&self) -> bool {
         self.kept.is_empty() && self.all_of.is_empty()

@@ -1,33 +1,36 @@
 //! The observables that an object names by itself: cyber-observables, and the patterns of indicators.
 
 use crate::pattern::{Pattern, Reduction};
-use crate::stix::{Class, Head, Kind, SpecVersion, sco};
+use crate::stix::{Class, Head, Kind, sco};
 use model::Observable;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 /// Most observables by which one object is found.
 pub const MENTIONS_MAX: usize = 1_000;
 
 /// The observables that `object` names; those of a pattern beside conditions that observables cannot express are among
 /// them. At most [`MENTIONS_MAX`], in their order. What cannot be read names none.
-pub fn mentions(object: &RawValue) -> BTreeSet<Observable> {
-    let Ok(head) = Head::read(object) else { return BTreeSet::new() };
-    let all = match head.kind {
+pub fn mentions(object: &RawValue) -> Vec<Observable> {
+    let Ok(head) = Head::read(object) else { return Vec::new() };
+    match head.kind {
         Kind::Indicator => of_pattern(&head).unwrap_or_default(),
         kind if kind.class() == Class::Observable => serde_json::from_str(object.get())
             .ok()
             .and_then(|object| sco::observable(kind, &object))
             .into_iter()
             .collect(),
-        _ => BTreeSet::new(),
-    };
-    all.into_iter().take(MENTIONS_MAX).collect()
+        _ => Vec::new(),
+    }
 }
 
-fn of_pattern(head: &Head<'_>) -> Option<BTreeSet<Observable>> {
+/// The observables by which an object with this pattern is found.
+pub fn of_reduction(reduction: &Reduction) -> Vec<Observable> {
+    reduction.named().into_iter().take(MENTIONS_MAX).cloned().collect()
+}
+
+fn of_pattern(head: &Head<'_>) -> Option<Vec<Observable>> {
     #[derive(Deserialize)]
     struct Indicator<'a> {
         #[serde(borrow)]
@@ -36,10 +39,11 @@ fn of_pattern(head: &Head<'_>) -> Option<BTreeSet<Observable>> {
         pattern_type: Option<Cow<'a, str>>,
     }
     let indicator: Indicator<'_> = serde_json::from_str(head.raw.get()).ok()?;
-    let is_stix = indicator.pattern_type.as_deref().map_or(head.spec == SpecVersion::V20, |kind| kind == "stix");
-    let pattern: Pattern = is_stix.then(|| indicator.pattern.parse().ok())??;
-    let Reduction { any_of, all_of, mentioned, .. } = Reduction::of(&pattern);
-    Some(any_of.into_iter().chain(all_of.into_iter().flatten()).chain(mentioned).collect())
+    if !matches!(indicator.pattern_type.as_deref(), None | Some("stix")) {
+        return None;
+    }
+    let pattern = Pattern::parse(&indicator.pattern, head.spec).ok()?;
+    Some(of_reduction(&Reduction::of(&pattern)))
 }
 
 #[cfg(test)]

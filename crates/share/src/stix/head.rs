@@ -8,6 +8,7 @@ use model::ParseError;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt::Display;
 
 /// Most markings of one object.
 pub const MARKINGS_MAX: usize = 64;
@@ -176,15 +177,19 @@ fn check_references(created_by: Option<&str>, markings: &[Text<'_>]) -> Result<(
         return Err(ParseError::new("object_marking_refs", &found, format_args!("at most {MARKINGS_MAX} entries")));
     }
     let each = |(i, marking): (usize, &Text<'_>)| {
-        refers_to(Kind::MarkingDefinition, &format!("object_marking_refs[{i}]"), marking)
+        refers_to(Kind::MarkingDefinition, format_args!("object_marking_refs[{i}]"), marking)
     };
     markings.iter().enumerate().try_for_each(each)
 }
 
-fn refers_to(kind: Kind, field: &str, id: &str) -> Result<(), ParseError> {
-    match id::kind(field, id)? == kind {
-        true => Ok(()),
-        false => Err(ParseError::new(field, id, format_args!("an identifier of type `{}`", kind.as_str()))),
+fn refers_to(kind: Kind, field: impl Display, id: &str) -> Result<(), ParseError> {
+    match id::kind_of(id) {
+        Some(named) if named == kind => Ok(()),
+        Some(_) => {
+            let allowed = format_args!("an identifier of type `{}`", kind.as_str());
+            Err(ParseError::new(&field.to_string(), id, allowed))
+        }
+        None => id::split(&field.to_string(), id).map(drop),
     }
 }
 

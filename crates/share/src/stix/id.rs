@@ -19,8 +19,21 @@ const ALLOWED: &str = "a type of a-z 0-9 -, `--`, and a UUID of 32 hexadecimal d
 /// # Errors
 /// Names `field` and the text.
 pub fn split<'a>(field: &str, id: &'a str) -> Result<(&'a str, &'a str), ParseError> {
-    let parts = id.split_once("--").filter(|(kind, uuid)| id.len() <= ID_BYTES_MAX && is_type(kind) && is_uuid(uuid));
-    parts.ok_or_else(|| ParseError::new(field, id, ALLOWED))
+    parts(id).ok_or_else(|| ParseError::new(field, id, ALLOWED))
+}
+
+/// As [`split`]; `None` for what is no identifier. It is read from its end, where the length is known.
+fn parts(id: &str) -> Option<(&str, &str)> {
+    let (kind, uuid) = id.split_at_checked(id.len().checked_sub(UUID_BYTES)?)?;
+    let kind = kind.strip_suffix("--")?;
+    // The first two hyphens in a row are those before the UUID.
+    let once = !kind.ends_with('-') && !kind.as_bytes().windows(2).any(|two| two == b"--");
+    (once && id.len() <= ID_BYTES_MAX && is_type(kind) && is_uuid(uuid)).then_some((kind, uuid))
+}
+
+/// The type that an identifier names, or none for what is no identifier.
+pub fn kind_of(id: &str) -> Option<Kind> {
+    parts(id).map(|(kind, _)| Kind::of(kind))
 }
 
 /// The type that an identifier names.
@@ -31,6 +44,9 @@ pub fn kind(field: &str, id: &str) -> Result<Kind, ParseError> {
     split(field, id).map(|(kind, _)| Kind::of(kind))
 }
 
+/// Bytes of a UUID as text.
+const UUID_BYTES: usize = 36;
+
 /// Is this the name of a type? 3 to 250 characters (STIX 2.1 §3.1; 2.0 had one `x_` name or other with underscores).
 fn is_type(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
@@ -39,12 +55,14 @@ fn is_type(text: &str) -> bool {
 
 /// RFC 9562 §4: five groups of hexadecimal digits.
 fn is_uuid(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let right = |(at, byte): (usize, &u8)| match at {
-        8 | 13 | 18 | 23 => *byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    };
-    bytes.len() == 36 && bytes.iter().enumerate().all(right)
+    let hexadecimal = |group: &[u8]| group.iter().all(u8::is_ascii_hexdigit);
+    match text.as_bytes() {
+        bytes if bytes.len() != UUID_BYTES => false,
+        bytes => {
+            [8, 13, 18, 23].iter().all(|hyphen| bytes[*hyphen] == b'-')
+                && [0..8, 9..13, 14..18, 19..23, 24..36].into_iter().all(|group| hexadecimal(&bytes[group]))
+        }
+    }
 }
 
 /// The identifier of type `kind` whose UUID is made from `namespace` and `name` (version 5, RFC 9562 §5.5).
@@ -105,6 +123,10 @@ mod tests {
             "Tool--0f42a24c-e035-4f93-a91c-5f7076bd8da0",
             "tool--0f42a24c-e035-4f93-a91c-5f7076bd8da0x",
             "tool--0f42a24ce0354f93a91c5f7076bd8da00000",
+            "tool--0f42a24c-e035-4f93-a91c+5f7076bd8da0",
+            "tool---0f42a24c-e035-4f93-a91c-5f7076bd8da0",
+            "tool--x--0f42a24c-e035-4f93-a91c-5f7076bd8da0",
+            "té--0f42a24c-e035-4f93-a91c-5f7076bd8d\u{e9}",
             long.as_str(),
         ] {
             assert_eq!(split("object_refs[2]", bad).unwrap_err().field, "object_refs[2]", "{bad}");

@@ -11,9 +11,11 @@ use super::{sco, upgrade};
 use crate::meaning;
 use crate::pattern::{Pattern, Reduction};
 use crate::reading::{Defaults, Reading, Silent, Skip, Word};
+use crate::search::mentions;
 use model::{Behaviour, FindingId, Ground, Observable, ParseError, Sighting};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest reason of a dispute, in characters.
@@ -32,11 +34,16 @@ pub struct Context<'a> {
 }
 
 /// Reads objects into words. STIX 2.0 is brought forward first. One bad object does not spoil the others.
-pub fn read(objects: &[&RawValue], mut context: Context<'_>) -> Reading {
+pub fn read(objects: &[&RawValue], context: Context<'_>) -> Reading {
+    read_with(objects.iter().map(|object| Head::read(object)), context)
+}
+
+/// As [`read`], of objects whose heads were read before.
+pub fn read_with<'a>(heads: impl Iterator<Item = Result<Head<'a>, ParseError>>, mut context: Context<'_>) -> Reading {
     let mut reading = Reading::default();
-    let (mut current, mut old) = (Vec::new(), Vec::new());
-    for (place, object) in objects.iter().enumerate() {
-        match Head::read(object) {
+    let (mut current, mut old) = (Vec::with_capacity(heads.size_hint().0), Vec::new());
+    for (place, head) in heads.enumerate() {
+        match head {
             Ok(head) if head.spec == SpecVersion::V20 => match upgrade::upgrade(&head) {
                 Ok(newer) => old.extend(newer.into_iter().map(|object| (place, object))),
                 Err(error) => reading.refused.push((place, error)),
@@ -45,31 +52,63 @@ pub fn read(objects: &[&RawValue], mut context: Context<'_>) -> Reading {
             Err(error) => reading.refused.push((place, error)),
         }
     }
+    let as_they_came = current.len();
     for (place, object) in &old {
         match Head::read(object) {
             Ok(head) => current.push((*place, head)),
             Err(error) => reading.refused.push((*place, error)),
         }
     }
-    let mut items = Vec::new();
-    for (place, head) in current {
+    let mut items = Vec::with_capacity(current.len());
+    for (at, (place, head)) in current.into_iter().enumerate() {
         let body = head
             .not_after(context.latest)
             .and_then(|()| if head.kind == Kind::MarkingDefinition { context.markings.learn(&head) } else { Ok(()) });
         match body.and_then(|()| Body::read(&head)) {
-            Ok(body) => items.push(Item { place, head, body }),
+            Ok(body) => items.push(Item { place, as_it_came: at < as_they_came, head, body, meant: OnceCell::new() }),
             Err(error) => reading.refused.push((place, error)),
         }
     }
     Reader::new(&items, &context).read(&items, &mut reading);
+    reading.mentions = items.iter().filter_map(|item| Some((item.place, item.mentions()?))).collect();
     reading
 }
 
 /// An object with its head and body.
 struct Item<'a> {
     place: usize,
+    /// Was it not brought forward?
+    as_it_came: bool,
     head: Head<'a>,
     body: Body<'a>,
+    meant: OnceCell<Meant>,
+}
+
+/// What an indicator's pattern comes to; none in another language.
+type Meant = Result<Option<Reduction>, ParseError>;
+
+impl Item<'_> {
+    /// What the pattern of an indicator comes to, reduced once.
+    fn reduction(&self, indicator: &Indicator<'_>) -> &Meant {
+        self.meant.get_or_init(|| {
+            let is_stix = matches!(indicator.pattern_type.as_deref(), None | Some("stix"));
+            let reduce = || Pattern::parse(&indicator.pattern, self.head.spec).map(|pattern| Reduction::of(&pattern));
+            is_stix.then(reduce).transpose()
+        })
+    }
+
+    /// The observables by which it is found; none of what was brought forward, which is not what is stored.
+    fn mentions(&self) -> Option<Vec<Observable>> {
+        let mentions = match &self.body {
+            Body::Indicator(indicator) => match self.reduction(indicator) {
+                Ok(Some(reduction)) => mentions::of_reduction(reduction),
+                Ok(None) | Err(_) => Vec::new(),
+            },
+            Body::Observable(object) => sco::observable(self.head.kind, object).into_iter().collect(),
+            _ => Vec::new(),
+        };
+        self.as_it_came.then_some(mentions)
+    }
 }
 
 struct Reader<'a> {
@@ -152,13 +191,11 @@ impl<'a> Reader<'a> {
 
     /// The observables that an indicator means by themselves.
     fn meant(&self, item: &Item<'_>, indicator: &Indicator<'_>) -> Result<BTreeSet<Observable>, Silent> {
-        if !matches!(indicator.pattern_type.as_deref(), None | Some("stix")) {
-            return Err(Skip::OtherLanguage.into());
-        }
-        let reduction = Reduction::of(&Pattern::parse(&indicator.pattern, item.head.spec)?);
-        match reduction.any_of.is_empty() {
-            true => Err(Skip::NotReducible.into()),
-            false => Ok(reduction.any_of),
+        match item.reduction(indicator) {
+            Err(error) => Err(error.clone().into()),
+            Ok(None) => Err(Skip::OtherLanguage.into()),
+            Ok(Some(reduction)) if reduction.any_of.is_empty() => Err(Skip::NotReducible.into()),
+            Ok(Some(reduction)) => Ok(reduction.any_of.clone()),
         }
     }
 
