@@ -6,7 +6,7 @@ use domain::base::{Message, MessageBuilder, Name, Ttl};
 use domain::rdata::{A, Aaaa, AllRecordData};
 use std::fmt::Write;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a program may take until it answers its first query.
-const READY: Duration = Duration::from_secs(20);
+/// How long a program may take until it answers for the first time.
+const READY: Duration = Duration::from_secs(60);
 /// Names that the world remembers having been asked for.
 const ASKED_MAX: usize = 100_000;
 
@@ -217,39 +217,49 @@ pub(crate) struct Daemon {
     pub(crate) dir: tempfile::TempDir,
     child: Child,
     program: &'static str,
+    package: &'static str,
 }
 
 impl Daemon {
     /// Starts `program` with its output in `log` of `dir`.
     pub(crate) fn start(
         program: &'static str,
-        package: &str,
+        package: &'static str,
         dir: tempfile::TempDir,
         arguments: &[&str],
     ) -> Result<Self, Error> {
-        let path = find(program)
-            .ok_or_else(|| Error(format!("`{program}` is not installed; on Debian: apt-get install {package}")))?;
-        let log = File::create(dir.path().join("log"))?;
-        let child = Command::new(path)
-            .args(arguments)
-            .current_dir(dir.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        Ok(Self { dir, child, program })
+        let child = spawn(program, package, dir.path(), arguments)?;
+        Ok(Self { dir, child, program, package })
+    }
+
+    /// Stops the program and starts it again in its directory, with a new log.
+    pub(crate) fn restart(&mut self, arguments: &[&str]) -> Result<(), Error> {
+        self.stop();
+        self.child = spawn(self.program, self.package, self.dir.path(), arguments)?;
+        Ok(())
+    }
+
+    /// Waits until somebody answers at a TCP port.
+    pub(crate) fn wait_listening(&mut self, port: u16) -> Result<(), Error> {
+        self.wait_for(&|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
     }
 
     /// Waits until the resolver at `port` answers from the world.
     pub(crate) fn wait_ready(&mut self, port: u16) -> Result<(), Error> {
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        self.wait_for(&|| {
+            let answer = ask(server, "ready.test", Rtype::A, Duration::from_millis(100));
+            answer.is_some_and(|answer| answer.rcode == "NOERROR")
+        })
+    }
+
+    fn wait_for(&mut self, is_ready: &dyn Fn() -> bool) -> Result<(), Error> {
         let start = Instant::now();
         while start.elapsed() < READY {
             if let Some(status) = self.child.try_wait()? {
                 return Err(Error(format!("{} has ended ({status}):\n{}", self.program, self.log())));
             }
-            let answer = ask(server, "ready.test", Rtype::A, Duration::from_millis(100));
-            if answer.is_some_and(|answer| answer.rcode == "NOERROR") {
+            if is_ready() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -281,13 +291,22 @@ impl Drop for Daemon {
     }
 }
 
+fn spawn(program: &str, package: &str, dir: &Path, arguments: &[&str]) -> Result<Child, Error> {
+    let path = find(program)
+        .ok_or_else(|| Error(format!("`{program}` is not installed; on Debian: apt-get install {package}")))?;
+    let log = File::create(dir.join("log"))?;
+    let mut command = Command::new(path);
+    command.args(arguments).current_dir(dir).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    Ok(command.spawn()?)
+}
+
 #[expect(clippy::print_stderr, reason = "a failing test shows what its peers said")]
 fn eprint_all(text: &str) {
     eprint!("{text}");
 }
 
 /// Looks in PATH and in the directories of system programs, which ordinary users often lack.
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(system).map(|dir| dir.join(program)).find(|file| is_file(file))

@@ -1,11 +1,13 @@
-//! Real peers for tests: BIND, Unbound and nftables, started on loopback and stopped.
+//! Real peers for tests: BIND, Unbound, CrowdSec and nftables, started on loopback and stopped.
 
 pub mod bind;
+pub mod crowdsec;
 pub mod dns;
 pub mod netns;
 pub mod unbound;
 
 pub use bind::{Bind, BindOptions, Rpz, Tsig};
+pub use crowdsec::CrowdSec;
 pub use dns::{Answer, WORLD_V4, World, ask, ask_until, free_port};
 pub use domain::base::iana::Rtype;
 pub use netns::Netns;

@@ -26,6 +26,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "iproute2", program: "ip", purpose: "network namespaces" },
     Package { name: "bind9-dnsutils", program: "dig", purpose: "queries by another hand than ours" },
     Package { name: "systemd", program: "systemd-analyze", purpose: "how exposed our units are" },
+    Package { name: "crowdsec", program: "crowdsec", purpose: "a real CrowdSec whose alerts an agent pulls" },
     Package { name: "binutils", program: "strip", purpose: "the Debian package" },
     Package { name: "zstd", program: "zstd", purpose: "recorded data, packed and unpacked by another hand than ours" },
 ];
@@ -36,6 +37,11 @@ const PYTHON: Package =
 
 /// Where programs of the system stand even when a plain user's `PATH` leaves them out.
 const SYSTEM_DIRS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+
+/// Debian's crowdsec registers the machine with the company's central service when it is installed, unless this file
+/// is there and holds anything.
+const CENTRAL_PATH: &str = "/etc/crowdsec/online_api_credentials.yaml";
+const CENTRAL_TEXT: &str = "# This machine is not registered with CrowdSec's central service.";
 
 const POLICY_PATH: &str = "/usr/sbin/policy-rc.d";
 const POLICY_MARK: &str = "# written by cargo xtask test";
@@ -77,10 +83,31 @@ fn supply(missing: impl Fn() -> Vec<&'static Package>) -> Result<(), Failure> {
 fn install(missing: &[&Package]) -> Result<(), Failure> {
     eprintln!("installing {} with apt-get; no service is started", names(missing));
     let _no_services = NoServices::begin(Path::new(POLICY_PATH))?;
+    if missing.iter().any(|package| is_crowdsec(package)) {
+        register_nowhere(Path::new(CENTRAL_PATH))?;
+    }
     run::to_the_end(&mut apt(&["update"]))?;
     let mut words = vec!["install", "--yes", "--no-install-recommends"];
     words.extend(missing.iter().map(|package| package.name));
     run::to_the_end(&mut apt(&words))
+}
+
+fn is_crowdsec(package: &Package) -> bool {
+    package.program == "crowdsec"
+}
+
+/// Leaves a file that is there as it is: a machine that is registered stays so.
+fn register_nowhere(path: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::Failed(format!("{} cannot be written: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => writeln!(file, "{CENTRAL_TEXT}").map_err(failed),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 fn apt(words: &[&str]) -> Command {
@@ -90,16 +117,26 @@ fn apt(words: &[&str]) -> Command {
 }
 
 fn what_to_type(missing: &[&Package]) -> String {
+    let crowdsec = missing.iter().any(|package| is_crowdsec(package));
+    let before = match crowdsec {
+        // Without it the installation would register the machine.
+        true => format!("echo \"{CENTRAL_TEXT}\" | sudo install -D -m 0600 /dev/stdin {CENTRAL_PATH}\n  "),
+        false => String::new(),
+    };
     let mut text = format!(
-        "this needs programs that only root can install. Type:\n\n  sudo apt-get update && sudo apt-get install --yes \
-         --no-install-recommends {}",
+        "this needs programs that only root can install. Type:\n\n  {before}sudo apt-get update && sudo apt-get \
+         install --yes --no-install-recommends {}",
         names(missing)
     );
-    if missing.iter().any(|package| matches!(package.program, "named" | "unbound")) {
-        text.push_str(
-            "\n\nDebian starts named and unbound when they are installed. If you do not want that:\n\n  sudo systemctl \
-             disable --now named unbound",
-        );
+    let services: Vec<&str> = (missing.iter().map(|package| package.program))
+        .filter(|program| matches!(*program, "named" | "unbound" | "crowdsec"))
+        .collect();
+    if !services.is_empty() {
+        text.push_str(&format!(
+            "\n\nDebian starts {} when installed. If you do not want that:\n\n  sudo systemctl disable --now {}",
+            services.join(" and "),
+            services.join(" ")
+        ));
     }
     text
 }
@@ -207,14 +244,21 @@ mod tests {
         assert_eq!(missing(&dirs).len(), PACKAGES.len(), "a file that cannot be run is no program");
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let still: Vec<&str> = missing(&dirs).iter().map(|package| package.name).collect();
-        assert_eq!(still, ["unbound", "nftables", "iproute2", "bind9-dnsutils", "systemd", "binutils", "zstd"]);
+        assert_eq!(
+            still,
+            ["unbound", "nftables", "iproute2", "bind9-dnsutils", "systemd", "crowdsec", "binutils", "zstd"]
+        );
     }
 
     #[test]
     fn a_plain_user_gets_the_exact_line_with_only_what_is_missing() {
-        let text = what_to_type(&[&PACKAGES[1], &PACKAGES[7]]);
+        let by = |name: &str| PACKAGES.iter().find(|package| package.name == name).unwrap();
+        let text = what_to_type(&[by("unbound"), by("zstd")]);
         assert!(text.contains("apt-get install --yes --no-install-recommends unbound zstd\n"), "{text}");
-        assert!(text.contains("disable --now named unbound"), "{text}");
+        assert!(text.ends_with("disable --now unbound") && !text.contains("crowdsec"), "{text}");
+        let text = what_to_type(&[by("bind9"), by("crowdsec")]);
+        let (registers, installs) = (text.find(CENTRAL_PATH).unwrap(), text.find("apt-get install").unwrap());
+        assert!(registers < installs && text.ends_with("disable --now named crowdsec"), "{text}");
         let text = what_to_type(&[&PYTHON]);
         assert!(text.ends_with("apt-get install --yes --no-install-recommends python3-venv"), "{text}");
     }
@@ -235,6 +279,17 @@ mod tests {
         assert_eq!(status.code(), Some(101));
         drop(guard);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_machine_is_registered_with_no_central_service_and_one_that_is_stays_so() {
+        let dir = Scratch::new("central");
+        let path = dir.0.join("crowdsec").join("online_api_credentials.yaml");
+        register_nowhere(&path).unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with(CENTRAL_TEXT));
+        std::fs::write(&path, "login: mine\n").unwrap();
+        register_nowhere(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "login: mine\n");
     }
 
     #[test]

@@ -11,8 +11,8 @@ cargo xtask test                      everything, as CI runs it
 cargo xtask test -p model parse       only one crate's tests with `parse` in their name
 
 Installs what the tests need as Debian packages (bind9, unbound, nftables, iproute2, bind9-dnsutils,
-systemd, binutils, zstd) when run as
-root and something is missing; starts no service. A plain user is told what to type.
+systemd, crowdsec, binutils, zstd) when run as root and something is missing; starts no service and registers
+the machine nowhere. A plain user is told what to type.
 Words after `test` go to the test runner in place of `--workspace`; doc tests run only without such words.
 Uses cargo-nextest where it is installed, else `cargo test`.
 
