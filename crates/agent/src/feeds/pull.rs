@@ -37,7 +37,7 @@ impl Pull {
     /// It did not get through; what was taken before stays taken.
     pub async fn round(&mut self) -> Result<(), Trouble> {
         let alliance = alliance(&self.around).await?;
-        self.reader.begin();
+        self.reader.begin()?;
         loop {
             let here = Here { alliance: &alliance, strip: &self.around.strip };
             let step = self.reader.step(self.mark.as_ref(), &here).await?;

@@ -49,6 +49,7 @@ impl Push {
     /// # Errors
     /// It did not get through; what was sent before stays sent.
     pub async fn round(&mut self) -> Result<(), Trouble> {
+        self.remote.refresh()?;
         let alliance = alliance(&self.around).await?;
         self.introduce(&alliance).await?;
         let place = match &self.mark {

@@ -63,12 +63,17 @@ impl Reader {
     }
 
     /// A new round begins: from what was written down.
-    pub fn begin(&mut self) {
+    ///
+    /// # Errors
+    /// A file that was changed cannot be used.
+    pub fn begin(&mut self) -> Result<(), Trouble> {
+        self.remote.refresh()?;
         match &mut self.state {
             State::Taxii(walking) => *walking = taxii::Walking::default(),
             State::CrowdSec(_) => {}
             State::Misp(waiting) => *waiting = misp::Waiting::default(),
         }
+        Ok(())
     }
 
     /// Reads on from `mark`.

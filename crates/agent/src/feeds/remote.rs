@@ -12,7 +12,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use share::taxii::client::{PAGE_BYTES_MAX, retry_after};
 use share::taxii::{cursor, media};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
@@ -67,17 +68,23 @@ pub(crate) struct Got {
 /// A server.
 pub(crate) enum Remote {
     /// Another one.
-    Other(Other),
+    Other(Box<Other>),
     /// Our own hub, asked with the agent's certificate or token.
     Hub(Client),
 }
 
 /// A server that is not our hub.
 pub(crate) struct Other {
+    config: RemoteConfig,
+    /// Its files, as they were when they were read.
+    files: Vec<Option<Stamp>>,
     http: reqwest::Client,
     base: Url,
     access: Access,
 }
+
+/// A file that was written anew or replaced is another one by this: number, seconds, nanoseconds, length.
+type Stamp = (u64, i64, i64, u64);
 
 enum Access {
     Open,
@@ -90,7 +97,9 @@ impl Other {
     ///
     /// # Errors
     /// Broken: a file cannot be used. No error repeats what stands in a secret one.
-    pub fn open(config: &RemoteConfig) -> Result<Self, Error> {
+    pub fn open(config: &RemoteConfig) -> Result<Box<Self>, Error> {
+        // Before they are read: what changes meanwhile is read again.
+        let files = stamps(config);
         let access = match (&config.token, &config.user, &config.password) {
             (Some(token), ..) => Access::Bearer(read_secret(token)?),
             (None, Some(user), Some(password)) => Access::Basic(user.clone(), read_secret(password)?),
@@ -101,7 +110,15 @@ impl Other {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        Ok(Self { http, base, access })
+        Ok(Box::new(Self { config: config.clone(), files, http, base, access }))
+    }
+
+    /// Reads its files again where they have changed: certificates and tokens are renewed while we run.
+    fn refresh(&mut self) -> Result<(), Trouble> {
+        if stamps(&self.config) != self.files {
+            *self = *Self::open(&self.config).map_err(|error| Trouble::later(error.to_string()))?;
+        }
+        Ok(())
     }
 
     fn plain(&self, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {
@@ -123,7 +140,27 @@ impl Other {
     }
 }
 
+fn stamps(config: &RemoteConfig) -> Vec<Option<Stamp>> {
+    let RemoteConfig { ca, token, password, certificate, .. } = config;
+    let stamp = |path: &PathBuf| {
+        let file = std::fs::metadata(path).ok()?;
+        Some((file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
+    };
+    [ca, token, password, certificate].into_iter().flatten().map(stamp).collect()
+}
+
 impl Remote {
+    /// A new round begins: what was renewed is shown from now on.
+    ///
+    /// # Errors
+    /// A file cannot be used.
+    pub fn refresh(&mut self) -> Result<(), Trouble> {
+        match self {
+            Self::Other(other) => other.refresh(),
+            Self::Hub(_) => Ok(()),
+        }
+    }
+
     /// Any JSON document below the address, read from a file where the address is one.
     pub async fn document(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, Trouble> {
         if let Self::Other(other) = self
@@ -152,9 +189,14 @@ impl Remote {
         path: &str,
         body: impl FnOnce(&str, &str) -> serde_json::Value,
     ) -> Result<Vec<u8>, Trouble> {
-        let Self::Other(Other { access: Access::Basic(user, password), .. }) = self else {
-            return Err(Trouble::later("no user and password are configured"));
+        let basic = match self {
+            Self::Other(other) => match &other.access {
+                Access::Basic(user, password) => Some((user, password)),
+                _ => None,
+            },
+            Self::Hub(_) => None,
         };
+        let (user, password) = basic.ok_or_else(|| Trouble::later("no user and password are configured"))?;
         let request = self.plain(Method::POST, path)?.json(&body(user, password));
         answer(request, LOGIN_BYTES_MAX).await.map(|got| got.bytes)
     }
@@ -207,7 +249,7 @@ async fn file(base: &Url, path: &str, bytes_max: usize) -> Result<Vec<u8>, Troub
 /// Sends, waits, reads no more than allowed.
 async fn answer(request: RequestBuilder, bytes_max: usize) -> Result<Got, Trouble> {
     let sent = request.timeout(ANSWER_MAX).send().await;
-    let response = sent.map_err(|error| Trouble::later(cause(&error)))?;
+    let response = sent.map_err(|error| Trouble::later(why(&cause(&error))))?;
     let (status, headers) = (response.status(), response.headers().clone());
     if status.is_success() {
         let date = |name| {
@@ -219,6 +261,20 @@ async fn answer(request: RequestBuilder, bytes_max: usize) -> Result<Got, Troubl
     }
     let said = limited(response, PROBLEM_BYTES_MAX).await.unwrap_or_default();
     Err(trouble(status, &headers, &said))
+}
+
+/// What to look at where the other side is not who it should be, in words of ours beside those of TLS.
+fn why(cause: &str) -> String {
+    let hint = match cause {
+        // The second: of one that is called as ours is.
+        _ if ["UnknownIssuer", "BadSignature"].iter().any(|word| cause.contains(word)) => {
+            "its certificate comes from no authority of `ca`; nothing was asked"
+        }
+        _ if cause.contains("not valid for name") => "its certificate is for another name; nothing was asked",
+        _ if cause.contains("certificate expired") => "its certificate has run out; nothing was asked",
+        _ => return cause.to_owned(),
+    };
+    format!("{hint} ({cause})")
 }
 
 fn trouble(status: StatusCode, headers: &HeaderMap, said: &[u8]) -> Trouble {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// A slow machine may take so long for anything here.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn secret(path: &Path, text: &str) {
+pub fn secret(path: &Path, text: &str) {
     let mut file = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
@@ -27,7 +27,7 @@ fn way(dir: &Path, name: &str, bench: &Bench, member: &str, root: &str) -> Strin
 }
 
 /// A member's agent with these feeds.
-async fn agent(dir: &Path, bench: &Bench, member: &str, feeds: &str) -> Running {
+pub async fn agent(dir: &Path, bench: &Bench, member: &str, feeds: &str) -> Running {
     secret(&dir.join(format!("{member}.key")), &agent::keys::key_text(&seed(member)));
     let (_, charter) = bench.get(member, "/api/v1/charter").await;
     let pin = charter::Charter::digest_of(charter["text"].as_str().unwrap());
@@ -54,7 +54,7 @@ async fn feed(agent: &Running, name: &str) -> Value {
 }
 
 /// Looks at a feed until it has got through once more.
-async fn look(agent: &Running, name: &str) -> Value {
+pub async fn look(agent: &Running, name: &str) -> Value {
     let begun = Instant::now();
     loop {
         let Answer::Ok(before) = agent.ask(Request::FeedNow { feed: name.to_owned() }).await else { panic!("{name}") };
@@ -73,8 +73,35 @@ async fn look(agent: &Running, name: &str) -> Value {
     }
 }
 
-fn counts(view: &Value) -> BTreeMap<String, u64> {
+pub fn counts(view: &Value) -> BTreeMap<String, u64> {
     serde_json::from_value(view["counts"].clone()).unwrap()
+}
+
+/// Why a feed does not get through, once it says `word`: an agent that starts has no charter yet, and says that.
+pub async fn seen(agent: &Running, name: &str, word: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let Answer::Ok(_) = agent.ask(Request::FeedNow { feed: name.to_owned() }).await else { panic!("{name}") };
+        let view = feed(agent, name).await;
+        match view["failure"].as_str() {
+            Some(failure) if failure.contains(word) => return failure.to_owned(),
+            _ => assert!(begun.elapsed() < PATIENCE, "{view}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Writes an event of a MISP feed into its directory; gives its line of the manifest.
+pub fn write_event(feed: &Path, n: u8, organisation: &str, timestamp: i64) -> (String, Value) {
+    let uuid = format!("5b6e8e2d-0000-4000-8000-00000000000{n}");
+    let attribute = json!({
+        "uuid": format!("5b6e8e2d-0000-4000-8000-0000000000a{n}"), "type": "ip-src", "value": format!("80.3.0.{n}"),
+        "to_ids": true, "timestamp": timestamp.to_string(), "Tag": [{"name": "scan"}],
+    });
+    let event = json!({ "uuid": uuid, "timestamp": timestamp.to_string(), "Tag": [{"name": "tlp:green"}],
+        "Orgc": {"name": "An organisation", "uuid": organisation}, "Attribute": [attribute] });
+    std::fs::write(feed.join(format!("{uuid}.json")), json!({ "Event": event }).to_string()).unwrap();
+    (uuid, json!({ "timestamp": timestamp.to_string(), "info": "x" }))
 }
 
 /// All objects of a collection.
@@ -233,17 +260,7 @@ async fn a_misp_feed_becomes_own_sightings_and_others_objects_each_version_once(
     let dir = tempfile::tempdir().unwrap();
     let feed = dir.path().join("feed");
     std::fs::create_dir(&feed).unwrap();
-    let event = |n: u8, organisation: &str, timestamp: i64| {
-        let uuid = format!("5b6e8e2d-0000-4000-8000-00000000000{n}");
-        let attribute = json!({
-            "uuid": format!("5b6e8e2d-0000-4000-8000-0000000000a{n}"), "type": "ip-src", "value": format!("80.3.0.{n}"),
-            "to_ids": true, "timestamp": timestamp.to_string(), "Tag": [{"name": "scan"}],
-        });
-        let event = json!({ "uuid": uuid, "timestamp": timestamp.to_string(), "Tag": [{"name": "tlp:green"}],
-            "Orgc": {"name": "An organisation", "uuid": organisation}, "Attribute": [attribute] });
-        std::fs::write(feed.join(format!("{uuid}.json")), json!({ "Event": event }).to_string()).unwrap();
-        (uuid, json!({ "timestamp": timestamp.to_string(), "info": "x" }))
-    };
+    let event = |n, organisation: &str, timestamp| write_event(&feed, n, organisation, timestamp);
     let (own, other) = ("55f6ea5e-2c60-40e5-964f-47a8950d210f", "55f6ea5e-2c60-40e5-964f-47a8950d2100");
     let then = crate::support::now().as_millis() / 1_000 - 60;
     let write = |events: Vec<(String, Value)>| {

@@ -6,6 +6,7 @@ mod api;
 mod crash;
 mod doors;
 mod feeds;
+mod feeds_tls;
 mod handling;
 mod hostile;
 mod joining;
