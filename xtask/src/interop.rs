@@ -17,6 +17,7 @@ pub const HELP: &str = "\
 cargo xtask interop                   build in release, then every check
 cargo xtask interop --binary FILE --emit FILE
                                       with programs that are there: epimachia, and share's example `emit`
+cargo xtask interop --bundle FILE...  also these STIX bundles: every object in, and out again byte for byte
 
 Installs taxii2-client, stix2, stix2-validator and stix2-patterns, each in one version, from PyPI into target/interop/venv;
 starts the demo's alliance; pushes into its hub, pulls out of it, and holds everything that we write against those tools.
@@ -38,6 +39,8 @@ const AUTHORITIES: &[&str] = &["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 struct Order {
     binary: Option<PathBuf>,
     emit: Option<PathBuf>,
+    /// Other people's bundles, which go in and must come out.
+    bundles: Vec<PathBuf>,
 }
 
 /// Runs the verb.
@@ -48,8 +51,11 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     std::fs::create_dir_all(&home).map_err(|error| failed(&home, error))?;
     let python = environment(&home)?;
     let (binary, emitted) = (order.binary()?, order.emitted(&home)?);
+    if let Some(path) = order.bundles.iter().find(|path| !path.is_file()) {
+        return Err(Failure::Usage(format!("{} is no file", path.display())));
+    }
     let demo = Demo::start(&binary)?;
-    let results = clients(&python, &demo, &binary, &emitted);
+    let results = clients(&python, &demo, &binary, &[vec![emitted], order.bundles].concat());
     demo.stop()?;
     judge(&results?)
 }
@@ -57,19 +63,22 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
 impl Order {
     fn parse(words: &[String]) -> Result<Order, Failure> {
         let mut order = Order::default();
-        let mut words = words.iter();
+        let mut words = words.iter().peekable();
         while let Some(word) = words.next() {
-            let slot = match word.as_str() {
-                "--binary" => &mut order.binary,
-                "--emit" => &mut order.emit,
-                _ => {
-                    return Err(Failure::Usage(format!(
-                        "interop has no {word:?}; it takes --binary FILE, --emit FILE"
-                    )));
+            let mut path = || words.next_if(|word| !word.starts_with("--")).map(PathBuf::from);
+            let needed = || Failure::Usage(format!("{word} needs a path after it"));
+            match word.as_str() {
+                "--binary" => order.binary = Some(path().ok_or_else(needed)?),
+                "--emit" => order.emit = Some(path().ok_or_else(needed)?),
+                "--bundle" => {
+                    order.bundles.push(path().ok_or_else(needed)?);
+                    order.bundles.extend(std::iter::from_fn(path));
                 }
-            };
-            let value = words.next().ok_or_else(|| Failure::Usage(format!("{word} needs a path after it")))?;
-            *slot = Some(PathBuf::from(value));
+                _ => {
+                    let takes = "it takes --binary FILE, --emit FILE, --bundle FILE...";
+                    return Err(Failure::Usage(format!("interop has no {word:?}; {takes}")));
+                }
+            }
         }
         Ok(order)
     }
@@ -143,12 +152,12 @@ impl Check {
     }
 }
 
-/// Runs the script against the alliance.
-fn clients(python: &Path, demo: &Demo, binary: &Path, emitted: &Path) -> Result<Vec<Check>, Failure> {
+/// Runs the script against the alliance; the first of the bundles is what we write, the others are other people's.
+fn clients(python: &Path, demo: &Demo, binary: &Path, bundles: &[PathBuf]) -> Result<Vec<Check>, Failure> {
     let token = demo.token(binary)?;
     let mut command = Command::new(python);
     command.arg(run::root().join(SCRIPT)).arg(demo.url()?).arg(demo.authority()).arg(token);
-    command.arg(demo::MEMBER).arg(emitted);
+    command.arg(demo::MEMBER).args(bundles);
     // The hub is on this machine: no proxy leads to it.
     command.envs([("NO_PROXY", demo::HOST), ("no_proxy", demo::HOST)]);
     for name in AUTHORITIES {
@@ -220,14 +229,18 @@ mod tests {
     #[test]
     fn programs_that_are_there_may_be_named() {
         assert_eq!(parse(""), Ok(Order::default()));
-        let both = Order { binary: Some("a".into()), emit: Some("b".into()) };
+        let both = Order { binary: Some("a".into()), emit: Some("b".into()), bundles: Vec::new() };
         assert_eq!(parse("--emit b --binary a"), Ok(both));
+        let bundles = ["x", "y", "z"].map(PathBuf::from).to_vec();
+        let three = Order { emit: Some("b".into()), bundles, ..Order::default() };
+        assert_eq!(parse("--bundle x y --emit b --bundle z"), Ok(three));
         let said = |line: &str| match parse(line) {
             Err(Failure::Usage(text)) => text,
             other => panic!("{other:?}"),
         };
         assert_eq!(said("--emit"), "--emit needs a path after it");
-        assert_eq!(said("--hub x"), "interop has no \"--hub\"; it takes --binary FILE, --emit FILE");
+        assert_eq!(said("--bundle --emit b"), "--bundle needs a path after it");
+        assert_eq!(said("--hub x"), "interop has no \"--hub\"; it takes --binary FILE, --emit FILE, --bundle FILE...");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 """Tools that people already have, unmodified, against a hub: taxii2-client, stix2, stix2-validator, stix2-patterns.
 
-    python clients.py URL CA TOKEN_FILE MEMBER EMITTED
+    python clients.py URL CA TOKEN_FILE MEMBER EMITTED [BUNDLE...]
 
 URL is the hub's, CA the PEM file that it is known by, TOKEN_FILE holds a token of MEMBER with the scopes `report` and
-`read`, EMITTED is a bundle of everything that we write. `cargo xtask interop` prepares all of it and calls this.
+`read`, EMITTED is a bundle of everything that we write, BUNDLEs are other people's. `cargo xtask interop` prepares all of it and calls this.
 
 Prints one line for each check, separated by tabs: `ok NAME COUNT` or `FAILED NAME WHY`. Exit code 1 if one failed.
 """
@@ -18,6 +18,7 @@ import uuid
 import requests
 import stix2
 import stix2validator
+from bundles import Bundle, served
 from requests.exceptions import HTTPError, SSLError
 from stix2.utils import parse_into_datetime
 from stix2patterns.validator import run_validator
@@ -494,6 +495,27 @@ def plans_references(hub):
     return references_all(hub.plans + [thing for thing in hub.findings if thing["id"] not in own])
 
 
+def on_bundle(path):
+    """Each object of a bundle goes in and comes out: on a page byte for byte, by identifier with every property."""
+    name = "bundle " + path.rsplit("/", 1)[-1]
+
+    def run(hub):
+        bundle = Bundle(path)
+        bundle.push(hub.sightings)
+        for reason, count in collections.Counter(bundle.refused.values()).items():
+            print(f"{name}: {count} refused: {reason}", flush=True)
+        if bundle.refused:
+            print("ok", f"{name}, refused", len(bundle.refused), sep="\t", flush=True)
+        lost = bundle.lost_on_pages(served(hub.sightings, hub.ca, Bearer(hub.token)))
+        expect(not lost, f"{len(lost)} are on no page as they were sent: {lost[:3]}")
+        lost = bundle.lost_by_id(lambda **filters: everything(hub.sightings.get_objects, **filters))
+        expect(not lost, f"{len(lost)} are not there by identifier: {lost[:3]}")
+        return len(bundle.sent)
+
+    run.__name__ = name
+    check(run)
+
+
 def perform(function, hub):
     name = function.__name__.replace("_", " ")
     try:
@@ -508,9 +530,11 @@ def perform(function, hub):
 
 
 def main():
-    if len(sys.argv) != 6:
+    if len(sys.argv) < 6:
         sys.exit(__doc__)
-    hub = Hub(*sys.argv[1:])
+    hub = Hub(*sys.argv[1:6])
+    for path in sys.argv[6:]:
+        on_bundle(path)
     done = [perform(function, hub) for function in CHECKS]
     sys.exit(0 if all(done) else 1)
 

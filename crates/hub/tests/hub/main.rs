@@ -12,6 +12,7 @@ mod hostile;
 mod joining;
 mod keys;
 mod membership;
+mod real_bundles;
 mod roles;
 mod room;
 mod search;
