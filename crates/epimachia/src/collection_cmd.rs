@@ -88,14 +88,16 @@ fn open(asked: &Open) -> Outcome {
         out::say(format_args!("Nothing was sent, and no collection was opened."));
         return Ok(Exit::Done);
     }
-    let opened: CollectionShown = connect(&asked.change.connect)?.post("/api/v1/collections", &wish)?;
+    let client = connect(&asked.change.connect)?;
+    let opened: CollectionShown = client.post("/api/v1/collections", &wish)?;
     if asked.change.json {
         out::json(&opened);
         return Ok(Exit::Done);
     }
     out::line(format_args!("{} is open, {}", opened.name, opened.id));
     let readers = asked.group.as_ref().map_or_else(|| "every member".to_owned(), |group| format!("members of {group}"));
-    out::say(format_args!("Readable by {readers}; writers: {}.\nTAXII: {}", opened.writers.as_str(), opened.path));
+    let (writers, hub) = (opened.writers.as_str(), client.hub());
+    out::say(format_args!("Readable by {readers}; writers: {writers}.\nTAXII: {hub}{}", opened.path));
     Ok(Exit::Done)
 }
 

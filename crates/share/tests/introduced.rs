@@ -102,14 +102,24 @@ fn each_audience_is_told_once_and_outsiders_no_names() {
         told.iter().filter_map(|object| object["name"].as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
     let common = [ALLIANCE, "Epimachia", "Epimachia findings and sightings"];
-    assert_eq!(names(PUBLIC), [&common[..], &["TLP:CLEAR"]].concat());
+    assert_eq!(names(PUBLIC), [&["TLP:CLEAR"], &common[..]].concat());
     let members = names(MEMBERS);
     for name in ["telecom", "cloud", "TLP:AMBER", "TLP:GREEN", "TLP:CLEAR"] {
         let versions = members.iter().filter(|told| *told == name).count();
         assert!((1..=if name.starts_with("TLP") { 1 } else { 2 }).contains(&versions), "{name} in {members:?}");
     }
     assert!(names(GROUP).iter().any(|name| name == "telecom"), "the group is an audience of its own");
-    assert!(!names(GROUP).iter().any(|name| name == "TLP:CLEAR"), "nothing of the group's is CLEAR");
+    for object in [MEMBERS, GROUP, PUBLIC].iter().flat_map(|sees| introduced(&findings, *sees)) {
+        let named = object["type"] == "identity";
+        let marking =
+            if object["description"].to_string().contains("A member of") { "green or amber" } else { "clear" };
+        let marked = Handling::alliance(if marking == "clear" { Tlp::Clear } else { Tlp::Green });
+        let [clear, green, amber] = [Tlp::Clear, Tlp::Green, Tlp::Amber]
+            .map(|tlp| share::stix::marking::references("", &Handling::alliance(tlp)));
+        let is = |refs: &Vec<String>| object["object_marking_refs"] == serde_json::json!(refs);
+        let right = if marked.tlp == Tlp::Clear { is(&clear) } else { is(&green) || is(&amber) };
+        assert!(!named || right, "{object}");
+    }
 }
 
 #[test]

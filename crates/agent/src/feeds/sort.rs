@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use share::stix::{Context, Head, Kind, Markings, StixTime, back, ours};
 use share::taxii::client::Page;
 use share::{Defaults, Reading, Word};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most samples of what was refused, and characters of each, that are kept to be shown.
 pub(crate) const SAMPLES_MAX: usize = 10;
@@ -81,7 +81,8 @@ pub(crate) fn sort(page: &Page<'_>, fresh: &[bool], markings: &mut Markings, rul
         // One that says nothing we know stays unknown, and what it marks is refused.
         let _ = markings.learn(head);
     }
-    kept.retain(|head| match held_back(head, markings, rules) {
+    let authors = authors(&kept, markings, rules);
+    kept.retain(|head| match held_back(head, &authors, markings, rules) {
         Some((what, why)) => {
             sorted.note(&what, &head.id, &why);
             false
@@ -106,8 +107,27 @@ pub(crate) fn is_ours(head: &Head<'_>, alliance: &str) -> bool {
         || *head.id == *author
 }
 
+/// Who made what goes on. Few mark the identities that they name as authors: such a one goes with what it made.
+fn authors(kept: &[&Head<'_>], markings: &Markings, rules: &Rules<'_>) -> BTreeSet<String> {
+    if !kept.iter().any(|head| is_unmarked_identity(head)) {
+        return BTreeSet::new();
+    }
+    let none = BTreeSet::new();
+    let goes = kept.iter().filter(|head| held_back(head, &none, markings, rules).is_none());
+    goes.filter_map(|head| head.created_by.as_deref().map(ToOwned::to_owned)).collect()
+}
+
+fn is_unmarked_identity(head: &Head<'_>) -> bool {
+    head.kind == Kind::Identity && head.markings.is_empty() && !head.granular
+}
+
 /// Why an object goes no further.
-fn held_back(head: &Head<'_>, markings: &Markings, rules: &Rules<'_>) -> Option<(String, String)> {
+fn held_back(
+    head: &Head<'_>,
+    authors: &BTreeSet<String>,
+    markings: &Markings,
+    rules: &Rules<'_>,
+) -> Option<(String, String)> {
     if let Err(error) = head.not_after(StixTime::from(rules.latest)) {
         return Some(("refused:future".to_owned(), error.to_string()));
     }
@@ -116,7 +136,8 @@ fn held_back(head: &Head<'_>, markings: &Markings, rules: &Rules<'_>) -> Option<
         Err(error) => return Some(("refused:marking".to_owned(), error.to_string())),
     };
     // Definitions say nothing of anybody, and are seldom marked.
-    let says = !matches!(head.kind, Kind::MarkingDefinition | Kind::ExtensionDefinition);
+    let is_author = is_unmarked_identity(head) && authors.contains(&*head.id);
+    let says = !is_author && !matches!(head.kind, Kind::MarkingDefinition | Kind::ExtensionDefinition);
     if let Some(why) = too_wide(&handling, rules).filter(|_| says) {
         return Some(("refused:marking".to_owned(), why));
     }

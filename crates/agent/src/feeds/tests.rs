@@ -84,6 +84,32 @@ fn what_others_say_is_passed_on_as_it_came_and_the_rest_is_left_out_with_its_rea
 }
 
 #[test]
+fn an_identity_that_nobody_marked_goes_with_what_it_made_and_no_other_does() {
+    let identity = |n: u32| {
+        let id = format!("identity--{n:08x}-1111-4111-8111-111111111111");
+        json!({ "type": "identity", "spec_version": "2.1", "id": id,
+            "created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z", "name": format!("n{n}"),
+            "identity_class": "organization" })
+    };
+    let [author, of_amber, victim, mut secret, mut within] = [1, 2, 3, 4, 5].map(identity);
+    secret["object_marking_refs"] = json!([AMBER]);
+    within["name"] = json!("vpn.corp.example");
+    let by = |n: u32, who: &Value, marking: &str| {
+        let mut object = indicator(n, &format!("[ipv4-addr:value = '80.0.0.{n}']"), marking);
+        object["created_by_ref"] = who["id"].clone();
+        object
+    };
+    let good = [by(1, &author, GREEN), by(3, &secret, GREEN), by(4, &within, GREEN)];
+    let mut objects = vec![author.clone(), of_amber.clone(), victim, secret, within, by(2, &of_amber, AMBER)];
+    objects.extend(good.clone());
+    let sorted = sorted(&objects, Becomes::Objects);
+    let passed: Vec<&str> = sorted.objects.iter().map(|object| object.get()).collect();
+    let wanted: Vec<String> = [author].iter().chain(&good).map(Value::to_string).collect();
+    assert_eq!(passed, wanted);
+    assert_eq!((sorted.counts["refused:marking"], sorted.counts["stripped:own_name"]), (4, 1), "{:?}", sorted.counts);
+}
+
+#[test]
 fn own_sensors_become_sightings_and_an_alliances_finding_never_does() {
     let finding = FindingId::of(&model::Digest::of(&[b"x"]));
     let mut theirs = indicator(1, "[ipv4-addr:value = '80.0.0.1']", GREEN);

@@ -90,7 +90,8 @@ fn key(word: &str) -> Option<String> {
 
 fn port(word: &str) -> Option<String> {
     let (before, port) = word.rsplit_once("127.0.0.1:")?;
-    port.bytes().all(|b| b.is_ascii_digit()).then(|| format!("{before}127.0.0.1:{{port}}"))
+    let rest = port.trim_start_matches(|c: char| c.is_ascii_digit());
+    (rest.is_empty() || rest.starts_with('/')).then(|| format!("{before}127.0.0.1:{{port}}{rest}"))
 }
 
 /// `(3 min ago)` and `(in 5 h 57 min)`.
@@ -113,7 +114,8 @@ fn what_differs_is_blanked_and_the_rest_is_kept() {
         ("since 2026-01-01T00:00:00.25Z (3 min ago)", "since {time} ({far})"),
         ("fin-7k2q00000001, mit-7k2q00000001.", "fin-{id}, mit-{id}."),
         ("until (in 5 h 57 min) (in force)", "until ({far}) (in force)"),
-        ("https://127.0.0.1:40001/x 10.0.0.1", "https://127.0.0.1:40001/x 10.0.0.1"),
+        ("https://127.0.0.1:40001/x 10.0.0.1", "https://127.0.0.1:{port}/x 10.0.0.1"),
+        ("https://127.0.0.1:40001x", "https://127.0.0.1:40001x"),
         ("https://127.0.0.1:40001", "https://127.0.0.1:{port}"),
         ("adopted, entry 12. The 14 entries of 3", "adopted, entry {n}. The {n} entries of 3"),
         ("/tmp/x/hub/ca.pem", "./hub/ca.pem"),

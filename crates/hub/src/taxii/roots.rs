@@ -55,13 +55,13 @@ struct Known {
     title: Cow<'static, str>,
     description: Cow<'static, str>,
     holds: Holds,
-    writers: Into,
+    writers: Writing,
     /// The root that holds its rows, where it only shows another's.
     of: Option<Root>,
 }
 
 /// Who puts objects into a collection.
-enum Into {
+enum Writing {
     Nobody,
     Reporters,
     /// As the member said that opened it.
@@ -75,10 +75,10 @@ const SHARES: &str = "shares";
 
 const fn written(name: &'static str, title: &'static str, holds: Holds, description: &'static str) -> Known {
     let (name, title, description) = (Cow::Borrowed(name), Cow::Borrowed(title), Cow::Borrowed(description));
-    Known { name, title, description, holds, writers: Into::Nobody, of: None }
+    Known { name, title, description, holds, writers: Writing::Nobody, of: None }
 }
 
-fn of_objects(name: &'static str, title: &'static str, writers: Into, description: &'static str) -> Known {
+fn of_objects(name: &'static str, title: &'static str, writers: Writing, description: &'static str) -> Known {
     Known { writers, ..written(name, title, Holds::Objects, description) }
 }
 
@@ -92,7 +92,7 @@ fn given(root: &Root) -> Vec<Known> {
                 ..of_objects(
                     SIGHTINGS,
                     "Sightings for everybody",
-                    Into::Nobody,
+                    Writing::Nobody,
                     "What members share with the marking CLEAR",
                 )
             },
@@ -103,14 +103,19 @@ fn given(root: &Root) -> Vec<Known> {
             of_objects(
                 SIGHTINGS,
                 "Sightings",
-                Into::Reporters,
+                Writing::Reporters,
                 "What members share with all members: STIX as it was sent. Evidence in it counts as its sender's",
             ),
         ],
         Root::Group(_) => vec![
             written(FINDINGS, "Findings", Holds::Findings, "What rests on what this sharing group shares"),
             written(PLANS, "Plans", Holds::Plans, "What is asked because of what this sharing group shares"),
-            of_objects(SHARES, "Shares", Into::Reporters, "What members of this sharing group share among themselves"),
+            of_objects(
+                SHARES,
+                "Shares",
+                Writing::Reporters,
+                "What members of this sharing group share among themselves",
+            ),
         ],
     }
 }
@@ -136,7 +141,7 @@ fn opened(record: &Arc<CollectionRecord>) -> Known {
         title: wish.title.clone().into(),
         description: description.into(),
         holds: Holds::Objects,
-        writers: Into::Opened(Arc::clone(record)),
+        writers: Writing::Opened(Arc::clone(record)),
         of: None,
     }
 }
@@ -246,7 +251,7 @@ pub(super) fn access(core: &Core, asking: Asking, root: &str, collection: &str) 
 }
 
 /// Reading needs the scope `read` or `receive`, writing `report` and the role of a reporter.
-fn allowed(pass: &Pass, caller: Option<&Caller>, root: &Root, writers: &Into) -> (bool, bool) {
+fn allowed(pass: &Pass, caller: Option<&Caller>, root: &Root, writers: &Writing) -> (bool, bool) {
     let Some(caller) = caller else { return (*root == Root::Public, false) };
     let reporter = || {
         let member = pass.charter().ok().and_then(|charter| charter.member(&caller.member).ok());
@@ -254,9 +259,9 @@ fn allowed(pass: &Pass, caller: Option<&Caller>, root: &Root, writers: &Into) ->
     };
     let can_read = *root == Root::Public || has(caller, &[Scope::Read, Scope::Receive]);
     let open = match writers {
-        Into::Nobody => false,
-        Into::Reporters => true,
-        Into::Opened(record) => record.require_writer(&caller.member).is_ok(),
+        Writing::Nobody => false,
+        Writing::Reporters => true,
+        Writing::Opened(record) => record.require_writer(&caller.member).is_ok(),
     };
     (can_read, open && has(caller, &[Scope::Report]) && reporter())
 }

@@ -2,7 +2,8 @@
 
 use super::id::{named, uuid5};
 use super::kind::Kind;
-use model::MemberId;
+use super::marking;
+use model::{Handling, MemberId, Tlp};
 use serde_json::{Value, json};
 
 /// The namespace of our own deterministic identifiers (UUID version 5), other than the one of cyber-observables.
@@ -38,17 +39,26 @@ pub fn member_id(alliance: &str, member: &MemberId) -> String {
     named(Kind::Identity, &NAMESPACE, &format!("member\n{alliance}\n{member}"))
 }
 
-/// The alliance as an object.
+/// The alliance as an object. That there is one, everybody may know.
 pub fn alliance(alliance: &str) -> Value {
-    identity(&alliance_id(alliance), alliance, "An alliance for defence only")
+    identity(&alliance_id(alliance), alliance, "An alliance for defence only", Tlp::Clear)
 }
 
-/// A member as an object.
-pub fn member(alliance: &str, member: &MemberId) -> Value {
-    identity(&member_id(alliance, member), member.as_str(), &format!("A member of the alliance {alliance}"))
+/// A member as an object, for those who may read what has this marking: GREEN where it is no more than that, else
+/// AMBER. What more may read is a later version: nobody is shown the same one twice.
+pub fn member(alliance: &str, member: &MemberId, level: Tlp) -> Value {
+    let description = format!("A member of the alliance {alliance}");
+    let is_wider = level <= Tlp::Green;
+    let level = if is_wider { Tlp::Green } else { Tlp::Amber };
+    let mut object = identity(&member_id(alliance, member), member.as_str(), &description, level);
+    if is_wider {
+        object["modified"] = SINCE_WIDER.into();
+    }
+    object
 }
 
-fn identity(id: &str, name: &str, description: &str) -> Value {
+/// Marked, like all that goes from hand to hand: what is not counts as AMBER elsewhere, and stays there.
+fn identity(id: &str, name: &str, description: &str, level: Tlp) -> Value {
     json!({
         "type": "identity",
         "spec_version": "2.1",
@@ -58,6 +68,7 @@ fn identity(id: &str, name: &str, description: &str) -> Value {
         "name": name,
         "description": description,
         "identity_class": "organization",
+        "object_marking_refs": marking::references("", &Handling::alliance(level)),
     })
 }
 
@@ -77,5 +88,6 @@ pub fn extension() -> [Value; 2] {
         "version": "1.0.0",
         "extension_types": ["property-extension"],
     });
-    [identity(&project, "Epimachia", "The makers of Epimachia, a system for alliances for defence"), definition]
+    let makers = "The makers of Epimachia, a system for alliances for defence";
+    [identity(&project, "Epimachia", makers, Tlp::Clear), definition]
 }

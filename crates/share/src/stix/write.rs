@@ -5,7 +5,7 @@ use super::kind::Kind;
 use super::ours::{self, EXTENSION, NAMESPACE};
 use super::time::StixTime;
 use super::{back, marking, sco};
-use model::{Finding, FindingState, Handling, MemberId, Sighting, SightingId, Span, Sum, Timestamp};
+use model::{Finding, FindingState, Handling, MemberId, Sighting, SightingId, Span, Sum, Timestamp, Tlp};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -65,19 +65,25 @@ impl Writer<'_> {
         vec![Value::Object(object), Value::Object(self.marked(seen, &sighting.handling))]
     }
 
-    /// What the objects refer to: the alliance, members that are named, our extension, the markings.
+    /// What the objects refer to: the markings, the alliance, our extension, members that are named.
     pub fn common<'h>(
         &self,
         handlings: impl IntoIterator<Item = &'h Handling>,
         authors: impl IntoIterator<Item = &'h MemberId>,
     ) -> Vec<Value> {
-        let mut objects = vec![ours::alliance(self.alliance)];
-        objects.extend(ours::extension());
         let (handlings, authors): (BTreeSet<_>, BTreeSet<_>) =
             (handlings.into_iter().collect(), authors.into_iter().collect());
-        objects
-            .extend(authors.into_iter().filter(|a| (self.named)(a)).map(|author| ours::member(self.alliance, author)));
-        objects.extend(handlings.into_iter().flat_map(|handling| marking::definitions(self.alliance, handling)));
+        let strictest = handlings.iter().map(|handling| handling.tlp).max().unwrap_or(Tlp::Amber);
+        let level = if strictest <= Tlp::Green { Tlp::Green } else { Tlp::Amber };
+        let named: Vec<_> = authors.into_iter().filter(|author| (self.named)(author)).collect();
+        let of_names = (!named.is_empty()).then(|| Handling::alliance(level));
+        let of_ours = [Some(Handling::alliance(Tlp::Clear)), of_names];
+        let handlings = handlings.into_iter().cloned().chain(of_ours.into_iter().flatten());
+        let mut objects: Vec<Value> =
+            handlings.flat_map(|handling| marking::definitions(self.alliance, &handling)).collect();
+        objects.push(ours::alliance(self.alliance));
+        objects.extend(ours::extension());
+        objects.extend(named.into_iter().map(|author| ours::member(self.alliance, author, level)));
         once_each(objects)
     }
 

@@ -59,17 +59,21 @@ impl Introduced {
         let members: Vec<MemberId> = members.filter(is_new).cloned().collect();
         let mut news = Vec::new();
         if audience.told.is_empty() {
+            // What says who is who is marked itself.
+            news.extend(word(&self.alliance, Tlp::Clear));
             news.push((Tlp::Clear, ours::alliance(&self.alliance)));
             news.extend(ours::extension().map(|object| (Tlp::Clear, object)));
         }
         if audience.handlings.insert(handling.clone()) {
             // That AMBER is a word is seen where AMBER is; the other markings say nothing but what they mean.
-            let word = marking::definitions(&self.alliance, &Handling::new(handling.tlp, None));
-            news.extend(word.into_iter().map(|object| (handling.tlp, object)));
+            news.extend(word(&self.alliance, handling.tlp));
             news.extend(marking::definitions(&self.alliance, handling).into_iter().map(|object| (Tlp::Clear, object)));
         }
         // Members are named to members only.
-        news.extend(members.iter().map(|member| (level, named(&self.alliance, member, level))));
+        if !members.is_empty() {
+            news.extend(word(&self.alliance, level));
+        }
+        news.extend(members.iter().map(|member| (level, ours::member(&self.alliance, member, level))));
         audience.members.extend(members.into_iter().map(|member| (member, level)));
         news.into_iter().filter_map(|(tlp, object)| self.introduce(tlp, &handling.group, object)).collect()
     }
@@ -90,12 +94,7 @@ impl Introduced {
     }
 }
 
-/// A member as those see it who may read what has this marking. What more may read is a later version: nobody is shown
-/// the same one twice.
-fn named(alliance: &str, member: &MemberId, level: Tlp) -> Value {
-    let mut object = ours::member(alliance, member);
-    if level == Tlp::Green {
-        object["modified"] = ours::SINCE_WIDER.into();
-    }
-    object
+/// What a marking means, for those who may read what has it.
+fn word(alliance: &str, tlp: Tlp) -> impl Iterator<Item = (Tlp, Value)> + use<> {
+    marking::definitions(alliance, &Handling::alliance(tlp)).into_iter().map(move |object| (tlp, object))
 }
