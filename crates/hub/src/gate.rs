@@ -6,6 +6,7 @@ use alliance::joining::Issued;
 use alliance::{Alliance, Author, CollectionRecord, Event, Scope, Suspension, TokenRecord};
 use charter::Charter;
 use model::{Digest, Handling, KeyId, MemberId, PersonId, PublicKey, Refusal, Role, Rule, Span, Standing, Timestamp};
+use share::stix::Markings;
 use share::taxii::CollectionId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -43,6 +44,8 @@ pub(crate) struct Pass {
     pub(crate) certificates: BTreeMap<Digest, Arc<Issued>>,
     /// Collections that members opened.
     pub(crate) collections: BTreeMap<CollectionId, Arc<CollectionRecord>>,
+    /// What objects may be marked with under the charter.
+    pub(crate) markings: Markings,
 }
 
 /// A certificate that a client has shown, and whose key it has.
@@ -134,21 +137,26 @@ impl Gate {
     }
 }
 
+fn markings_of(charter: &Charter) -> Markings {
+    Markings::new(&charter.alliance.name, charter.groups.iter().map(|group| &group.id))
+}
+
 impl Pass {
     /// The gate as the state has it. The first token counts until an admin's token stands in the journal.
     pub(crate) fn next(&self, state: &Alliance) -> Self {
         let tokens: BTreeMap<Digest, TokenRecord> =
             state.tokens().into_iter().map(|token| (token.hash, token.clone())).collect();
         let admins = tokens.values().any(|token| token.scopes.contains(&Scope::Admin));
-        let charter = match (&self.charter, state.charter()) {
-            (Some(known), Some(now)) if **known == *now => Some(Arc::clone(known)),
-            (_, now) => now.map(|charter| Arc::new(charter.clone())),
+        let (charter, markings) = match (&self.charter, state.charter()) {
+            (Some(known), Some(now)) if **known == *now => (Some(Arc::clone(known)), self.markings.clone()),
+            (_, Some(now)) => (Some(Arc::new(now.clone())), markings_of(now)),
+            (_, None) => (None, Markings::default()),
         };
         let certificates = state.certificates().map(|issued| (issued.record.digest, Arc::clone(issued))).collect();
         let suspended = state.membership().suspended().clone();
         let first = self.first.clone().filter(|_| !admins);
         let collections = state.collections().clone();
-        Self { charter, tokens, first, suspended, certificates, collections }
+        Self { charter, tokens, first, suspended, certificates, collections, markings }
     }
 
     /// Who comes with this `Authorization` header or certificate, if that allows what is needed. A token that is shown

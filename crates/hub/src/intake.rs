@@ -38,13 +38,18 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, bounds: Bounds) -> Res
     }
     let late =
         |_| Problem::request(StatusCode::REQUEST_TIMEOUT, "body", format!("all of it within {:?}", bounds.time_max));
-    let bytes = tokio::time::timeout(bounds.time_max, collect(body, bounds.bytes_max)).await.map_err(late)??;
+    let bytes =
+        tokio::time::timeout(bounds.time_max, collect(body, announced, bounds.bytes_max)).await.map_err(late)??;
     Ok(Packed { bytes, zstd, bytes_max: bounds.bytes_max })
 }
 
-async fn collect(body: Body, bytes_max: u64) -> Result<Bytes, Problem> {
+/// Room that is made at once for a body of announced length: whoever only announces takes no more.
+const ROOM_BYTES_MAX: u64 = 1 << 20;
+
+async fn collect(body: Body, announced: Option<u64>, bytes_max: u64) -> Result<Bytes, Problem> {
     let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
+    // At most a mebibyte, which is a number of any width.
+    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(ROOM_BYTES_MAX) as usize);
     while let Some(chunk) = chunks.next().await {
         let chunk =
             chunk.map_err(|_| Problem::request(StatusCode::BAD_REQUEST, "body breaks off", "the whole body"))?;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod ask;
+mod kept;
 mod push;
 mod read;
 mod remove;

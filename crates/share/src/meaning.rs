@@ -64,8 +64,8 @@ fn of_word(word: &str) -> Option<Behaviour> {
     if let Ok(behaviour) = word.parse() {
         return Some(behaviour);
     }
-    let tokens = || word.split(['-', ':', '=', '"', '/', '.']).filter(|token| !token.is_empty());
-    let whole = WHOLE.iter().find(|(text, _)| tokens().any(|token| token == *text));
+    let tokens: Vec<&str> = word.split(['-', ':', '=', '"', '/', '.']).filter(|token| !token.is_empty()).collect();
+    let whole = WHOLE.iter().find(|(text, _)| tokens.contains(text));
     whole.or_else(|| PARTS.iter().find(|(part, _)| word.contains(part))).map(|(_, behaviour)| *behaviour)
 }
 

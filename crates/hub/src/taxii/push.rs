@@ -154,12 +154,13 @@ fn prepare(
     let mut reader = Reader { stored, ..Reader::new(core, access, now)? };
     let heads = reader.heads(&split.objects);
     let mut objects = reader.shared(&heads);
-    let (mut sightings, mut retractions, mut objections) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut retractions, mut objections) = (Vec::new(), Vec::new());
     let (words, mut mentions) = reader.words(&split.objects, &heads)?;
     for object in &mut objects {
         let known = mentions.binary_search_by_key(&object.place, |(place, _)| *place);
         object.brief.mentions = known.ok().and_then(|at| Some(std::mem::take(&mut mentions.get_mut(at)?.1)));
     }
+    let mut sightings = Vec::with_capacity(words.len());
     for (place, word) in words {
         match word {
             Word::Sighting(sighting) => sightings.extend(reader.timely(place, sighting)),
@@ -232,7 +233,6 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(core: &'a Core, access: &'a Access, now: Timestamp) -> Result<Self, Trouble> {
         let charter = access.pass.charter()?;
-        let groups = charter.groups.iter().map(|group| &group.id);
         // A member says so under its own name: nobody else can have forged it. What a machine saw says so itself, in
         // our extension.
         let defaults = Defaults {
@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
             core,
             access,
             defaults,
-            markings: Markings::new(core.taxii.alliance(), groups),
+            markings: access.pass.markings.clone(),
             latest: now.plus(charter.limits.skew_future_max),
             earliest: now.minus(charter.limits.skew_past_max).plus(ORDERED_WITHIN),
             refused: BTreeMap::new(),
@@ -350,10 +350,14 @@ impl<'a> Reader<'a> {
     /// What the objects say. Those of the collection that they refer to are read with them.
     fn words(&mut self, objects: &[&RawValue], heads: &[Option<Head<'_>>]) -> Result<(Words, Mentions), Trouble> {
         let good: Vec<usize> = (0..objects.len()).filter(|place| !self.refused.contains_key(place)).collect();
+        let of_others = |place: &&usize| {
+            let kind = heads.get(**place).and_then(Option::as_ref).map(|head| head.kind);
+            matches!(kind, Some(Kind::Sighting | Kind::ObservedData))
+        };
+        let refers = good.iter().filter(of_others);
         let here: BTreeSet<&str> = heads.iter().flatten().map(|head| &*head.id).collect();
-        let texts = self.stored(
-            good.iter().flat_map(|place| references(objects[*place])).filter(|id| !here.contains(id)).collect(),
-        );
+        let texts =
+            self.stored(refers.flat_map(|place| references(objects[*place])).filter(|id| !here.contains(id)).collect());
         let stored: Vec<&RawValue> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         // What is not refused has a head.
         let here = good.iter().filter_map(|place| heads.get(*place)?.clone()).map(Ok);

@@ -1,5 +1,6 @@
 //! The index of shared objects beside the journal that holds them.
 
+use super::kept::Kept;
 use super::roots::Holds;
 use crate::error::Error;
 use crate::problem::Problem;
@@ -40,12 +41,16 @@ pub(crate) enum Fate {
 /// Objects that members shared: where they are, and how to read them.
 pub(crate) struct Store {
     alliance: String,
+    /// How identifiers of its findings are told from others.
+    tag: [u8; 4],
     journal: Arc<dyn Journal>,
     index: RwLock<Index>,
     findings: RwLock<Subjects>,
     plans: RwLock<Subjects>,
     /// How far the journal was taken in; held while an entry is.
     taken: Mutex<Taken>,
+    /// Entries that were read a moment ago.
+    kept: Kept,
     pub(super) statuses: super::status::Statuses,
 }
 
@@ -63,11 +68,13 @@ impl Store {
     pub(crate) fn new(alliance: &str, journal: Arc<dyn Journal>) -> Self {
         Self {
             alliance: alliance.to_owned(),
+            tag: share::stix::back::tag(alliance),
             journal,
             index: RwLock::default(),
             findings: RwLock::new(Subjects::new(alliance)),
             plans: RwLock::new(Subjects::new(alliance)),
             taken: Mutex::default(),
+            kept: Kept::default(),
             statuses: super::status::Statuses::default(),
         }
     }
@@ -126,6 +133,11 @@ impl Store {
             true => Ok(()),
             false => Err(Problem::unavailable("the index of objects is still being made from the journal")),
         }
+    }
+
+    /// What identifiers of the alliance's findings have in them.
+    pub(super) const fn tag(&self) -> [u8; 4] {
+        self.tag
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -275,12 +287,20 @@ impl Store {
         let mut left = rows;
         while let Some(first) = left.first() {
             let from = first.position();
+            let of = |position: u64, left: &[Row]| left.iter().take_while(|row| row.position() == position).count();
+            if let Some(entry) = self.kept.get(from) {
+                let (here, rest) = left.split_at(of(from, left));
+                in_entry(here, &entry, &mut each).map_err(|row| missing(&row))?;
+                left = rest;
+                continue;
+            }
             let to = run_end(left);
             for record in self.journal.read(from, usize::try_from(to - from + 1).unwrap_or(1))? {
-                let here = left.iter().take_while(|row| row.position() == record.position).count();
-                if here > 0 {
-                    in_entry(&left[..here], &record.entry, &mut each).map_err(|row| missing(&row))?;
-                    left = &left[here..];
+                let (here, rest) = left.split_at(of(record.position, left));
+                if !here.is_empty() {
+                    in_entry(here, &record.entry, &mut each).map_err(|row| missing(&row))?;
+                    left = rest;
+                    self.kept.keep(record.position, record.entry);
                 }
             }
             if left.first().is_some_and(|row| row.position() == from) {

@@ -260,7 +260,8 @@ fn wanted(filter: &Filter, written: &Written) -> bool {
 /// The finding for which an indicator of ours stands, if the caller may see it.
 pub(super) fn finding_of(core: &Core, access: &Access, id: &str) -> Option<FindingId> {
     let alliance = core.taxii.alliance();
-    let finding = back::finding_of(alliance, id).filter(|finding| back::indicator_id(alliance, finding) == id)?;
+    let finding =
+        back::finding_marked(core.taxii.tag(), id).filter(|finding| back::indicator_id(alliance, finding) == id)?;
     core.taxii.findings().latest(Subject::from(&finding), |handling| access.sees_subject(handling)).map(|_| finding)
 }
 
@@ -269,7 +270,7 @@ pub(super) fn texts_of(core: &Core, access: &Access, ids: &[&str]) -> Vec<String
     let named = |_: &MemberId| true;
     let writer = Writer { alliance: core.taxii.alliance(), hub: None, named: &named };
     let latest = |id: &&str| {
-        let finding = back::finding_of(core.taxii.alliance(), id)?;
+        let finding = back::finding_marked(core.taxii.tag(), id)?;
         core.taxii.findings().latest(Subject::from(&finding), |handling| access.sees_subject(handling))
     };
     let mut seen: Vec<Seen> = ids.iter().filter_map(latest).collect();

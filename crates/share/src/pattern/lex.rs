@@ -21,7 +21,7 @@ pub enum What {
     Word(&'static str),
     /// A name; with hyphens it can only be an object type.
     Name(String),
-    /// A literal. Numbers keep their text, as some places take only some of them.
+    /// A literal. Numbers keep their text, as some places take only some of them; text has it once.
     Literal(Literal, String),
     /// Punctuation and operators.
     Sign(&'static str),
@@ -53,12 +53,15 @@ const WORDS: [&str; 18] = [
 /// Longer ones first.
 const SIGNS: [&str; 17] = ["==", "!=", "<>", "<=", ">=", "=", "<", ">", ":", ".", ",", "(", ")", "[", "]", "*", "+"];
 
+/// Tokens of a comparison of one property with one value, and of two.
+const TOKENS_USUAL: usize = 16;
+
 /// The tokens of `text`; the last is [`What::End`].
 ///
 /// # Errors
 /// A character or literal that the grammar does not have.
 pub fn tokens(text: &str) -> Result<Vec<Token>, ParseError> {
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(TOKENS_USUAL);
     let mut at = skip(text, 0);
     while at < text.len() {
         let (what, length) = token(&text[at..]).ok_or_else(|| fault(text, at, "a token of the pattern language"))?;
@@ -159,11 +162,17 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
 
 /// `'…'` in which only quotes and backslashes are escaped.
 fn string(rest: &str) -> Option<(What, usize)> {
-    let mut text = String::new();
-    let mut chars = rest.strip_prefix('\'')?.char_indices();
+    let inside = rest.strip_prefix('\'')?;
+    let literal = |text: String, end: usize| Some((What::Literal(Literal::Text(text), String::new()), end + 2));
+    let plain = inside.find(['\'', '\\'])?;
+    if inside.as_bytes()[plain] == b'\'' {
+        return literal(inside[..plain].to_owned(), plain);
+    }
+    let mut text = inside[..plain].to_owned();
+    let mut chars = inside[plain..].char_indices();
     while let Some((at, c)) = chars.next() {
         match c {
-            '\'' => return Some((What::Literal(Literal::Text(text.clone()), text), at + 2)),
+            '\'' => return literal(text, plain + at),
             '\\' => text.push(chars.next().map(|(_, c)| c).filter(|c| matches!(c, '\\' | '\''))?),
             c => text.push(c),
         }

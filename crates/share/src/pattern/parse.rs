@@ -66,14 +66,14 @@ impl Parser<'_> {
     /// One part, or several with `word` between them.
     fn list<T>(&mut self, word: &'static str, part: fn(&mut Self) -> Parsed<T>, several: fn(Vec<T>) -> T) -> Parsed<T> {
         let first = part(self)?;
+        if *self.what() != What::Word(word) {
+            return Ok(first);
+        }
         let mut parts = vec![first];
         while self.take_word(word) {
             parts.push(part(self)?);
         }
-        match parts.pop() {
-            Some(only) if parts.is_empty() => Ok(only),
-            last => Ok(several(parts.into_iter().chain(last).collect())),
-        }
+        Ok(several(parts))
     }
 
     /// An observation expression with its qualifiers. On `[…]` itself each kind of qualifier may stand once.
@@ -216,11 +216,10 @@ impl Parser<'_> {
 
     /// Truth has no order.
     fn literal(&mut self, truth: bool) -> Parsed<Literal> {
-        match self.what().clone() {
-            What::Literal(literal, _) if truth || !matches!(literal, Literal::Bool(_)) => {
-                self.next += 1;
-                Ok(literal)
-            }
+        let fits =
+            |what: &What| matches!(what, What::Literal(literal, _) if truth || !matches!(literal, Literal::Bool(_)));
+        match self.grab(fits) {
+            Some(What::Literal(literal, _)) => Ok(literal),
             _ => Err(self.wanted("a literal")),
         }
     }
@@ -245,18 +244,16 @@ impl Parser<'_> {
     }
 
     fn string(&mut self) -> Parsed<String> {
-        match self.what().clone() {
-            What::Literal(Literal::Text(text), _) => {
-                self.next += 1;
-                Ok(text)
-            }
+        match self.grab(|what| matches!(what, What::Literal(Literal::Text(_), _))) {
+            Some(What::Literal(Literal::Text(text), _)) => Ok(text),
             _ => Err(self.wanted("text in single quotes")),
         }
     }
 
     fn path(&mut self) -> Parsed<Path> {
-        let What::Name(kind) = self.what().clone() else { return Err(self.wanted("an object type")) };
-        self.next += 1;
+        let Some(What::Name(kind)) = self.grab(|what| matches!(what, What::Name(_))) else {
+            return Err(self.wanted("an object type"));
+        };
         self.expect(":")?;
         let mut steps = vec![self.key()?];
         loop {
@@ -273,12 +270,9 @@ impl Parser<'_> {
     }
 
     fn key(&mut self) -> Parsed<Step> {
-        match self.what().clone() {
-            What::Name(name) if !name.contains('-') => {
-                self.next += 1;
-                Ok(Step::Key(name))
-            }
-            What::Literal(Literal::Text(_), _) => self.string().map(Step::Key),
+        match self.grab(|what| matches!(what, What::Name(name) if !name.contains('-'))) {
+            Some(What::Name(name)) => Ok(Step::Key(name)),
+            _ if matches!(self.what(), What::Literal(Literal::Text(_), _)) => self.string().map(Step::Key),
             _ => Err(self.wanted("a property, in quotes if it has a hyphen")),
         }
     }
@@ -313,6 +307,13 @@ impl Parser<'_> {
 
     fn what(&self) -> &What {
         self.tokens.get(self.next).map_or(&What::End, |token| &token.what)
+    }
+
+    /// Takes the token out if it fits; nothing goes back to one that was read.
+    fn grab(&mut self, fits: impl Fn(&What) -> bool) -> Option<What> {
+        let token = self.tokens.get_mut(self.next).filter(|token| fits(&token.what))?;
+        self.next += 1;
+        Some(std::mem::replace(&mut token.what, What::End))
     }
 
     fn at(&self) -> usize {

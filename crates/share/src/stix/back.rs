@@ -3,7 +3,8 @@
 
 use super::id::{split, uuid, uuid_text, uuid5};
 use super::kind::Kind;
-use super::ours::{NAMESPACE, tag};
+use super::ours::NAMESPACE;
+pub use super::ours::tag;
 use model::{FindingId, PlanId};
 
 /// What our objects are about, as 60 bits: those of its own identifier.
@@ -43,7 +44,12 @@ pub fn course_of_action_id(alliance: &str, plan: &PlanId) -> String {
 /// The finding of the alliance called `alliance` that an identifier leads back to; `None` for what another made. There
 /// may be no such finding: whoever acts on it looks.
 pub fn finding_of(alliance: &str, id: &str) -> Option<FindingId> {
-    let Subject(bits) = subject_in(id, |other| other == tag(alliance))?;
+    finding_marked(tag(alliance), id)
+}
+
+/// As [`finding_of`], by the [`tag`] of the alliance: for whoever asks of many identifiers.
+pub fn finding_marked(tag: [u8; 4], id: &str) -> Option<FindingId> {
+    let Subject(bits) = subject_in(id, |other| other == tag)?;
     text(bits, FindingId::PREFIX).parse().ok()
 }
 

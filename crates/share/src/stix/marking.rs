@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The extension that TLP 2.0 markings have in place of a `definition_type` (OASIS CTI TC, STIX common objects).
 pub const TLP2_EXTENSION: &str = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d";
@@ -32,10 +33,12 @@ const TLP1: [(Tlp, &str); 4] = [
     (Tlp::Red, "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed"),
 ];
 
-/// What is known of markings: the document's own definitions, and the alliance's groups.
+/// What is known of markings: the document's own definitions, and the alliance's groups. A copy costs next to nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Markings {
-    known: BTreeMap<String, Meaning>,
+    /// What nobody can define otherwise.
+    given: Arc<BTreeMap<String, Meaning>>,
+    learned: BTreeMap<String, Meaning>,
 }
 
 /// What a marking means here.
@@ -105,12 +108,16 @@ impl Markings {
         let one = TLP1.into_iter().map(|(tlp, id)| (id.to_owned(), Meaning::Tlp(tlp)));
         let groups = groups.into_iter().map(|group| (group_id(alliance, group), Meaning::Group(group.clone())));
         let policies = policies().map(|policy| (policy.id(), Meaning::Policy(policy)));
-        Self { known: two.chain(one).chain(groups).chain(policies).collect() }
+        Self { given: Arc::new(two.chain(one).chain(groups).chain(policies).collect()), learned: BTreeMap::new() }
     }
 
     /// Is it known what this marking means?
     pub fn knows(&self, id: &str) -> bool {
-        self.known.contains_key(id)
+        self.meaning(id).is_some()
+    }
+
+    fn meaning(&self, id: &str) -> Option<&Meaning> {
+        self.given.get(id).or_else(|| self.learned.get(id))
     }
 
     /// Learns a definition that came with the objects. What the standards and the alliance define cannot be redefined.
@@ -120,7 +127,7 @@ impl Markings {
     pub fn learn(&mut self, head: &Head<'_>) -> Result<(), ParseError> {
         let definition: Definition<'_> = fault::read("", head.raw.get())?;
         if let Some(meaning) = definition.meaning()? {
-            self.known.entry(head.id.clone().into_owned()).or_insert(meaning);
+            self.learned.entry(head.id.clone().into_owned()).or_insert(meaning);
         }
         Ok(())
     }
@@ -136,7 +143,7 @@ impl Markings {
         let (mut tlp, mut group) = (None, None);
         let (mut unnamed, mut actions) = (default.unnamed, default.actions);
         for id in head.markings.iter().map(|text| &**text).chain(parts.iter().map(|text| &**text)) {
-            match self.known.get(id) {
+            match self.meaning(id) {
                 Some(Meaning::Tlp(found)) => tlp = tlp.max(Some(*found)),
                 Some(Meaning::Group(found)) if group.as_ref().is_some_and(|group| group != found) => {
                     return Err(ParseError::new("object_marking_refs", id, "markings of one sharing group"));

@@ -29,7 +29,7 @@ pub fn alliance_id(alliance: &str) -> String {
 }
 
 /// The bytes of the alliance's identity that its findings' identifiers repeat, the UUID's variant among them.
-pub(super) fn tag(alliance: &str) -> [u8; 4] {
+pub fn tag(alliance: &str) -> [u8; 4] {
     let uuid = uuid5(&NAMESPACE, &format!("alliance\n{alliance}"));
     [uuid[8], uuid[9], uuid[10], uuid[11]]
 }

@@ -69,6 +69,7 @@ pub fn read_with<'a>(heads: impl Iterator<Item = Result<Head<'a>, ParseError>>, 
             Err(error) => reading.refused.push((place, error)),
         }
     }
+    reading.words.reserve(items.len());
     Reader::new(&items, &context).read(&items, &mut reading);
     reading.mentions = items.iter().filter_map(|item| Some((item.place, item.mentions()?))).collect();
     reading
