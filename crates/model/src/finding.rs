@@ -72,7 +72,9 @@ impl FindingState {
             Self::Observed => "Reported, but not by enough independent members: nobody acts on it.",
             Self::Corroborated => "Independent members have reported it: members may protect themselves from it.",
             Self::Guarded => "A guard holds it back: machines do not act on it, a person may.",
-            Self::Faded => "The evidence has aged below the threshold: what was in force ends.",
+            Self::Faded => {
+                "What stands of the evidence is below the threshold, by age or taken back: what was in force ends."
+            }
             Self::Revoked => "A dispute was upheld: lifted everywhere, and it does not come back by itself.",
         }
     }

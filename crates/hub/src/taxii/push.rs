@@ -3,7 +3,7 @@
 
 use super::answer::{Trouble, body};
 use super::roots::{Access, Asking, access, shown};
-use super::store::Fate;
+use super::store::{Fate, IMMUTABLE};
 use super::{ask, subjects};
 use crate::core::Core;
 use crate::intake::{self, Bounds, Packed};
@@ -53,8 +53,7 @@ pub(crate) async fn add(
     let per_minute = core.gate.pass().charter()?.limits.sightings_per_minute_max;
     core.quotas.sightings(&caller.member, count, per_minute, came)?;
     if let Some(share) = prepared.share.take() {
-        let fates = core.submit_share(share).await?;
-        prepared.settle(fates);
+        prepared.settle(weighed(&core, core.submit_share(share).await?).await?);
     }
     let id = random_id()?;
     let status = prepared.status(id.clone(), came);
@@ -78,6 +77,15 @@ async fn prepared(core: &Arc<Core>, access: Access, packed: Packed, came: Timest
     };
     let prepared = core.work(read).await??;
     Ok(prepared.ok_or_else(|| crate::problem::Problem::unavailable("the work on this request failed"))?)
+}
+
+/// What became of each object, once those that stand there with other bytes were held against these.
+async fn weighed(core: &Arc<Core>, fates: BTreeMap<usize, Fate>) -> Result<BTreeMap<usize, Fate>, Trouble> {
+    if !fates.values().any(|fate| matches!(fate, Fate::Other(..))) {
+        return Ok(fates);
+    }
+    let weigh = |core: &Core| Ok(fates.into_iter().map(|(place, fate)| (place, core.taxii.weigh(fate))).collect());
+    Ok(core.work(weigh).await?)
 }
 
 /// What is done of stored objects that a request refers to.
@@ -117,6 +125,7 @@ impl Prepared {
                 Fate::Added => {}
                 Fate::Same => drop(self.notes.insert(place, "it was there before".to_owned())),
                 Fate::Refused(why) => drop(self.refused.insert(place, why.to_owned())),
+                Fate::Other(..) => drop(self.refused.insert(place, IMMUTABLE.to_owned())),
             }
         }
     }

@@ -34,6 +34,8 @@ pub(crate) enum Fate {
     Added,
     /// It stood there before.
     Same,
+    /// This version stands there with other bytes: whether they say something else is for [`Store::weigh`] to find.
+    Other(Row, String),
     /// A rule said no: why, in words.
     Refused(&'static str),
 }
@@ -230,7 +232,7 @@ impl Store {
                 _ => match index.known(share.collection, &share.member, &of_brief(brief, object.object.get().len())) {
                     Known::New => Fate::Added,
                     Known::Same => Fate::Same,
-                    Known::Other(_) => Fate::Refused(IMMUTABLE),
+                    Known::Other(row) => Fate::Other(row, object.object.get().to_owned()),
                     Known::Foreign => Fate::Refused(FOREIGN),
                     Known::Full => Fate::Refused(FULL),
                 },
@@ -241,6 +243,16 @@ impl Store {
         drop(index);
         share.retain(|object| fates.get(&object.place) == Some(&Fate::Added));
         fates
+    }
+
+    /// What becomes of an object whose version stands there with other bytes: blanks and the order of properties are no
+    /// content. Reads the journal and both objects: work for a worker.
+    pub(crate) fn weigh(&self, fate: Fate) -> Fate {
+        let Fate::Other(row, object) = fate else { return fate };
+        let mut same = false;
+        let read = self.each(&[row], |stored| same = says_the_same(stored, &object));
+        // What cannot be read now is not known to be the same.
+        if read.is_ok() && same { Fate::Same } else { Fate::Refused(IMMUTABLE) }
     }
 
     /// The index as it is now.
@@ -328,6 +340,11 @@ fn change<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn says_the_same(one: &str, other: &str) -> bool {
+    let read = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+    read(one).is_some_and(|one| read(other) == Some(one))
+}
+
 /// Calls `each` with the objects of these rows of one entry; gives the row of one that is not there.
 fn in_entry(rows: &[Row], entry: &[u8], each: &mut impl FnMut(&str)) -> Result<(), Row> {
     let mut all = None;
@@ -343,8 +360,8 @@ fn in_entry(rows: &[Row], entry: &[u8], each: &mut impl FnMut(&str)) -> Result<(
     Ok(())
 }
 
-const IMMUTABLE: &str = "this version is there with other content; versions do not change: send it with a later \
-                         `modified`";
+pub(super) const IMMUTABLE: &str = "this version is there with other content; versions do not change: send it with a \
+                                    later `modified`";
 const FOREIGN: &str = "another member brought this object, and alone brings its versions";
 const FULL: &str = "there are as many versions of this object, or types of objects, as the hub keeps";
 

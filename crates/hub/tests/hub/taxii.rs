@@ -44,7 +44,10 @@ pub async fn get_json(bench: &Bench, who: &str, path: &str) -> (u16, Value) {
 }
 
 pub async fn push(bench: &Bench, who: &str, collection: &str, objects: &[Value]) -> (u16, Value) {
-    let body = json!({ "objects": objects }).to_string();
+    push_text(bench, who, collection, json!({ "objects": objects }).to_string()).await
+}
+
+async fn push_text(bench: &Bench, who: &str, collection: &str, body: String) -> (u16, Value) {
     let request = bench.request(who, Method::POST, &format!("{collection}/objects/"));
     let request = request.header("accept", TAXII).header("content-type", TAXII);
     crate::support::read(request.body(body).send().await.unwrap()).await
@@ -139,6 +142,14 @@ async fn versions_do_not_change_and_come_from_whom_the_object_came() {
         (&json!(1), &json!(0)),
         "an exact duplicate is no error"
     );
+    // As another tool would write it.
+    let properties = first.as_object().unwrap().iter().rev().map(|(name, value)| format!("  \"{name}\" : {value}"));
+    let written = format!("{{\"objects\":[{{\n{}\n}}]}}", properties.collect::<Vec<_>>().join(",\n"));
+    let (_, again) = push_text(&bench, "bank", SIGHTINGS, written.clone()).await;
+    assert_eq!((&again["success_count"], &again["failure_count"]), (&json!(1), &json!(0)), "{again}");
+    assert!(again["successes"][0]["message"].as_str().unwrap().contains("there before"), "{again}");
+    let (_, wrong) = push_text(&bench, "bank", SIGHTINGS, written.replace("80.0.0.1", "80.0.0.2")).await;
+    assert_eq!((&wrong["success_count"], &wrong["failure_count"]), (&json!(0), &json!(1)), "{wrong}");
     assert_eq!(ids(&get_json(&bench, "bank", &format!("{SIGHTINGS}/objects/")).await.1).len(), 1);
     let mut other = first.clone();
     other["name"] = "other content".into();
