@@ -15,6 +15,9 @@ use std::time::Duration;
 /// How long a probe waits for an answer before it counts as unanswered; the way takes well under a millisecond.
 const ANSWER_MS: u64 = 400;
 
+/// Where names of namespaces stand (ip-netns(8)).
+const NAMES: &str = "/run/netns";
+
 /// Probes before a network that passes nothing is given up.
 const READY_PROBES_MAX: u32 = 25;
 
@@ -56,11 +59,20 @@ impl Netns {
         }
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("epi-{}-{count}-{role}", std::process::id());
-        ip(&["netns", "add", &name])?;
-        let netns = Self { name };
+        let netns = Self::named(name)?;
         netns.within(no_duplicate_detection).map_err(|e| NetnsError(format!("IPv6 could not be set up: {e}")))?;
         netns.ip("link set lo up")?;
         Ok(netns)
+    }
+
+    /// One of this name. It holds our number: what is there by that name was left by a process that was killed and had
+    /// the number before us.
+    fn named(name: String) -> Result<Self, NetnsError> {
+        if std::path::Path::new(NAMES).join(&name).exists() {
+            ip(&["netns", "del", &name])?;
+        }
+        ip(&["netns", "add", &name])?;
+        Ok(Self { name })
     }
 
     /// Its name, as `ip netns list` shows it.
@@ -293,4 +305,18 @@ fn echo() -> io::Result<u16> {
         }
     });
     Ok(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_under_our_name_gives_way() -> Result<(), NetnsError> {
+        let name = format!("epi-{}-left", std::process::id());
+        std::mem::forget(Netns::named(name.clone())?);
+        let ours = Netns::named(name.clone())?;
+        assert_eq!(ours.name(), name);
+        Ok(())
+    }
 }
