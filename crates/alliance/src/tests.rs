@@ -2,7 +2,10 @@
 
 use crate::{Alliance, Archive, Archived, Command, Entry, Event, Report, Setup};
 use charter::{Charter, SignedCharter};
-use model::{Batch, FindingState, MemberId, Observable, Opening, Salt, Sighting, SigningKey, Timestamp};
+use model::{
+    Batch, Behaviour, FindingState, MemberId, Observable, Opening, Retraction, Salt, Sighting, SignedRetraction,
+    SigningKey, Timestamp,
+};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -135,6 +138,20 @@ impl World {
     pub fn saw(&mut self, name: &str, observable: &str) -> Vec<&'static str> {
         let sighting = self.sighting(observable, "handshake");
         self.report(name, vec![sighting]).unwrap()
+    }
+
+    /// A member takes back what it reported as a scan.
+    pub fn took_back(&mut self, name: &str, observable: &str) -> Vec<&'static str> {
+        let retraction = Retraction {
+            author: member(name),
+            key: key(name).public().id(),
+            sequence: self.alliance.next_sequence(&member(name)),
+            made: self.now,
+            observable: observable.parse().unwrap(),
+            behaviour: Behaviour::Scan,
+            reason: "a test of ours".to_owned(),
+        };
+        self.run(Command::Retract(SignedRetraction::sign(retraction, &key(name)))).unwrap()
     }
 
     pub fn state(&self, observable: &str) -> Option<FindingState> {

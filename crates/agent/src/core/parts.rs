@@ -273,13 +273,16 @@ impl Core {
 
     pub(super) fn on_withdrawals(&mut self, withdrawals: &[Withdrawal]) {
         let ours = |withdrawal: &&Withdrawal| withdrawal.member == self.settings.member;
-        let ours: BTreeMap<FindingId, &Withdrawal> =
-            withdrawals.iter().filter(ours).map(|withdrawal| (withdrawal.finding, withdrawal)).collect();
+        let mut last: BTreeMap<FindingId, &Withdrawal> = BTreeMap::new();
+        for withdrawal in withdrawals.iter().filter(ours) {
+            let last = last.entry(withdrawal.finding).or_insert(withdrawal);
+            *last = if last.made < withdrawal.made { withdrawal } else { last };
+        }
         self.withdraw_waiting(|header, mitigation| {
-            ours.get(&mitigation.finding).is_some_and(|withdrawal| header.made <= withdrawal.made)
+            last.get(&mitigation.finding).is_some_and(|withdrawal| header.made <= withdrawal.made)
         });
         let mut ended = Vec::new();
-        for (finding, withdrawal) in ours {
+        for (finding, withdrawal) in last {
             let reason = format!("withdrawn by the alliance: {}", model::parse::printable(&withdrawal.reason));
             let made_before =
                 |id: &&MitigationId| self.state.held.get(id).is_some_and(|held| held.made <= withdrawal.made);

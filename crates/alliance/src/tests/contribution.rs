@@ -1,11 +1,11 @@
 //! Who has points of a finding, for what, and when they are lost.
 
-use super::{World, key, member};
+use super::{World, member};
 use crate::contribution::{Contributions, Points};
 use crate::objects::{Shown, TakenBack};
 use crate::tests::flow::dispute;
-use crate::{Author, Command, Entry, Event};
-use model::{Behaviour, Family, Ground, Retraction, SignedRetraction, Span, TokenId};
+use crate::{Author, Entry, Event};
+use model::{Family, Ground, Span, TokenId};
 
 fn counted(world: &World) -> Contributions {
     let mut counted = Contributions::default();
@@ -101,16 +101,7 @@ fn whoever_takes_a_report_back_loses_its_own_points_only() {
     let mut world = World::new("");
     world.saw("telecom", "1.2.3.4");
     world.saw("cloud", "1.2.3.4");
-    let retraction = Retraction {
-        author: member("cloud"),
-        key: key("cloud").public().id(),
-        sequence: world.alliance.next_sequence(&member("cloud")),
-        made: world.now,
-        observable: "1.2.3.4".parse().unwrap(),
-        behaviour: Behaviour::Scan,
-        reason: "a test of ours".to_owned(),
-    };
-    world.run(Command::Retract(SignedRetraction::sign(retraction, &key("cloud")))).unwrap();
+    world.took_back("cloud", "1.2.3.4");
     assert_eq!((of(&world, "cloud").total(), of(&world, "cloud").lost), (0, 1));
     assert_eq!(of(&world, "telecom").findings, 1);
 }

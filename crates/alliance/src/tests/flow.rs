@@ -4,8 +4,8 @@ use super::{World, at, key, member};
 use crate::{Command, Event, Proposal, SignedProposal};
 use model::{
     Action, Approval, Class, Dispute, FindingId, FindingState, Ground, Measure, MitigationState, Plan, PlanId, Receipt,
-    Receipts, Retraction, Rule, Scope, SignedApproval, SignedDispute, SignedReceipts, SignedRetraction, Span,
-    Statement as _, StreamMessage, Target, Verdict,
+    Receipts, Rule, Scope, SignedApproval, SignedDispute, SignedReceipts, Span, Statement as _, StreamMessage, Target,
+    Verdict,
 };
 
 pub fn last_plan(world: &World) -> Plan {
@@ -297,16 +297,7 @@ fn who_was_away_hears_what_was_withdrawn_before_the_plan_that_took_its_place() {
         messages.filter(|(_, message)| !matches!(message, StreamMessage::Keys(_))).collect()
     };
     let away_since = world.entries.len() as u64 - 1;
-    let retraction = Retraction {
-        author: member("cloud"),
-        key: key("cloud").public().id(),
-        sequence: world.alliance.next_sequence(&member("cloud")),
-        made: world.now,
-        observable: "1.2.3.4".parse().unwrap(),
-        behaviour: model::Behaviour::Scan,
-        reason: "our own scanner".to_owned(),
-    };
-    let followed = world.run(Command::Retract(SignedRetraction::sign(retraction, &key("cloud")))).unwrap();
+    let followed = world.took_back("cloud", "1.2.3.4");
     assert!(followed.contains(&"withdrawn"), "{followed:?}");
     world.now = world.now.plus(Span::minutes(1));
     assert!(world.saw("device", "1.2.3.4").contains(&"plan-in-force"));

@@ -1,8 +1,8 @@
 //! Senders' wishes: to stay unnamed, and what recipients may do.
 
-use super::{World, key, member};
-use crate::{Author, Command, Event};
-use model::{Actions, Behaviour, FindingState, MemberId, Retraction, Rule, Sighting, SignedRetraction};
+use super::{World, member};
+use crate::{Author, Event};
+use model::{Actions, FindingState, MemberId, Rule, Sighting};
 
 fn why(world: &World, viewer: &str) -> crate::view::WhyFinding {
     let why = world.alliance.why(&"1.2.3.4".parse().unwrap(), Some(&member(viewer)), world.now, world);
@@ -57,16 +57,7 @@ fn all_who_stay_unnamed_share_a_line_also_when_they_take_back() {
     }
     assert_eq!(names(&world, "device"), ["cloud", MemberId::UNNAMED]);
     assert!(why(&world, "device").finding.sum.lines[1].note.starts_with("2 members"));
-    let retraction = Retraction {
-        author: member("dns"),
-        key: key("dns").public().id(),
-        sequence: world.alliance.next_sequence(&member("dns")),
-        made: world.now,
-        observable: "1.2.3.4".parse().unwrap(),
-        behaviour: Behaviour::Scan,
-        reason: "a test of ours".to_owned(),
-    };
-    world.run(Command::Retract(SignedRetraction::sign(retraction, &key("dns")))).unwrap();
+    world.took_back("dns", "1.2.3.4");
     let entry = world.entries.iter().find(|entry| matches!(entry.event, Event::Retracted(_))).unwrap();
     assert!(entry.handling.unnamed);
     assert_eq!(names(&world, "device"), ["cloud", MemberId::UNNAMED]);
