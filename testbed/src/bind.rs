@@ -34,6 +34,8 @@ pub struct BindOptions {
     pub local_passthru: Vec<String>,
     /// The port; none: a free one.
     pub port: Option<u16>,
+    /// Policies only for questions with the RD bit, which is what BIND does unless told otherwise.
+    pub recursive_only: bool,
 }
 
 /// A running `named`.
@@ -108,6 +110,7 @@ impl Bind {
 
 fn configuration(zones: &[Rpz], key: &Tsig, world: u16, port: u16, options: &BindOptions, dir: &str) -> String {
     let Tsig { name, secret_base64 } = key;
+    let recursive_only = if options.recursive_only { "yes" } else { "no" };
     let veto = if options.local_passthru.is_empty() { "" } else { "zone \"allow.local\" policy passthru; " };
     let mut policy = veto.to_owned();
     let mut secondaries = String::new();
@@ -128,7 +131,7 @@ options {{ directory "{dir}"; pid-file "{dir}/named.pid"; session-keyfile "{dir}
   listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
   recursion yes; allow-query {{ any; }}; dnssec-validation no; empty-zones-enable no; notify no;
   serial-query-rate 1000; forward only; forwarders {{ 127.0.0.1 port {world}; }};
-  response-policy {{ {policy}}} qname-wait-recurse no min-update-interval 0; }};
+  response-policy {{ {policy}}} qname-wait-recurse no min-update-interval 0 recursive-only {recursive_only}; }};
 controls {{ }};
 zone "." {{ type hint; file "/dev/null"; }};
 zone "allow.local" {{ type primary; file "allow.db"; }};

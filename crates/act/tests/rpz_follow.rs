@@ -112,6 +112,37 @@ fn address_is_no_answer_while_it_is_denied() {
     assert_eq!(stage.rcodes("ip-192-0-2-7.test", Rtype::A), ["NOERROR", "NOERROR"]);
 }
 
+/// BIND shows the records of a new version before its table of triggers has them, the later the larger the zone is.
+#[test]
+fn address_beside_many_names_is_no_answer_from_when_it_is_read_back() {
+    let stage = stage();
+    let names: Vec<_> = (0..4_000).map(|i| deny(&format!("bad{i}.example"))).collect();
+    stage.point.apply(&names, now()).unwrap();
+    for last in 1..=10 {
+        let wanted = [deny(&format!("192.0.2.{last}"))];
+        stage.point.apply(&wanted, now()).unwrap();
+        assert_enforced(&stage.point, &wanted);
+        let name = format!("ip-192-0-2-{last}.test");
+        assert_eq!(stage.rcodes(&name, Rtype::A), ["NXDOMAIN", "NXDOMAIN"], "{name}");
+    }
+}
+
+#[test]
+fn bind_that_applies_policies_only_to_recursive_questions_is_read_back_too() {
+    let world = World::start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let b = free_port().unwrap();
+    let point = point(dir.path(), vec![bind_at(b)]);
+    let options = BindOptions { port: Some(b), recursive_only: true, ..BindOptions::default() };
+    let bind = Bind::start_with(&hot(&point), &tsig(), world.port(), &options).unwrap();
+    let wanted = [deny("bad.test"), deny("192.0.2.7")];
+    point.apply(&wanted, now()).unwrap();
+    assert_enforced(&point, &wanted);
+    assert_eq!(bind.ask("ip-192-0-2-7.test", Rtype::A).unwrap().rcode, "NXDOMAIN");
+    // Nothing of what is listed is asked of the world.
+    assert!(!world.asked().iter().any(|name| name.starts_with("bad.test")), "{:?}", world.asked());
+}
+
 #[test]
 fn redirected_name_leads_to_the_members_own_page() {
     let stage = stage();
@@ -229,6 +260,36 @@ fn restart_lifts_nothing_and_the_new_contents_are_followed() {
     assert_enforced(&again, &[kept, new]);
     assert_eq!(presences(&again, &[ended]), [Presence::Absent]);
     assert_eq!(stage.rcodes("ended.test", Rtype::A), ["NOERROR", "NOERROR"]);
+}
+
+#[test]
+fn what_one_of_two_resolvers_still_has_is_not_said_to_be_lifted() {
+    let stage = stage();
+    let wanted = [deny("bad.test"), deny("192.0.2.7")];
+    stage.point.apply(&wanted, now()).unwrap();
+    assert_enforced(&stage.point, &wanted);
+    // Another primary goes on from there, and only BIND follows it.
+    let (old, world) = (stage.unbound.address(), stage.world.port());
+    let b = free_port().unwrap();
+    let mut settings = settings(stage.dir.path(), vec![bind_at(b)]);
+    settings.resolvers = vec![local(b), old];
+    settings.read_back_limit = Duration::from_secs(3);
+    let next = act::rpz::RpzPoint::start(settings.clone()).unwrap();
+    next.replace(&wanted, now()).unwrap();
+    let options = BindOptions { port: Some(b), ..BindOptions::default() };
+    let bind = Bind::start_with(&hot(&next), &tsig(), world, &options).unwrap();
+    next.withdraw(&wanted, now()).unwrap();
+    let (gone, _) = ask_until(bind.address(), "bad.test", LONG, |answer| answer.rcode == "NOERROR");
+    assert_eq!(gone.unwrap().rcode, "NOERROR");
+    let seen = next.read_back(&wanted).unwrap();
+    for seen in &seen {
+        assert_eq!(seen.presence, Presence::Enforced, "{seen:?}");
+        assert!(seen.evidence.contains(&format!("{old} still has it")), "{seen:?}");
+    }
+    // One that does not answer may have it still.
+    drop(stage.unbound);
+    let error = next.read_back(&wanted).unwrap_err().to_string();
+    assert!(error.contains(&old.to_string()), "{error}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn own_passthru_zone_of_the_member_wins_and_read_back_says_so() {
     settings.read_back_limit = Duration::from_secs(5);
     let point = RpzPoint::start(settings).unwrap();
     point.replace(&[], now()).unwrap();
-    let options = BindOptions { port: Some(b), local_passthru: vec!["keep.test".into()] };
+    let options = BindOptions { port: Some(b), local_passthru: vec!["keep.test".into()], ..BindOptions::default() };
     let bind = Bind::start_with(&hot(&point), &tsig(), world.port(), &options).unwrap();
     let wanted = [deny("keep.test"), deny("bad.test")];
     point.apply(&wanted, now()).unwrap();

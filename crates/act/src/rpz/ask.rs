@@ -12,8 +12,25 @@ use std::time::{Duration, Instant};
 const WINDOW: usize = 64;
 /// How long a question may stay without an answer before it is sent again.
 const RESEND: Duration = Duration::from_millis(250);
+/// How long one question about a fence may stay without an answer.
+const FENCE_LIMIT: Duration = Duration::from_millis(500);
 /// Longest answer read, in octets.
 const ANSWER_OCTETS_MAX: usize = 4_096;
+
+/// One question to a resolver.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Question {
+    pub(super) name: String,
+    pub(super) rtype: Rtype,
+    /// May the resolver ask others (RFC 1035 §4.1.1, RD)?
+    pub(super) recursive: bool,
+}
+
+impl Question {
+    pub(super) fn new(name: String, rtype: Rtype) -> Self {
+        Self { name, rtype, recursive: true }
+    }
+}
 
 /// What a resolver answered to one question.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +48,12 @@ impl Reply {
             None if self.rcode == Rcode::NOERROR => "NOERROR without records".to_owned(),
             None => self.rcode.to_string(),
         }
+    }
+
+    /// The serial of a policy zone, where its version marker or a fence was asked for.
+    fn serial(&self) -> Option<Serial> {
+        let mut texts = self.records.iter().filter(|(rtype, _)| *rtype == Rtype::TXT);
+        texts.find_map(|(_, text)| text.strip_prefix("serial=")?.parse().ok().map(Serial))
     }
 }
 
@@ -55,31 +78,42 @@ impl Asker {
         Instant::now() < self.deadline
     }
 
-    /// The serial of the version of a policy zone that the resolver works with; `None`: it does not say.
+    /// The serial of the version of a policy zone whose records the resolver has; `None`: it does not say.
     ///
     /// # Errors
     /// No answer before the deadline.
     pub(super) fn version(&self, marker: &str) -> io::Result<Option<Serial>> {
-        let replies = self.ask(&[(marker.to_owned(), Rtype::TXT)]);
+        let replies = self.ask(&[Question::new(marker.to_owned(), Rtype::TXT)]);
         let Some(Some(reply)) = replies.first() else {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
         };
-        let texts = reply.records.iter().filter(|(rtype, _)| *rtype == Rtype::TXT);
-        Ok(texts.filter_map(|(_, text)| text.strip_prefix("serial=")?.parse().ok().map(Serial)).next())
+        Ok(reply.serial())
+    }
+
+    /// Is a version's [fence](super::owner::Owner::fence) answered, so that the resolver acts upon all of that version?
+    /// Unless `recursive`, the question does not leave the resolver. No answer in time is a no.
+    pub(super) fn is_past(&self, fence: String, recursive: bool) -> bool {
+        let question = Question { name: fence, rtype: Rtype::TXT, recursive };
+        let until = (Instant::now() + FENCE_LIMIT).min(self.deadline);
+        self.ask_until(&[question], until).iter().flatten().any(|reply| reply.serial().is_some())
     }
 
     /// The answer to each question, in order; `None` where none came before the deadline.
-    pub(super) fn ask(&self, questions: &[(String, Rtype)]) -> Vec<Option<Reply>> {
+    pub(super) fn ask(&self, questions: &[Question]) -> Vec<Option<Reply>> {
+        self.ask_until(questions, self.deadline)
+    }
+
+    fn ask_until(&self, questions: &[Question], until: Instant) -> Vec<Option<Reply>> {
         let mut replies = vec![None; questions.len()];
         for (index, window) in questions.chunks(WINDOW).enumerate() {
             let start = index * WINDOW;
-            self.ask_window(window, &mut replies[start..start + window.len()]);
+            self.ask_window(window, &mut replies[start..start + window.len()], until);
         }
         replies
     }
 
-    fn ask_window(&self, questions: &[(String, Rtype)], replies: &mut [Option<Reply>]) {
-        while replies.iter().any(Option::is_none) && self.time_left() {
+    fn ask_window(&self, questions: &[Question], replies: &mut [Option<Reply>], deadline: Instant) {
+        while replies.iter().any(Option::is_none) && Instant::now() < deadline {
             // Identifiers of one round are neighbours; the first cannot be guessed.
             let first_id = random_id();
             for (i, question) in questions.iter().enumerate().filter(|(i, _)| replies[*i].is_none()) {
@@ -88,12 +122,12 @@ impl Asker {
                     let _ = self.socket.send(&octets);
                 }
             }
-            self.collect(first_id, questions, replies);
+            self.collect(first_id, questions, replies, deadline);
         }
     }
 
-    fn collect(&self, first_id: u16, questions: &[(String, Rtype)], replies: &mut [Option<Reply>]) {
-        let until = (Instant::now() + RESEND).min(self.deadline);
+    fn collect(&self, first_id: u16, questions: &[Question], replies: &mut [Option<Reply>], deadline: Instant) {
+        let until = (Instant::now() + RESEND).min(deadline);
         let mut buffer = [0; ANSWER_OCTETS_MAX];
         while replies.iter().any(Option::is_none) {
             let left = until.saturating_duration_since(Instant::now());
@@ -118,19 +152,19 @@ fn offset_id(first: u16, index: usize) -> u16 {
     first.wrapping_add(u16::try_from(index).unwrap_or(u16::MAX))
 }
 
-fn encode(id: u16, (name, rtype): &(String, Rtype)) -> Option<Vec<u8>> {
+fn encode(id: u16, question: &Question) -> Option<Vec<u8>> {
     let mut builder = MessageBuilder::new_vec();
     builder.header_mut().set_id(id);
-    builder.header_mut().set_rd(true);
-    let mut question = builder.question();
-    question.push((name.parse::<Name<Vec<u8>>>().ok()?, *rtype)).ok()?;
-    Some(question.finish())
+    builder.header_mut().set_rd(question.recursive);
+    let mut section = builder.question();
+    section.push((question.name.parse::<Name<Vec<u8>>>().ok()?, question.rtype)).ok()?;
+    Some(section.finish())
 }
 
-fn accept(octets: &[u8], first_id: u16, questions: &[(String, Rtype)], replies: &mut [Option<Reply>]) {
+fn accept(octets: &[u8], first_id: u16, questions: &[Question], replies: &mut [Option<Reply>]) {
     let Ok(message) = Message::from_octets(octets) else { return };
     let index = usize::from(message.header().id().wrapping_sub(first_id));
-    let Some((name, rtype)) = questions.get(index) else { return };
+    let Some(Question { name, rtype, .. }) = questions.get(index) else { return };
     let Ok(question) = message.sole_question() else { return };
     let same_name = question.qname().to_string().trim_end_matches('.').eq_ignore_ascii_case(name);
     if message.header().qr() && same_name && question.qtype() == *rtype {

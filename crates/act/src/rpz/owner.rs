@@ -1,6 +1,6 @@
 //! Places in a policy zone: the owner names of RPZ triggers, kept in an order in which what lies below stands together.
 
-use domain::base::Name;
+use domain::base::{Name, Serial};
 use ipnet::IpNet;
 use model::{Domain, Refusal, Rule};
 use std::fmt;
@@ -10,11 +10,14 @@ use std::net::Ipv6Addr;
 /// become one (RFC 8552: names that begin with an underscore are not host names).
 pub const MARKER: &str = "_epimachia";
 
+/// The label under which a zone's fence stands ([`Owner::fence`]): it sorts after every name that can be listed.
+const FENCE: &str = "~epimachia";
+
 /// The label of triggers on addresses in answers.
 const RPZ_IP: &str = "rpz-ip";
 
 /// Top-level labels that RPZ reads as other kinds of trigger, and our own: a *name* that ends so would be misread.
-const RESERVED: [&str; 6] = [RPZ_IP, "rpz-client-ip", "rpz-nsip", "rpz-nsdname", "rpz-passthru", MARKER];
+const RESERVED: [&str; 7] = [RPZ_IP, "rpz-client-ip", "rpz-nsip", "rpz-nsdname", "rpz-passthru", MARKER, FENCE];
 
 /// Longest domain name on the wire, in octets (RFC 1035 §2.3.4).
 const NAME_OCTETS_MAX: usize = 255;
@@ -62,6 +65,21 @@ impl Owner {
     /// Where the zone says its version: `version.tag._epimachia`.
     pub fn version(tag: &str) -> Self {
         Self::marker_root(tag).child("version")
+    }
+
+    /// The last name of one version: `1795306237.hot.~epimachia`.
+    ///
+    /// A resolver may have a version's records before its table of triggers has them: BIND fills that table in the
+    /// order of names, and a wildcard that it already holds shows new records below it at once. The fence is under no
+    /// wildcard, is new in each version and comes last (RFC 4034 §6.1): whoever answers it acts upon all that was
+    /// added.
+    pub fn fence(tag: &str, serial: Serial) -> Self {
+        Self::reversed([FENCE, tag, &serial.into_int().to_string()].into_iter())
+    }
+
+    /// Is this a fence?
+    pub fn is_fence(&self) -> bool {
+        self.0.strip_prefix(FENCE).is_some_and(|rest| rest.starts_with('\0'))
     }
 
     /// Where the zone says why this trigger is there: `bad.test.tag._epimachia`, below its [`Owner::marker_root`].

@@ -1,13 +1,14 @@
 //! Read-back: what the member's own resolvers answer, never what we believe to have told them.
 //!
-//! Two questions decide. First the version marker, which only a resolver that works with our zone can answer: it says
-//! which version it has. Then each name itself: it may still be let through by a policy of the member's own.
+//! Three questions decide. First the version marker, which only a resolver that works with our zone can answer: it says
+//! which version it has. Then that version's fence: it acts upon all of it. Then each name itself: it may still be let
+//! through by a policy of the member's own.
 
-use super::ask::{Asker, Reply};
+use super::ask::{Asker, Question, Reply};
 use super::entry::{Policy, Trigger};
 use super::owner::Owner;
 use super::zone::Zone;
-use crate::{Presence, Protection, Seen};
+use crate::{PointError, Presence, Protection, Seen};
 use domain::base::Serial;
 use domain::base::iana::{Rcode, Rtype};
 use std::net::SocketAddr;
@@ -16,11 +17,17 @@ use std::time::{Duration, Instant};
 /// The first pause between two looks at the version; each next one is twice as long.
 const PAUSE_FIRST: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
+/// How long a fence is asked for without the RD bit alone. A resolver that applies policies only to questions with that
+/// bit is then asked with it: such a question may leave it, and says no more than a zone's serial.
+const FENCE_ALONE: Duration = Duration::from_millis(60);
+/// How long a resolver that lags may take to say what it still has.
+const LATE_LIMIT: Duration = Duration::from_millis(500);
 /// Longest evidence, in characters ([`Seen::evidence`]).
 const EVIDENCE_CHARS_MAX: usize = 200;
 
 /// What to look for, taken from one version of the zone.
 pub(super) struct Expected {
+    tag: String,
     marker: String,
     serial: Serial,
     /// For each protection asked about: the question, and the policy if the zone enforces it.
@@ -28,7 +35,7 @@ pub(super) struct Expected {
 }
 
 struct Object {
-    question: Option<(String, Rtype)>,
+    question: Option<Question>,
     wanted: Wanted,
 }
 
@@ -47,6 +54,7 @@ enum Wanted {
 impl Expected {
     pub(super) fn new(zone: &Zone, asked: &[Protection]) -> Self {
         Self {
+            tag: zone.tag().to_owned(),
             marker: Owner::version(zone.tag()).to_string(),
             serial: zone.serial(),
             objects: asked.iter().map(|protection| object(zone, protection)).collect(),
@@ -59,25 +67,29 @@ fn object(zone: &Zone, protection: &Protection) -> Object {
     let Some(trigger) = Trigger::of(protection.measure.target()) else { return nothing };
     let Ok(owner) = trigger.owner() else { return nothing };
     let id = protection.mitigation.to_string();
-    let marker = (owner.marker(zone.marker_root()).to_string(), Rtype::TXT);
+    let marker = Question::new(owner.marker(zone.marker_root()).to_string(), Rtype::TXT);
     let listed = zone.visible(&owner);
     // The first entry is the one that is served; another mitigation's stricter policy enforces this one as well.
     match (listed.first().filter(|_| listed.iter().any(|entry| entry.id == id)), trigger) {
         (None, _) => Object { question: Some(marker), wanted: Wanted::Gone(id) },
         (Some(_), Trigger::Network(_)) => Object { question: Some(marker), wanted: Wanted::Marker(id) },
         (Some(first), Trigger::Name(domain)) => {
-            Object { question: Some((domain.to_string(), Rtype::A)), wanted: Wanted::Policy(first.policy.clone()) }
+            let question = Question::new(domain.to_string(), Rtype::A);
+            Object { question: Some(question), wanted: Wanted::Policy(first.policy.clone()) }
         }
     }
 }
 
 /// Asks all resolvers at once, each until it shows what is expected or `limit` has passed.
+///
+/// # Errors
+/// Something was taken out, and a resolver that does not answer may have it still: it says which.
 pub(super) fn read_back(
     resolvers: &[SocketAddr],
     expected: &Expected,
     asked: &[Protection],
     limit: Duration,
-) -> Vec<Seen> {
+) -> Result<Vec<Seen>, PointError> {
     let deadline = Instant::now() + limit;
     let by_resolver: Vec<Vec<(Presence, String)>> = std::thread::scope(|scope| {
         let threads: Vec<_> =
@@ -85,39 +97,32 @@ pub(super) fn read_back(
         let broken = || vec![(Presence::Unknown, "the asking thread failed".to_owned()); asked.len()];
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| broken())).collect()
     });
-    asked
-        .iter()
-        .enumerate()
-        .map(|(i, protection)| {
-            let (presence, evidence) = together(by_resolver.iter().map(|seen| &seen[i]));
-            Seen { mitigation: protection.mitigation, presence, evidence }
-        })
-        .collect()
+    let all = asked.iter().zip(&expected.objects).enumerate().map(|(i, (protection, object))| {
+        let (presence, evidence) = together(&object.wanted, by_resolver.iter().map(|seen| &seen[i]));
+        match (&object.wanted, presence) {
+            (Wanted::Gone(_), Presence::Unknown) if !resolvers.is_empty() => Err(PointError::Unavailable(evidence)),
+            _ => Ok(Seen { mitigation: protection.mitigation, presence, evidence }),
+        }
+    });
+    all.collect()
 }
 
-/// Enforced only where every resolver enforces; the first that does not is the evidence.
-fn together<'a>(mut all: impl Iterator<Item = &'a (Presence, String)>) -> (Presence, String) {
-    let Some(first) = all.next() else {
+/// What all resolvers together show; the one that is furthest from what is wanted is the evidence. Enforced is what
+/// every resolver enforces, and gone what none does.
+fn together<'a>(wanted: &Wanted, all: impl Iterator<Item = &'a (Presence, String)>) -> (Presence, String) {
+    let all: Vec<_> = all.collect();
+    let distance = |seen: &&&(Presence, String)| match (wanted, seen.0) {
+        (Wanted::Policy(_) | Wanted::Marker(_), Presence::Absent) => 2,
+        (Wanted::Gone(_) | Wanted::Nothing, Presence::Enforced) => 2,
+        (_, Presence::Unknown) => 1,
+        _ => 0,
+    };
+    // Of equals the first.
+    let Some((presence, text)) = all.iter().rev().max_by_key(distance) else {
         return (Presence::Unknown, "no resolver is configured to be asked".to_owned());
     };
-    let mut worst = first;
-    let mut count = 1;
-    for seen in all {
-        count += 1;
-        if rank(seen.0) < rank(worst.0) {
-            worst = seen;
-        }
-    }
-    let more = if count > 1 { format!(" ({count} resolvers asked)") } else { String::new() };
-    (worst.0, format!("{}{more}", worst.1).chars().take(EVIDENCE_CHARS_MAX).collect())
-}
-
-fn rank(presence: Presence) -> u8 {
-    match presence {
-        Presence::Absent => 0,
-        Presence::Unknown => 1,
-        Presence::Enforced => 2,
-    }
+    let more = if all.len() > 1 { format!(" ({} resolvers asked)", all.len()) } else { String::new() };
+    (*presence, format!("{text}{more}").chars().take(EVIDENCE_CHARS_MAX).collect())
 }
 
 /// Which resolvers do not show the expected version when `limit` is over, and what they say.
@@ -136,21 +141,51 @@ pub(super) fn lagging(resolvers: &[SocketAddr], expected: &Expected, limit: Dura
 fn look(resolver: SocketAddr, expected: &Expected, deadline: Instant) -> Vec<(Presence, String)> {
     match version(resolver, expected, deadline) {
         Ok(asker) => look_at_objects(&asker, resolver, expected),
+        Err((Presence::Absent, text)) => look_at_older(resolver, expected, &text),
         Err(told) => vec![told; expected.objects.len()],
     }
 }
 
-/// Waits until a resolver shows the expected version; if it does not, what it says instead.
+/// Of a resolver that does not act upon the expected version: what was to go may be in the one that it has.
+fn look_at_older(resolver: SocketAddr, expected: &Expected, text: &str) -> Vec<(Presence, String)> {
+    let gone = |object: &&Object| matches!(object.wanted, Wanted::Gone(_));
+    let questions: Vec<Question> =
+        expected.objects.iter().filter(gone).filter_map(|object| object.question.clone()).collect();
+    let replies = match Asker::new(resolver, Instant::now() + LATE_LIMIT) {
+        Ok(asker) => asker.ask(&questions),
+        Err(_) => vec![None; questions.len()],
+    };
+    // Whatever is to be gone has a marker to ask for.
+    let mut replies = replies.into_iter();
+    let one = |object: &Object| match object.wanted {
+        Wanted::Gone(_) => {
+            let (presence, seen) = judge(resolver, object, replies.next().flatten());
+            (presence, format!("{seen}; {text}"))
+        }
+        _ => (Presence::Absent, text.to_owned()),
+    };
+    expected.objects.iter().map(one).collect()
+}
+
+/// Waits until a resolver acts upon the expected version; if it does not, what it says instead.
 fn version(resolver: SocketAddr, expected: &Expected, deadline: Instant) -> Result<Asker, (Presence, String)> {
     let unasked = |error| (Presence::Unknown, format!("{resolver} cannot be asked: {error}"));
     let asker = Asker::new(resolver, deadline).map_err(unasked)?;
     match wait_for_version(&asker, expected) {
-        Ok(Some(serial)) if serial >= expected.serial => Ok(asker),
-        Ok(Some(serial)) => {
+        Ok(Shown::ActsUpon) => Ok(asker),
+        Ok(Shown::Records(serial)) => Err((
+            Presence::Absent,
+            format!(
+                "{resolver} has serial {} and does not act upon it: no answer to `{}` (in BIND: recursive-only no)",
+                serial.into_int(),
+                Owner::fence(&expected.tag, serial)
+            ),
+        )),
+        Ok(Shown::Older(serial)) => {
             let (has, wanted) = (serial.into_int(), expected.serial.into_int());
             Err((Presence::Absent, format!("{resolver} still has serial {has}, not {wanted}")))
         }
-        Ok(None) => {
+        Ok(Shown::Nothing) => {
             let text =
                 format!("{resolver} does not show `{}`: it does not follow the zone, or overrides it", expected.marker);
             Err((Presence::Absent, text))
@@ -159,15 +194,15 @@ fn version(resolver: SocketAddr, expected: &Expected, deadline: Instant) -> Resu
     }
 }
 
-/// Asks until each object is as expected or time is over: BIND shows the new version's records some milliseconds before
-/// it acts upon them.
+/// Asks until each object is as expected or time is over: an answer may get lost, and a policy of the member's own that
+/// lets something through may just have ended.
 fn look_at_objects(asker: &Asker, resolver: SocketAddr, expected: &Expected) -> Vec<(Presence, String)> {
     let mut seen: Vec<Option<(Presence, String)>> = vec![None; expected.objects.len()];
     let mut pause = PAUSE_FIRST;
     loop {
         let open: Vec<usize> = (0..seen.len()).filter(|i| !is_settled(&expected.objects[*i], &seen[*i])).collect();
         let question = |i: &usize| expected.objects[*i].question.clone();
-        let questions: Vec<(String, Rtype)> = open.iter().filter_map(question).collect();
+        let questions: Vec<Question> = open.iter().filter_map(question).collect();
         let mut replies = asker.ask(&questions).into_iter();
         for i in open {
             let object = &expected.objects[i];
@@ -195,17 +230,43 @@ fn is_settled(object: &Object, seen: &Option<(Presence, String)>) -> bool {
     seen.as_ref().is_some_and(|(presence, _)| *presence == expected)
 }
 
-fn wait_for_version(asker: &Asker, expected: &Expected) -> std::io::Result<Option<Serial>> {
+/// How far a resolver has come with a zone.
+enum Shown {
+    /// It says nothing of the zone.
+    Nothing,
+    /// It has an older version than is expected.
+    Older(Serial),
+    /// It has the records of the expected version or a later one, and does not act upon all of them.
+    Records(Serial),
+    /// It acts upon the expected version or a later one.
+    ActsUpon,
+}
+
+fn wait_for_version(asker: &Asker, expected: &Expected) -> std::io::Result<Shown> {
     let mut pause = PAUSE_FIRST;
+    let mut has_records = None;
     loop {
-        let version = asker.version(&expected.marker)?;
-        if version.is_some_and(|serial| serial >= expected.serial) || !asker.time_left() {
-            return Ok(version);
+        let shown = match asker.version(&expected.marker)? {
+            None => Shown::Nothing,
+            Some(serial) if serial >= expected.serial => {
+                let since: Instant = *has_records.get_or_insert_with(Instant::now);
+                let fence = || Owner::fence(&expected.tag, serial).to_string();
+                let is_past =
+                    asker.is_past(fence(), false) || (since.elapsed() >= FENCE_ALONE && asker.is_past(fence(), true));
+                if is_past {
+                    return Ok(Shown::ActsUpon);
+                }
+                Shown::Records(serial)
+            }
+            Some(serial) => Shown::Older(serial),
+        };
+        if !asker.time_left() {
+            return Ok(shown);
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(PAUSE_MAX);
         if !asker.time_left() {
-            return Ok(version);
+            return Ok(shown);
         }
     }
 }

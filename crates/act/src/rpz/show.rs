@@ -23,7 +23,7 @@ pub(super) fn zone_lines(zone: &Zone) -> String {
     let served = zone.snapshot();
     let version = Owner::version(zone.tag());
     let mut text = format!("$ORIGIN {}.\n$TTL {TTL_SECONDS}\n", zone.apex());
-    for (owner, data) in served.iter().filter(|(owner, _)| **owner != version) {
+    for (owner, data) in served.iter().filter(|(owner, _)| **owner != version && !owner.is_fence()) {
         let policy = |target: &str| format!("{owner} CNAME {target}\n");
         match data {
             Data::NxDomain => text.push_str(&policy(".")),
@@ -93,7 +93,10 @@ impl Following {
             // Writing into a string cannot fail.
             let _ = writeln!(text, "    zone \"{name}\" policy given log yes;");
         }
-        text.push_str("  } qname-wait-recurse no min-update-interval 0 break-dnssec yes;\n  serial-query-rate 1000;\n");
+        text.push_str(
+            "  } qname-wait-recurse no min-update-interval 0 break-dnssec yes recursive-only no;\n  \
+             serial-query-rate 1000;\n",
+        );
         text
     }
 

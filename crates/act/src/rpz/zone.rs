@@ -95,6 +95,7 @@ impl Zone {
         served.insert(root.wildcard(), Data::NoData);
         served.insert(root, Data::NoData);
         served.insert(Owner::version(tag), version_data(serial));
+        served.insert(Owner::fence(tag, serial), version_data(serial));
         zone
     }
 
@@ -425,11 +426,15 @@ impl Zone {
     }
 
     fn set_version(&mut self, next: Serial, delta: &mut Delta) {
-        let place = Owner::version(&self.tag);
-        let data = version_data(next);
-        let old = Arc::make_mut(&mut self.served).insert(place.clone(), data.clone());
-        delta.removed.extend(old.map(|old| (place.clone(), old)));
-        delta.added.push((place, data));
+        let served = Arc::make_mut(&mut self.served);
+        for place in [Owner::version(&self.tag), Owner::fence(&self.tag, self.serial)] {
+            delta.removed.extend(served.remove(&place).map(|old| (place, old)));
+        }
+        // The fence comes last also where differences are taken in one by one.
+        for place in [Owner::version(&self.tag), Owner::fence(&self.tag, next)] {
+            served.insert(place.clone(), version_data(next));
+            delta.added.push((place, version_data(next)));
+        }
         self.serial = next;
     }
 

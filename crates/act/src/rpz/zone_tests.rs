@@ -27,6 +27,11 @@ fn deny(text: &str) -> Change {
     Change::Put(name(text), entry("m1", Policy::NxDomain))
 }
 
+fn network(text: &str) -> Change {
+    let network: ipnet::IpNet = text.parse().unwrap();
+    Change::Put(Trigger::Network(network), entry("m1", Policy::NxDomain))
+}
+
 fn commit(zone: &mut Zone, changes: &[Change]) -> Option<Arc<Delta>> {
     let next = zone.serial().add(1);
     zone.commit(changes, next).unwrap()
@@ -158,6 +163,17 @@ fn refused_batch_changes_nothing() {
         assert_eq!(zone.snapshot(), before);
         assert_eq!(zone.serial(), Serial(1));
     }
+}
+
+#[test]
+fn fence_of_a_version_is_its_only_one_and_stands_after_every_name() {
+    let mut zone = zone();
+    commit(&mut zone, &[deny("zz.zzzz"), network("192.0.2.7/32"), deny("a.xn--zckzah")]);
+    let served = zone.snapshot();
+    let fences: Vec<&Owner> = served.keys().filter(|owner| owner.is_fence()).collect();
+    assert_eq!(fences, [&Owner::fence(zone.tag(), zone.serial())]);
+    assert_eq!(served.keys().next_back(), Some(fences[0]));
+    assert!(fences[0].ancestors().all(|above| !served.contains_key(&above.wildcard())));
 }
 
 #[test]
