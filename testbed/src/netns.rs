@@ -18,8 +18,10 @@ const ANSWER_MS: u64 = 400;
 /// Where names of namespaces stand (ip-netns(8)).
 const NAMES: &str = "/run/netns";
 
-/// Probes before a network that passes nothing is given up.
-const READY_PROBES_MAX: u32 = 25;
+/// Probes before what ought to get through is given up: on a busy machine the first ones may be late.
+const PROBES_MAX: u32 = 75;
+/// How long bytes on an established connection may take that ought to get through.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The attacker's addresses: two IPv4, two IPv6 of one /64, one IPv6 of another.
 pub const ATTACKER: [&str; 5] = ["192.0.2.10", "192.0.2.11", "2001:db8:1::10", "2001:db8:1::11", "2001:db8:1:1::10"];
@@ -170,8 +172,7 @@ impl Path {
     /// Waits until both families pass: links and neighbours need a moment on a busy machine.
     fn ready(&self) -> Result<(), NetnsError> {
         for (from, to) in [(ATTACKER[0], VICTIM[0]), (ATTACKER[2], VICTIM[1])] {
-            let mut passes = (0..READY_PROBES_MAX).map(|_| self.udp_passes(from, to).unwrap_or(false));
-            if !passes.any(|passed| passed) {
+            if !(0..PROBES_MAX).any(|_| self.udp_passes(from, to).unwrap_or(false)) {
                 return Err(NetnsError(format!("no packet came through from {from} to {to}")));
             }
         }
@@ -186,6 +187,14 @@ impl Path {
         let socket = self.udp_socket(from, to)?;
         socket.send(b"passes?")?;
         answered(socket.recv(&mut [0; 64]))
+    }
+
+    /// As [`Path::udp_passes`] where the answer ought to be yes: asks until it is, or has been no for long.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn udp_gets_through(&self, from: &str, to: &str) -> io::Result<bool> {
+        sooner_or_later(|| self.udp_passes(from, to))
     }
 
     /// A datagram socket from an attacker's address, connected to the echo service at `to`.
@@ -219,13 +228,21 @@ impl Path {
         answered(service.recv(&mut [0; 64]))
     }
 
+    /// As [`Path::own_host_reaches`] where the answer ought to be yes: asks until it is, or has been no for long.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn own_host_gets_through(&self, attacker: &str) -> io::Result<bool> {
+        sooner_or_later(|| self.own_host_reaches(attacker))
+    }
+
     /// An established connection from the attacker's default address to the echo service at `to`.
     ///
     /// # Errors
     /// The connection was not answered.
     pub fn connect(&self, to: &str) -> io::Result<Connection> {
         let to = socket_address(to, self.port)?;
-        let stream = self.attacker.within(|| TcpStream::connect_timeout(&to, Duration::from_secs(2)))?;
+        let stream = self.attacker.within(|| TcpStream::connect_timeout(&to, PATIENCE))?;
         stream.set_read_timeout(Some(Duration::from_millis(ANSWER_MS)))?;
         Ok(Connection(stream))
     }
@@ -244,6 +261,26 @@ impl Connection {
         self.0.write_all(b"passes?")?;
         answered(self.0.read(&mut [0; 64]))
     }
+
+    /// As [`Connection::passes`] where the answer ought to be yes: waits for long.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn gets_through(&mut self) -> io::Result<bool> {
+        self.0.set_read_timeout(Some(PATIENCE))?;
+        let passed = self.passes();
+        self.0.set_read_timeout(Some(Duration::from_millis(ANSWER_MS)))?;
+        passed
+    }
+}
+
+fn sooner_or_later(mut probe: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
+    for _ in 0..PROBES_MAX {
+        if probe()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn answered(received: io::Result<usize>) -> io::Result<bool> {

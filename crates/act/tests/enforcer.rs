@@ -105,12 +105,12 @@ fn an_agent_without_privileges_reaches_the_filter_only_through_the_enforcer() {
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let socket = start(settings(dir.path(), &path.router, NOBODY));
     std::os::unix::fs::chown(&socket, None, Some(NOBODY)).unwrap();
-    assert!(path.udp_passes(A4, VICTIM[0]).unwrap());
+    assert!(path.udp_gets_through(A4, VICTIM[0]).unwrap());
     let output = run_unprivileged(dir.path(), &socket);
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("through the enforcer: done"), "{said}");
     assert!(!path.udp_passes(A4, VICTIM[0]).unwrap(), "{said}");
-    assert!(path.udp_passes(B4, VICTIM[0]).unwrap());
+    assert!(path.udp_gets_through(B4, VICTIM[0]).unwrap());
 }
 
 /// What runs as the user without privileges.
@@ -155,7 +155,7 @@ fn the_channel_does_all_that_the_point_does() {
     point.replace(std::slice::from_ref(&one), now()).unwrap();
     assert_eq!((presence(&point, &one), presence(&point, &two)), (Presence::Enforced, Presence::Absent));
     point.lift_all().unwrap();
-    assert!(path.udp_passes(A4, VICTIM[0]).unwrap());
+    assert!(path.udp_gets_through(A4, VICTIM[0]).unwrap());
     assert!(point.preview(std::slice::from_ref(&one), now()).contains("add element inet epimachia deny4_32"));
     assert!(
         point.accepts(&one.measure) && !point.accepts(&deny(Target::DomainName("a.test".parse().unwrap())).measure)
@@ -206,8 +206,8 @@ fn strangers_and_garbage_get_nothing_and_hold_nobody_up() {
     good.apply(&[host(A4)], now()).unwrap();
     let say = |bytes: &[u8]| {
         let mut stream = UnixStream::connect(&socket).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        stream.write_all(bytes).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(bytes).ok()?;
         let mut length = [0; 4];
         stream.read_exact(&mut length).ok()?;
         let mut answer = vec![0; u32::from_le_bytes(length) as usize];
@@ -235,10 +235,10 @@ fn strangers_and_garbage_get_nothing_and_hold_nobody_up() {
     }
     // Somebody who begins a frame and does not end it, on all connections but one.
     let slow: Vec<UnixStream> = (0..3)
-        .map(|_| {
+        .filter_map(|_| {
             let mut stream = UnixStream::connect(&socket).unwrap();
-            stream.write_all(&[200, 0, 0, 0, b'{']).unwrap();
-            stream
+            // One that is closed at once, because an earlier one still counts, holds nobody up either.
+            stream.write_all(&[200, 0, 0, 0, b'{']).ok().map(|()| stream)
         })
         .collect();
     assert_eq!(presence(&good, &host(A4)), Presence::Enforced);

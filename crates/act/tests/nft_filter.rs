@@ -65,17 +65,17 @@ const OTHER6: &str = ATTACKER[4];
 fn a_blocked_host_passes_nothing_and_others_pass() {
     let path = Path::new().unwrap();
     let point = point(&path.router, &[]);
-    assert!(path.udp_passes(A4, VICTIM4).unwrap() && path.udp_passes(A6, VICTIM6).unwrap());
+    assert!(path.udp_gets_through(A4, VICTIM4).unwrap() && path.udp_gets_through(A6, VICTIM6).unwrap());
 
     let wanted = [deny(host(A4)), deny(host(A6))];
     point.apply(&wanted, now()).unwrap();
     assert!(!path.udp_passes(A4, VICTIM4).unwrap());
     assert!(!path.udp_passes(A6, VICTIM6).unwrap());
-    assert!(path.udp_passes(B4, VICTIM4).unwrap() && path.udp_passes(B6, VICTIM6).unwrap());
+    assert!(path.udp_gets_through(B4, VICTIM4).unwrap() && path.udp_gets_through(B6, VICTIM6).unwrap());
     assert!(point.read_back(&wanted).unwrap().iter().all(|seen| seen.presence == Presence::Enforced));
 
     point.withdraw(&wanted, now()).unwrap();
-    assert!(path.udp_passes(A4, VICTIM4).unwrap() && path.udp_passes(A6, VICTIM6).unwrap());
+    assert!(path.udp_gets_through(A4, VICTIM4).unwrap() && path.udp_gets_through(A6, VICTIM6).unwrap());
     assert_eq!(presence(&point, &wanted[0]), Presence::Absent);
     point.withdraw(&wanted, now()).unwrap();
 }
@@ -83,17 +83,17 @@ fn a_blocked_host_passes_nothing_and_others_pass() {
 #[test]
 fn the_members_own_host_is_covered_in_both_directions() {
     let path = Path::new().unwrap();
-    assert!(path.own_host_reaches(A4).unwrap() && path.own_host_reaches(A6).unwrap());
+    assert!(path.own_host_gets_through(A4).unwrap() && path.own_host_gets_through(A6).unwrap());
     point(&path.router, &[]).apply(&[deny(host(A4)), deny(net("2001:db8:1::/64"))], now()).unwrap();
     assert!(!path.own_host_reaches(A4).unwrap() && !path.own_host_reaches(A6).unwrap());
-    assert!(path.own_host_reaches(B4).unwrap() && path.own_host_reaches(OTHER6).unwrap());
+    assert!(path.own_host_gets_through(B4).unwrap() && path.own_host_gets_through(OTHER6).unwrap());
 }
 
 #[test]
 fn an_established_connection_is_cut() {
     let path = Path::new().unwrap();
     let mut connection = path.connect(VICTIM4).unwrap();
-    assert!(connection.passes().unwrap());
+    assert!(connection.gets_through().unwrap());
     point(&path.router, &[]).apply(&[deny(host(A4))], now()).unwrap();
     assert!(!connection.passes().unwrap());
 }
@@ -105,15 +105,15 @@ fn prefixes_of_any_length_are_blocked_and_may_overlap() {
     let narrow = deny(net("192.0.2.8/31"));
     point.apply(&[deny(net("2001:db8:1::/64")), narrow.clone()], now()).unwrap();
     assert!(!path.udp_passes(A6, VICTIM6).unwrap() && !path.udp_passes(B6, VICTIM6).unwrap());
-    assert!(path.udp_passes(OTHER6, VICTIM6).unwrap(), "another /64");
-    assert!(path.udp_passes(A4, VICTIM4).unwrap(), "outside the /31");
+    assert!(path.udp_gets_through(OTHER6, VICTIM6).unwrap(), "another /64");
+    assert!(path.udp_gets_through(A4, VICTIM4).unwrap(), "outside the /31");
 
     let wide = deny(net("192.0.2.0/24"));
     let odd = deny(net("2001:db8:1::/57"));
     point.apply(&[wide.clone(), odd.clone()], now()).unwrap();
     assert!(!path.udp_passes(A4, VICTIM4).unwrap() && !path.udp_passes(OTHER6, VICTIM6).unwrap());
     point.withdraw(&[wide], now()).unwrap();
-    assert!(path.udp_passes(A4, VICTIM4).unwrap());
+    assert!(path.udp_gets_through(A4, VICTIM4).unwrap());
     assert_eq!(presence(&point, &narrow), Presence::Enforced);
 }
 
@@ -126,27 +126,29 @@ fn a_limit_lets_little_through_and_ends() {
     point.apply(std::slice::from_ref(&limited), now()).unwrap();
     assert_eq!(presence(&point, &limited), Presence::Enforced);
     let socket = path.udp_socket(A4, VICTIM4).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
     let passes = || socket.send(&[0; 500]).and_then(|_| socket.recv(&mut [0; 600])).is_ok();
     let answered = (0..20).take_while(|_| passes()).count();
     assert!((1..20).contains(&answered), "{answered} of 20 exchanges of 1,056 bytes with a burst of 3,000 bytes");
-    assert!(path.udp_passes(B4, VICTIM4).unwrap());
+    assert!(path.udp_gets_through(B4, VICTIM4).unwrap());
     point.withdraw(&[limited], now()).unwrap();
-    assert!(path.udp_passes(A4, VICTIM4).unwrap());
+    assert!(path.udp_gets_through(A4, VICTIM4).unwrap());
 }
 
 #[test]
 fn the_kernel_lifts_at_expiry_with_no_agent() {
     let path = Path::new().unwrap();
-    let short = protection_of(0, host(A4), Action::Deny, Span::millis(1_500));
+    let short = protection_of(0, host(A4), Action::Deny, Span::seconds(10));
     {
         let point = point(&path.router, &[]);
         point.apply(std::slice::from_ref(&short), now()).unwrap();
     }
     assert!(!path.udp_passes(A4, VICTIM4).unwrap());
-    while now() < short.expires.plus(Span::millis(200)) {
+    // The kernel counts from when it was told, which is a moment after the point was.
+    while now() < short.expires {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    assert!(path.udp_passes(A4, VICTIM4).unwrap());
+    assert!(path.udp_gets_through(A4, VICTIM4).unwrap());
     assert_eq!(presence(&point(&path.router, &[]), &short), Presence::Absent);
 }
 
@@ -190,8 +192,11 @@ fn what_is_protected_wins_in_both_directions_also_over_elements_of_others() {
     }
     point.apply(&[deny(host(B4)), deny(host(A6))], now()).unwrap();
     path.router.nft("add element inet epimachia deny4_32 { 192.0.2.10, 198.51.100.10 }").unwrap();
-    assert!(path.udp_passes(A4, VICTIM4).unwrap(), "a protected source and destination, though somebody listed both");
-    assert!(path.udp_passes(A6, VICTIM6).unwrap(), "to a protected destination, from a blocked source");
+    assert!(
+        path.udp_gets_through(A4, VICTIM4).unwrap(),
+        "a protected source and destination, though somebody listed both"
+    );
+    assert!(path.udp_gets_through(A6, VICTIM6).unwrap(), "to a protected destination, from a blocked source");
     assert!(!path.udp_passes(B4, VICTIM4).unwrap());
     assert!(!path.own_host_reaches(A6).unwrap(), "a blocked target that is not protected");
 }
@@ -252,9 +257,9 @@ fn replace_leaves_exactly_what_is_wanted() {
     let presences = point.read_back(&[old, kept, new, rare]).unwrap();
     let presences: Vec<Presence> = presences.into_iter().map(|seen| seen.presence).collect();
     assert_eq!(presences, [Presence::Absent, Presence::Enforced, Presence::Enforced, Presence::Absent]);
-    assert!(path.udp_passes(A4, VICTIM4).unwrap() && !path.udp_passes(OTHER6, VICTIM6).unwrap());
+    assert!(path.udp_gets_through(A4, VICTIM4).unwrap() && !path.udp_passes(OTHER6, VICTIM6).unwrap());
     point.replace(&[], now()).unwrap();
-    assert!(path.udp_passes(B4, VICTIM4).unwrap());
+    assert!(path.udp_gets_through(B4, VICTIM4).unwrap());
 }
 
 #[test]
@@ -279,7 +284,7 @@ fn the_kill_switch_lifts_everything_and_touches_nothing_else() {
     point.apply(&[deny(host(A4)), deny(net("192.0.2.0/25"))], now()).unwrap();
     assert!(!path.udp_passes(B4, VICTIM4).unwrap());
     point.lift_all().unwrap();
-    assert!(path.udp_passes(A4, VICTIM4).unwrap() && path.udp_passes(B4, VICTIM4).unwrap());
+    assert!(path.udp_gets_through(A4, VICTIM4).unwrap() && path.udp_gets_through(B4, VICTIM4).unwrap());
     assert_eq!(path.router.nft("list tables").unwrap(), "table inet other\n");
 }
 
@@ -315,10 +320,17 @@ fn ten_thousand_elements_are_one_transaction_and_can_all_be_renewed() {
         (0..10_000).map(|n| protection_of(0, address(n), Action::Deny, lasts)).collect()
     };
     let wanted = many(Span::hours(1));
-    point.apply(&wanted, now()).unwrap();
+    // On a busy machine the change may be over only after the point has stopped waiting for it.
+    let apply = |wanted: &[Protection]| {
+        let begun = std::time::Instant::now();
+        while let Err(error) = point.apply(wanted, now()) {
+            assert!(matches!(error, PointError::Unavailable(_)) && begun.elapsed().as_secs() < 180, "{error}");
+        }
+    };
+    apply(&wanted);
     assert!(point.read_back(&wanted).unwrap().iter().all(|seen| seen.presence == Presence::Enforced));
     let renewed = many(Span::hours(2));
-    point.apply(&renewed, now()).unwrap();
+    apply(&renewed);
     let seen = point.read_back(&renewed[9_999..]).unwrap().remove(0);
     assert!(seen.evidence.contains("s left"), "{}", seen.evidence);
 

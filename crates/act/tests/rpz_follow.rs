@@ -213,8 +213,11 @@ fn racing_updates_all_arrive() {
 #[test]
 fn what_has_expired_is_lifted_although_nobody_asks() {
     let stage = stage();
+    let first = [deny("first.test")];
+    stage.point.apply(&first, now()).unwrap();
+    assert_enforced(&stage.point, &first);
     let mut short = deny("bad.test");
-    short.expires = now().plus(model::Span::seconds(2));
+    short.expires = now().plus(model::Span::seconds(10));
     stage.point.apply(&[short], now()).unwrap();
     for server in stage.both() {
         let (blocked, _) = ask_until(server, "bad.test", LONG, |answer| answer.rcode == "NXDOMAIN");

@@ -104,6 +104,7 @@ fn anything_but_questions_about_the_zones_is_refused() {
         socket.send(octets).unwrap();
         assert!(socket.recv(&mut [0; 512]).is_err());
     }
+    socket.set_read_timeout(Some(LONG)).unwrap();
     let axfr_over_udp = request(HOT, Rtype::AXFR, None, Opcode::QUERY);
     socket.send(&axfr_over_udp).unwrap();
     let mut buffer = [0; 512];

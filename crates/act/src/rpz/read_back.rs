@@ -21,7 +21,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// bit is then asked with it: such a question may leave it, and says no more than a zone's serial.
 const FENCE_ALONE: Duration = Duration::from_millis(60);
 /// How long a resolver that lags may take to say what it still has.
-const LATE_LIMIT: Duration = Duration::from_millis(500);
+const LATE_LIMIT: Duration = Duration::from_secs(2);
 /// Longest evidence, in characters ([`Seen::evidence`]).
 const EVIDENCE_CHARS_MAX: usize = 200;
 
@@ -245,30 +245,34 @@ enum Shown {
 fn wait_for_version(asker: &Asker, expected: &Expected) -> std::io::Result<Shown> {
     let mut pause = PAUSE_FIRST;
     let mut has_records = None;
+    let mut last = None;
     loop {
-        let shown = match asker.version(&expected.marker)? {
-            None => Shown::Nothing,
-            Some(serial) if serial >= expected.serial => {
+        let shown = match (asker.version(&expected.marker), last) {
+            // What was seen once is better evidence than silence at the deadline.
+            (Err(_), Some(shown)) => return Ok(shown),
+            (Err(error), None) => return Err(error),
+            (Ok(None), _) => Shown::Nothing,
+            (Ok(Some(serial)), _) if serial >= expected.serial => {
                 let since: Instant = *has_records.get_or_insert_with(Instant::now);
-                let fence = || Owner::fence(&expected.tag, serial).to_string();
-                let is_past =
-                    asker.is_past(fence(), false) || (since.elapsed() >= FENCE_ALONE && asker.is_past(fence(), true));
-                if is_past {
+                if acts_upon(asker, &expected.tag, serial, since.elapsed() >= FENCE_ALONE) {
                     return Ok(Shown::ActsUpon);
                 }
                 Shown::Records(serial)
             }
-            Some(serial) => Shown::Older(serial),
+            (Ok(Some(serial)), _) => Shown::Older(serial),
         };
-        if !asker.time_left() {
-            return Ok(shown);
-        }
         std::thread::sleep(pause);
         pause = (pause * 2).min(PAUSE_MAX);
         if !asker.time_left() {
             return Ok(shown);
         }
+        last = Some(shown);
     }
+}
+
+fn acts_upon(asker: &Asker, tag: &str, serial: Serial, also_recursive: bool) -> bool {
+    let fence = || Owner::fence(tag, serial).to_string();
+    asker.is_past(fence(), false) || (also_recursive && asker.is_past(fence(), true))
 }
 
 fn judge(resolver: SocketAddr, object: &Object, reply: Option<Reply>) -> (Presence, String) {

@@ -102,7 +102,13 @@ impl Via {
 }
 
 fn say(stream: &UnixStream, request: &Request, count: usize) -> io::Result<Answer> {
-    wire::send(stream, request, FRAME_MAX)?;
+    let sent = wire::send(stream, request, FRAME_MAX);
+    // Who is refused at the door is told why before anything is read of them, and the door is shut.
+    let is_shut =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+    if !sent.as_ref().is_err_and(is_shut) {
+        sent?;
+    }
     let wait = time_for(3 * count) + time_for(3 * count);
     let body = wire::receive(stream, wire::frame_bytes_max(count), wait, FRAME_MAX)?;
     let body = body.ok_or(io::ErrorKind::UnexpectedEof)?;
