@@ -191,9 +191,9 @@ impl Alliance {
             return true;
         }
         let id = finding_id(observable, family);
-        // The table counts what a revoked key signed: what faded with it is judged by every new report.
-        let revoked = self.charter.as_ref().is_some_and(|in_force| !in_force.charter.revoked.is_empty());
-        if revoked && self.ledger.findings.get(&id).is_some_and(|f| f.state == FindingState::Faded) {
+        // The table counts what a revoked key signed, and what is for fewer than were told of the finding: what faded
+        // is judged by every new report.
+        if self.ledger.findings.get(&id).is_some_and(|f| f.state == FindingState::Faded) {
             return true;
         }
         let idle = |f: &Finding| !f.actionable || !self.ledger.lineages.contains_key(&f.id);

@@ -21,6 +21,8 @@ pub struct Followed {
     pub drafts: Vec<Drafted>,
     /// Given to [`Alliance::settled`] once the events were applied.
     pub judged: BTreeSet<(Observable, Family)>,
+    /// What ended for those who were told of it, and is to be judged anew for fewer.
+    anew: BTreeSet<(Observable, Family)>,
     /// More is waiting: call again.
     pub more: bool,
 }
@@ -43,7 +45,7 @@ impl Alliance {
         let more = self.ledger.pending.len() + self.ledger.again.len() > judged.len();
         let due = if ticked { self.due(now) } else { BTreeSet::new() };
         judged.extend(due.iter().take(JUDGED_AT_ONCE).cloned());
-        let mut followed = Followed { drafts: Vec::new(), judged, more };
+        let mut followed = Followed { drafts: Vec::new(), judged, anew: BTreeSet::new(), more };
         if followed.judged.is_empty() || self.charter.is_none() {
             return followed;
         }
@@ -54,6 +56,7 @@ impl Alliance {
             // What was judged then is judged as it was then: what time did to it since is seen when it is due.
             let at = self.ledger.again.get(&subject).copied().filter(|_| !anew).unwrap_or(now);
             if let Some(judged) = self.judge(observable, *family, at, archive) {
+                followed.anew.extend(judged.elsewhere.then_some(subject));
                 let next = Next { drafts: &mut followed.drafts, changed: &mut changed, plan: &mut candidates };
                 self.follow_finding(judged, anew, now, next);
             }
@@ -65,6 +68,7 @@ impl Alliance {
             let waiting = if more { left.max(1) as u64 } else { 0 };
             followed.drafts.push(Drafted::hub(crate::handle::internal(), Event::Backlog { waiting }));
         }
+        followed.more |= !followed.anew.is_empty();
         followed
     }
 
@@ -80,6 +84,8 @@ impl Alliance {
             self.ledger.pending.remove(judged);
             self.ledger.again.remove(judged);
         }
+        let time = self.ledger.time.unwrap_or(Timestamp::MIN);
+        self.ledger.pending.extend(followed.anew.iter().map(|judged| (judged.clone(), time)));
     }
 
     /// Says that entries were applied from a journal, by somebody who was not there. What waits to be judged was judged

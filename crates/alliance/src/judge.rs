@@ -2,12 +2,13 @@
 
 use crate::archive::Archive;
 use crate::entry::Report;
+use crate::heard::{Heard, Support, audience};
 use crate::place::{Place, is_unnamed};
 use crate::state::Alliance;
 use corroborate::{Guard, MemberIndex, Reason, Reporter, TruthSum, Verdict};
 use model::{
-    Actions, Behaviour, Evidence, Family, Finding, FindingId, FindingState, GuardHit, Handling, MemberId, Observable,
-    Refusal, Rule, Sighting, Sum, SumLine, Timestamp, finding_id,
+    Behaviour, Evidence, Family, Finding, FindingId, FindingState, GuardHit, Handling, MemberId, Observable, Refusal,
+    Rule, Sum, SumLine, Timestamp, finding_id,
 };
 use std::collections::BTreeSet;
 
@@ -23,6 +24,8 @@ pub struct Judged {
     pub evidence: Vec<Evidence>,
     /// What its senders' wishes alone keep from being acted upon.
     pub kept_back: Option<Refusal>,
+    /// It ends for those who were told of it, and its evidence still stands for fewer.
+    pub elsewhere: bool,
 }
 
 impl Alliance {
@@ -39,6 +42,10 @@ impl Alliance {
     }
 
     /// As [`Alliance::judge`], as this member sees it: to itself it is named.
+    ///
+    /// What stands keeps the audience that it was published to: later evidence for fewer members is left out, so that
+    /// whoever was told of the finding is also told when it ends. What has ended, or is new, is for those whom its
+    /// evidence is for.
     pub(crate) fn judge_for(
         &self,
         viewer: Option<&MemberId>,
@@ -51,36 +58,53 @@ impl Alliance {
         let key = self.engine.keys().finding(observable, family);
         let truth = self.engine.truth(key, now, &guard_word(hit.as_ref()));
         let id = finding_id(observable, family);
-        // What a key signed that was revoked since is known when the reports are read.
-        let may_act = truth.act.verdict == Verdict::Corroborated && self.is_shown_by_enough(&truth, &BTreeSet::new());
-        let shows = if may_act { Shows::Evidence } else { Shows::Nothing };
-        let support = self.support(&truth, (observable, family), shows, archive);
-        let state = self.state_of(id, &truth, &support.revoked);
-        let may_act = |without: &BTreeSet<MemberIndex>| {
-            let acts = state == FindingState::Corroborated && acts(&truth, without);
-            (acts, acts && self.is_shown_by_enough(&truth, without))
+        let heard = self.heard(&truth, (observable, family), archive);
+        let known = self.ledger.findings.get(&id).map(AsRef::as_ref);
+        let case = Case { id, observable, family, truth: &truth, heard: &heard, hit: &hit, known, viewer, now };
+        let Some(before) = known else { return self.judge_within(&case, &audience(&heard)?) };
+        let own = || {
+            let own = audience(&heard).and_then(|handling| self.judge_within(&case, &handling));
+            own.filter(|own| stands(own.finding.state))
         };
-        let idle: BTreeSet<MemberIndex> = support.revoked.union(&support.quiet).copied().collect();
-        let (acts, actionable) = may_act(&idle);
-        let kept_back = (!actionable && may_act(&support.revoked).1).then(|| {
+        let published = || self.judge_within(&case, &before.handling);
+        if !stands(before.state) {
+            return own().or_else(published);
+        }
+        let judged = published()?;
+        let elsewhere = !stands(judged.finding.state) && own().is_some();
+        Some(Judged { elsewhere, ..judged })
+    }
+
+    /// What the alliance holds, as this audience may know it; `None` if that is nothing, and never was anything.
+    fn judge_within(&self, case: &Case<'_>, handling: &Handling) -> Option<Judged> {
+        let truth = case.truth;
+        let support = Support::of(case.heard, handling);
+        let without = support.without();
+        let state = state_of(case.known.map(|known| known.state), truth, &without, self.engine.rules().threshold);
+        let may_act = |without: &BTreeSet<MemberIndex>| {
+            let acts = state == FindingState::Corroborated && acts(truth, without);
+            (acts, acts && self.is_shown_by_enough(truth, without))
+        };
+        let (acts, actionable) = may_act(&without.union(&support.quiet).copied().collect());
+        let kept_back = (!actionable && may_act(&without).1).then(|| {
             let limit = "evidence of enough members who permit internal actions and are named";
-            Refusal::new(Rule::ActionsNotPermitted, observable, limit)
+            Refusal::new(Rule::ActionsNotPermitted, case.observable, limit)
         });
         let finding = Finding {
-            id,
-            observable: observable.clone(),
-            family,
-            behaviours: support.behaviours.clone(),
+            id: case.id,
+            observable: case.observable.clone(),
+            family: case.family,
+            behaviours: case.behaviours(&support),
             state,
             actionable,
-            sum: self.sum(&truth, acts && !actionable, &support, viewer),
-            guard: hit,
-            handling: support.handling(actionable)?,
-            first: support.first?,
-            last: support.last?,
-            made: now,
+            sum: self.sum(case, acts && !actionable, &support),
+            guard: case.hit.clone(),
+            handling: support.handling(actionable),
+            first: support.first.or_else(|| case.known.map(|known| known.first))?,
+            last: support.last.or_else(|| case.known.map(|known| known.last))?,
+            made: case.now,
         };
-        Some(Judged { finding, evidence: support.evidence, kept_back })
+        Some(Judged { finding, evidence: support.evidence, kept_back, elsewhere: false })
     }
 
     /// The guard's word. Without its guards a charter lets nothing pass.
@@ -91,6 +115,7 @@ impl Alliance {
                 class: "never".to_owned(),
                 entry: observable.to_string(),
                 list: "a guard list is missing, so nothing is published".to_owned(),
+                owner: None,
                 absolute: true,
             }),
         }
@@ -107,58 +132,30 @@ impl Alliance {
         self.charter.as_ref().map_or(usize::MAX, |c| c.charter.corroboration.evidence_members as usize)
     }
 
-    fn state_of(&self, id: FindingId, truth: &TruthSum, revoked: &BTreeSet<MemberIndex>) -> FindingState {
-        let known = self.ledger.findings.get(&id).map(|f| f.state);
-        let lost = lost(truth, revoked, |reporter| reporter.points);
-        match truth.inform.verdict {
-            Verdict::Corroborated if lost > 0.0 && truth.inform.total - lost < truth.inform.threshold => match known {
-                None | Some(FindingState::Observed) => FindingState::Observed,
-                Some(_) => FindingState::Faded,
-            },
-            Verdict::Corroborated => FindingState::Corroborated,
-            Verdict::Barred => FindingState::Revoked,
-            Verdict::Guarded | Verdict::NeedsPerson if truth.inform.total >= self.engine.rules().threshold => {
-                FindingState::Guarded
-            }
-            _ => match known {
-                None | Some(FindingState::Observed) => FindingState::Observed,
-                Some(FindingState::Revoked) => FindingState::Revoked,
-                Some(_) => FindingState::Faded,
-            },
-        }
-    }
-
-    /// What the journal holds of the sightings behind the reports that are not too old.
-    fn support(
+    /// What the journal holds of the sightings behind the reports.
+    fn heard<'t>(
         &self,
-        truth: &TruthSum,
+        truth: &'t TruthSum,
         (observable, family): (&Observable, Family),
-        shows: Shows,
         archive: &dyn Archive,
-    ) -> Support {
-        let mut support = Support::default();
-        for reporter in truth.reporters.iter().filter(|r| r.inform_limited != Some(Reason::Forgotten)) {
-            let Some(place) = Place::of(reporter.mark) else { continue };
-            let Some(archived) = archive.report(place.position) else { continue };
-            let Some(sighting) = archived.sighting(place) else { continue };
+    ) -> Vec<Heard<'t>> {
+        // What a key signed that was revoked since is known when the reports are read. Where nobody acts on it nobody
+        // is shown anything.
+        let may_act = truth.act.verdict == Verdict::Corroborated && self.is_shown_by_enough(truth, &BTreeSet::new());
+        let read = |reporter: &'t Reporter| {
+            let place = Place::of(reporter.mark)?;
+            let archived = archive.report(place.position)?;
+            let sighting = archived.sighting(place)?;
             // Two observables may share a key; evidence is for the one it names only.
             if sighting.observable != *observable || sighting.behaviour.family() != family {
-                continue;
+                return None;
             }
-            support.take(&sighting);
-            if self.is_by_revoked_key(archived.report()) {
-                support.revoked.insert(reporter.member);
-                continue;
-            }
-            if !sighting.handling.lets_act() {
-                support.quiet.insert(reporter.member);
-                continue;
-            }
-            if shows == Shows::Evidence && counts_to_act(reporter) {
-                support.evidence.extend(archived.evidence(place));
-            }
-        }
-        support
+            let revoked = self.is_by_revoked_key(archived.report());
+            let shows = may_act && !revoked && sighting.handling.lets_act() && counts_to_act(reporter);
+            let evidence = if shows { archived.evidence(place) } else { None };
+            Some(Heard { reporter, sighting, revoked, evidence })
+        };
+        truth.reporters.iter().filter_map(read).collect()
     }
 
     fn is_by_revoked_key(&self, report: &Report) -> bool {
@@ -168,9 +165,9 @@ impl Alliance {
 
     /// `alone`: too few members for machines to act upon it, whatever the points. Those who wish to stay unnamed have
     /// one line together, but for what is the viewer's own.
-    fn sum(&self, truth: &TruthSum, alone: bool, support: &Support, viewer: Option<&MemberId>) -> Sum {
-        let revoked = &support.revoked;
-        let line = |reporter: &Reporter| match revoked.contains(&reporter.member) {
+    fn sum(&self, case: &Case<'_>, alone: bool, support: &Support) -> Sum {
+        let Case { truth, viewer, .. } = *case;
+        let line = |reporter: &Reporter| match support.revoked.contains(&reporter.member) {
             false => self.line(reporter, alone && counts_to_act(reporter), truth, support),
             true => self.line(reporter, false, truth, support).map(|line| SumLine {
                 points: 0.0,
@@ -179,12 +176,16 @@ impl Alliance {
             }),
         };
         let own = |reporter: &Reporter| viewer.is_some() && self.numbered(reporter.member) == viewer;
+        let shown = truth.reporters.iter().filter(|reporter| {
+            let name = if is_unnamed(reporter.mark) { None } else { self.numbered(reporter.member) };
+            support.shows(reporter, own(reporter) || case.showed(name))
+        });
         let (unnamed, named): (Vec<&Reporter>, Vec<&Reporter>) =
-            truth.reporters.iter().partition(|reporter| is_unnamed(reporter.mark) && !own(reporter));
+            shown.partition(|reporter| is_unnamed(reporter.mark) && !own(reporter));
         let mut lines: Vec<SumLine> = named.into_iter().filter_map(line).collect();
         lines.extend(together(unnamed.into_iter().filter_map(line)));
         let cut = truth.inform.strong + truth.inform.weak - truth.inform.total;
-        let total = (truth.inform.total - lost(truth, revoked, |reporter| reporter.points)).max(0.0);
+        let total = (truth.inform.total - lost(truth, &support.without(), |reporter| reporter.points)).max(0.0);
         Sum { lines, cut: rounded(cut.max(0.0)), total: rounded(total), threshold: rounded(truth.inform.threshold) }
     }
 
@@ -197,12 +198,13 @@ impl Alliance {
             decay: rounded(reporter.decay),
             dependence: rounded(reporter.dependence),
             points: rounded(reporter.points),
-            note: self.note(reporter, alone, truth, support),
+            copies: self.copied(reporter, truth, support).cloned(),
+            note: self.note(reporter, alone, support),
         })
     }
 
     /// Why a reporter counts for less than its weight, in words.
-    fn note(&self, reporter: &Reporter, alone: bool, truth: &TruthSum, support: &Support) -> String {
+    fn note(&self, reporter: &Reporter, alone: bool, support: &Support) -> String {
         let mut notes: Vec<String> = Vec::new();
         if let Some(reason) = reporter.inform_limited {
             notes.push(explain(reason).to_owned());
@@ -214,14 +216,17 @@ impl Alliance {
             let least = self.evidence_members();
             notes.push(format!("informs people only: machines wait for evidence of {least} members"));
         }
-        let unnamed = |m: MemberIndex| truth.reporters.iter().any(|of| of.member == m && is_unnamed(of.mark));
-        if let Some(copied) = reporter.copies.filter(|m| !unnamed(*m)).and_then(|m| self.numbered(m)) {
-            notes.push(format!("seems to copy {copied}"));
-        }
         if reporter.suspect {
             notes.push("several upheld disputes hang over it".to_owned());
         }
         notes.join("; ")
+    }
+
+    /// Whom a reporter seems to copy, unless that one wishes to stay unnamed or speaks to fewer.
+    fn copied(&self, reporter: &Reporter, truth: &TruthSum, support: &Support) -> Option<&MemberId> {
+        let unnamed = |m: MemberIndex| truth.reporters.iter().any(|of| of.member == m && is_unnamed(of.mark));
+        let told = |m: &MemberIndex| !unnamed(*m) && !support.outside.contains(m);
+        reporter.copies.filter(told).and_then(|m| self.numbered(m))
     }
 }
 
@@ -239,15 +244,66 @@ fn together(lines: impl Iterator<Item = SumLine>) -> Option<SumLine> {
         count => format!("{count} members that wish to stay unnamed"),
     };
     let (member, weight) = (MemberId::unnamed(), points);
-    Some(SumLine { member, grade: best?, weight, age_days: 0.0, decay: 1.0, dependence: 0.0, points, note })
+    let (age_days, decay, dependence, copies) = (0.0, 1.0, 0.0, None);
+    Some(SumLine { member, grade: best?, weight, age_days, decay, dependence, points, copies, note })
 }
 
-/// What of the reports goes with a finding.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shows {
-    Evidence,
-    /// Nobody acts on it, so nobody is shown anything.
-    Nothing,
+/// What is judged.
+struct Case<'a> {
+    id: FindingId,
+    observable: &'a Observable,
+    family: Family,
+    truth: &'a TruthSum,
+    heard: &'a [Heard<'a>],
+    hit: &'a Option<GuardHit>,
+    /// As it was published last.
+    known: Option<&'a Finding>,
+    viewer: Option<&'a MemberId>,
+    now: Timestamp,
+}
+
+impl Case<'_> {
+    /// Was this member's line published? `None`: that of all unnamed ones.
+    fn showed(&self, name: Option<&MemberId>) -> bool {
+        let is_it = |line: &SumLine| name.map_or(line.member.is_unnamed(), |name| line.member == *name);
+        self.known.is_some_and(|known| known.sum.lines.iter().any(is_it))
+    }
+
+    /// Where nothing is left of the evidence, those that were published.
+    fn behaviours(&self, support: &Support) -> BTreeSet<Behaviour> {
+        match self.known.filter(|_| support.behaviours.is_empty()) {
+            Some(known) => known.behaviours.clone(),
+            None => support.behaviours.clone(),
+        }
+    }
+}
+
+/// Is it for somebody to act upon, or held back from that?
+const fn stands(state: FindingState) -> bool {
+    matches!(state, FindingState::Corroborated | FindingState::Guarded)
+}
+
+/// The state that follows from a sum without the reports of some.
+fn state_of(
+    known: Option<FindingState>,
+    truth: &TruthSum,
+    without: &BTreeSet<MemberIndex>,
+    threshold: f64,
+) -> FindingState {
+    let lost = lost(truth, without, |reporter| reporter.points);
+    let reaches = |threshold: f64| lost <= 0.0 || truth.inform.total - lost >= threshold;
+    match truth.inform.verdict {
+        Verdict::Corroborated if reaches(truth.inform.threshold) => FindingState::Corroborated,
+        Verdict::Barred => FindingState::Revoked,
+        Verdict::Guarded | Verdict::NeedsPerson if truth.inform.total >= threshold && reaches(threshold) => {
+            FindingState::Guarded
+        }
+        verdict => match known {
+            None | Some(FindingState::Observed) => FindingState::Observed,
+            Some(FindingState::Revoked) if verdict != Verdict::Corroborated => FindingState::Revoked,
+            Some(_) => FindingState::Faded,
+        },
+    }
 }
 
 /// What a sum loses with the reports of these members.
@@ -288,48 +344,4 @@ fn guard_word(hit: Option<&GuardHit>) -> Guard {
 /// To three decimals, so that what stands in the journal reads the same everywhere.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
-}
-
-/// What the reports of one observable say together.
-#[derive(Default)]
-struct Support {
-    behaviours: BTreeSet<Behaviour>,
-    handling: Option<Handling>,
-    disagree: bool,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-    evidence: Vec<Evidence>,
-    /// Whose reports were signed with keys that were revoked since: the table counts them, the finding does not.
-    revoked: BTreeSet<MemberIndex>,
-    /// Whose reports machines may not act upon: their senders do not permit it, or wish to stay unnamed.
-    quiet: BTreeSet<MemberIndex>,
-    /// What the senders permit of those that machines may act upon.
-    permitted: Option<Actions>,
-}
-
-impl Support {
-    /// The finding's handling: it is nobody's own. What machines act upon rests on what is permitted alone.
-    fn handling(&self, actionable: bool) -> Option<Handling> {
-        let handling = self.handling.clone()?;
-        let actions = self.permitted.filter(|_| actionable).unwrap_or(handling.actions);
-        Some(Handling { unnamed: false, actions, ..handling })
-    }
-
-    fn take(&mut self, sighting: &Sighting) {
-        if sighting.handling.lets_act() {
-            let actions = sighting.handling.actions;
-            self.permitted = Some(self.permitted.map_or(actions, |known| known.min(actions)));
-        }
-        self.behaviours.insert(sighting.behaviour);
-        self.first = Some(self.first.map_or(sighting.first, |t| t.min(sighting.first)));
-        self.last = Some(self.last.map_or(sighting.last, |t| t.max(sighting.last)));
-        if self.disagree {
-            return;
-        }
-        self.handling = match &self.handling {
-            None => Some(sighting.handling.clone()),
-            Some(handling) => handling.strictest(&sighting.handling),
-        };
-        self.disagree = self.handling.is_none();
-    }
 }

@@ -15,6 +15,7 @@ pub mod contribution;
 mod entry;
 mod follow;
 mod handle;
+mod heard;
 pub mod joining;
 mod judge;
 mod keys;

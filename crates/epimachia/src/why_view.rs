@@ -103,6 +103,9 @@ fn sum(sum: &Sum) -> Vec<String> {
         if !line.note.is_empty() {
             text.push_str(&format!("   {}", model::parse::printable(&line.note)));
         }
+        if let Some(copied) = &line.copies {
+            text.push_str(&format!("   seems to copy {copied}"));
+        }
         lines.push(text);
     }
     if !sum.lines.is_empty() {

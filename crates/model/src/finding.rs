@@ -120,6 +120,9 @@ pub struct SumLine {
     pub dependence: f64,
     /// Points: weight * decay * (1 - dependence), or 0 where `note` says why.
     pub points: f64,
+    /// Whose reports it seems to copy, for those to whom members are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<MemberId>,
     /// Why the points are fewer than the weight, in words; empty where nothing was taken off.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
@@ -135,6 +138,9 @@ pub struct GuardHit {
     pub entry: String,
     /// The list that holds it.
     pub list: String,
+    /// Whose proven asset it is, for those to whom members are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<MemberId>,
     /// Absolute guards hold back machines altogether; cautious ones ask for more.
     pub absolute: bool,
 }

@@ -358,6 +358,11 @@ impl Handling {
         !self.unnamed && self.actions >= Actions::Internal
     }
 
+    /// May whoever may see what is handled like `audience` see this, too?
+    pub fn reaches(&self, audience: &Self) -> bool {
+        self.tlp <= audience.tlp && (self.group.is_none() || self.group == audience.group)
+    }
+
     /// The strictest of both: the narrower marking, the fewer actions, unnamed; a group wins over none. Two different
     /// groups have no common audience: `None`.
     pub fn strictest(&self, other: &Self) -> Option<Self> {

@@ -328,6 +328,39 @@ fn members_who_are_not_named_are_nowhere_in_the_bundle() {
 }
 
 #[test]
+fn neither_whom_a_line_copies_nor_whose_asset_it_is_is_told_to_whom_members_are_not_named() {
+    let mut copied = finding(FindingState::Corroborated);
+    copied.sum.lines[1].copies = Some(member("bank"));
+    let mut of_old = finding(FindingState::Corroborated);
+    of_old.sum.lines[1].note = "seems to copy bank".to_owned();
+    let mut asset = finding(FindingState::Guarded);
+    asset.guard = Some(model::GuardHit {
+        class: "member-space".to_owned(),
+        entry: "mail.bank.example".to_owned(),
+        list: "members' assets".to_owned(),
+        owner: Some(member("bank")),
+        absolute: true,
+    });
+    let mut asset_of_old = asset.clone();
+    asset_of_old.guard =
+        asset.guard.clone().map(|hit| model::GuardHit { list: "assets of bank".to_owned(), owner: None, ..hit });
+    let text = |finding: &model::Finding, named: &dyn Fn(&model::MemberId) -> bool| {
+        let writer = Writer { alliance: ALLIANCE, hub: None, named };
+        Value::from(writer.finding(finding, finding.first)).to_string()
+    };
+    for finding in [&copied, &of_old, &asset, &asset_of_old] {
+        let public = text(finding, &|_| false);
+        for name in ["bank", "telecom", "cloud"] {
+            assert!(!public.contains(name), "{name} in {public}");
+        }
+    }
+    for finding in [&copied, &asset] {
+        assert!(text(finding, &|_| true).contains("bank"), "members are told");
+        assert!(!text(finding, &|member| member.as_str() != "bank").contains("bank"));
+    }
+}
+
+#[test]
 fn a_plan_says_who_is_asked_for_what_and_a_closed_one_is_revoked() {
     let findings = STATES.map(|state| {
         let value = format!("{state}.example").parse().unwrap();

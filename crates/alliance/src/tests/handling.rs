@@ -94,3 +94,91 @@ fn internal_actions_are_enough_for_what_members_do_on_their_own_networks() {
     assert!(world.report("telecom", vec![sighting]).unwrap().contains(&"plan-in-force"));
     assert_eq!(why(&world, "dns").finding.handling.actions, Actions::Internal);
 }
+
+const GROUPS: &str = "[[group]]\nid = \"banks\"\nmembers = [\"dns\", \"cloud\"]\n\
+                      [[group]]\nid = \"telcos\"\nmembers = [\"device\", \"cloud\"]";
+
+/// 1.2.3.4 is in force for all members; then others report it within their groups.
+fn in_force_and_reported_in(groups: &[(&str, &str)]) -> World {
+    let mut world = World::new(GROUPS);
+    world.saw("telecom", "1.2.3.4");
+    assert!(world.saw("cloud", "1.2.3.4").contains(&"plan-in-force"));
+    for (name, group) in groups {
+        let mut sighting = world.sighting("1.2.3.4", "handshake");
+        sighting.handling.group = Some(group.parse().unwrap());
+        assert_eq!(world.report(name, vec![sighting]).unwrap(), ["sightings-reported"], "it stands as it did");
+        let lines = names(&world, "newcomer");
+        assert!(!lines.iter().any(|line| line == name), "nobody outside of {group} hears of it: {lines:?}");
+    }
+    world
+}
+
+/// Each version since the entry at `from`: its state, its group, who stands in its sum.
+fn versions(world: &World, from: usize) -> Vec<(FindingState, Option<String>, Vec<String>)> {
+    let changed = world.entries[from..].iter().filter_map(|entry| match &entry.event {
+        Event::FindingsChanged { findings } => Some(findings),
+        _ => None,
+    });
+    let version = |finding: &model::Finding| {
+        let lines = finding.sum.lines.iter().map(|line| line.member.to_string()).collect();
+        (finding.state, finding.handling.group.as_ref().map(ToString::to_string), lines)
+    };
+    changed.flatten().map(version).collect()
+}
+
+/// Who is told to end something since the entry at `from`.
+fn told_to_end(world: &World, from: usize) -> Vec<String> {
+    let messages = world.entries[from..].iter().flat_map(|entry| world.alliance.messages(entry));
+    let ended = messages.filter(|(_, message)| matches!(message, model::StreamMessage::Withdraw(_)));
+    ended.map(|(member, _)| member.to_string()).collect()
+}
+
+#[test]
+fn evidence_of_two_groups_does_not_keep_a_finding_of_all_from_ending() {
+    let mut world = in_force_and_reported_in(&[("dns", "banks"), ("device", "telcos")]);
+    let from = world.entries.len();
+    assert_eq!(world.took_back("telecom", "1.2.3.4"), ["retracted", "findings-changed", "withdrawn"]);
+    let faded = (FindingState::Faded, None, vec!["cloud".to_owned(), "telecom".to_owned()]);
+    let mut seen = versions(&world, from);
+    seen.iter_mut().for_each(|(.., lines)| lines.sort());
+    assert_eq!(seen, [faded], "for all who were told of it, and with nothing of the groups");
+    assert_eq!(told_to_end(&world, from).len(), 5);
+    let shown = why(&world, "newcomer");
+    assert_eq!((shown.finding.state, shown.finding.handling.group), (FindingState::Faded, None));
+    let followed = world.saw("telecom", "1.2.3.4");
+    assert!(followed.contains(&"plan-in-force"), "it comes back with evidence for all: {followed:?}");
+}
+
+#[test]
+fn what_ends_for_all_goes_on_for_the_group_whose_evidence_still_stands() {
+    let mut world = in_force_and_reported_in(&[("dns", "banks")]);
+    let from = world.entries.len();
+    let followed = world.took_back("telecom", "1.2.3.4");
+    let anew = ["findings-changed", "plan-proposed", "plan-in-force"];
+    assert_eq!(followed, [&["retracted", "findings-changed", "withdrawn"][..], &anew].concat());
+    let seen = versions(&world, from);
+    assert_eq!((seen[0].0, seen[0].1.as_deref()), (FindingState::Faded, None), "{seen:?}");
+    assert_eq!((seen[1].0, seen[1].1.as_deref()), (FindingState::Corroborated, Some("banks")), "{seen:?}");
+    assert!(!seen[0].2.contains(&"dns".to_owned()) && seen[1].2.contains(&"dns".to_owned()), "{seen:?}");
+    assert_eq!(told_to_end(&world, from).len(), 5);
+    let asked = super::flow::last_plan(&world).mitigations;
+    let asked: Vec<&str> = asked.iter().map(|mitigation| mitigation.member.as_str()).collect();
+    assert!(asked.contains(&"dns") && asked.contains(&"cloud") && asked.len() == 2, "{asked:?}");
+    let from = world.entries.len();
+    assert_eq!(world.took_back("cloud", "1.2.3.4"), ["retracted", "findings-changed", "withdrawn"]);
+    assert_eq!(versions(&world, from)[0].1.as_deref(), Some("banks"), "who followed it in the group sees it end");
+}
+
+#[test]
+fn what_does_not_count_decides_for_nobody_who_hears_of_a_finding() {
+    let mut world = World::new(&GROUPS.replace("\"dns\"", "\"dns\", \"newcomer\""));
+    let mut sighting = world.sighting("1.2.3.4", "handshake");
+    sighting.handling.group = Some("banks".parse().unwrap());
+    world.report("newcomer", vec![sighting]).unwrap();
+    super::amend::amend(&mut world, &[("standing = \"probation\"", "standing = \"suspended\"")]).unwrap();
+    world.saw("telecom", "1.2.3.4");
+    assert!(world.saw("cloud", "1.2.3.4").contains(&"plan-in-force"));
+    let shown = why(&world, "device").finding;
+    assert_eq!(shown.handling.group, None, "whoever is not heard narrows nothing");
+    assert!(!names(&world, "device").contains(&"newcomer".to_owned()), "and what it said in its group stays there");
+}

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 pub const GUARD_FILE_BYTES_MAX: usize = 64 << 20;
 /// Most rows in all list files together.
 pub const GUARD_ENTRIES_MAX: usize = 4_000_000;
+/// What the assets of all members together are called as a list: whose one is, is not for every reader.
+pub(super) const ASSETS: &str = "members' assets";
 /// One row in so many may be set aside as naming nothing.
 const ROWS_FOR_ONE_SET_ASIDE: usize = 1_000;
 
@@ -58,8 +60,8 @@ impl Listed {
         for (index, text) in charter.guards.never.iter().enumerate() {
             self.add(never_entry(index, text)?, GuardClass::Never, source);
         }
+        let source = self.source(ASSETS);
         for member in &charter.members {
-            let source = self.source(&format!("assets of {}", member.id));
             for prefix in &member.assets.prefixes {
                 self.add(Subject::Net(prefix.network()), GuardClass::MemberSpace, source);
             }

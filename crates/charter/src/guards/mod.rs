@@ -111,6 +111,12 @@ impl Guards {
     /// A URL is guarded as its host is, except that names below the host are not touched by it. A file hash is not
     /// guarded by anything.
     pub fn verdict(&self, observable: &Observable) -> Option<GuardHit> {
+        let hit = self.strictest(observable)?;
+        let owner = if hit.class == GuardClass::MemberSpace.as_str() { self.owner(observable).cloned() } else { None };
+        Some(GuardHit { owner, ..hit })
+    }
+
+    fn strictest(&self, observable: &Observable) -> Option<GuardHit> {
         match observable {
             Observable::Address(_) | Observable::Prefix(_) => self.network(&observable.network()?),
             Observable::Domain(domain) => match builtin::is_public_suffix(domain) {
@@ -199,6 +205,7 @@ fn hit(class: GuardClass, entry: impl std::fmt::Display, list: &str) -> GuardHit
         class: class.as_str().to_owned(),
         entry: entry.to_string(),
         list: list.to_owned(),
+        owner: None,
         absolute: class.is_absolute(),
     }
 }

@@ -82,6 +82,8 @@ fn members_assets_are_guarded_and_have_owners() {
     for text in ["31.0.0.1", "31.0.0.0/24", "http://31.0.0.1/", "telecom.net", "mail.telecom.net"] {
         assert_eq!(class(&guards, text).as_deref(), Some("member-space"), "{text}");
         assert_eq!(owner(text).as_deref(), Some("telecom"), "{text}");
+        let hit = guards.verdict(&text.parse().unwrap()).unwrap();
+        assert_eq!((hit.list.as_str(), hit.owner.as_ref().map(MemberId::as_str)), ("members' assets", Some("telecom")));
     }
     assert_eq!(owner("31.0.7.1").as_deref(), Some("cloud"), "the narrower asset decides");
     assert_eq!(owner("8.8.8.8"), None);

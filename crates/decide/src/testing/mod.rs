@@ -121,6 +121,7 @@ impl World {
             decay: 1.0,
             dependence: 0.0,
             points: 1.792,
+            copies: None,
             note: String::new(),
         };
         let at = self.now.minus(Span::minutes(1));

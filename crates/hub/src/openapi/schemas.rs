@@ -311,6 +311,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("decay", "number", "2^(-age / half-life)."),
         ("dependence", "number", "Share taken off for reporting what an earlier line's member reports."),
         ("points", "number", "weight * decay * (1 - dependence), or 0 where note says why."),
+        ("copies", "MemberId?", "Whose reports it seems to copy."),
         ("note", "text?", "Why the points are fewer than the weight."),
     ]),
     ("Sum", "The sum of a finding.", &[
@@ -323,6 +324,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("class", "text", "The class of the list."),
         ("entry", "text", "The entry that overlaps."),
         ("list", "text", "The list that holds it."),
+        ("owner", "MemberId?", "Whose proven asset it is."),
         ("absolute", "boolean", "Machines are held back altogether."),
     ]),
     ("Finding", "What the alliance holds of one observable and one family of behaviours.", &[

@@ -139,6 +139,8 @@ async fn opinions_and_revocations_of_findings_are_objections_that_a_person_has_t
     let seen = json!({
         "type": "sighting", "spec_version": "2.1", "id": "sighting--00000002-1111-4111-8111-111111111111",
         "created": at, "modified": at, "sighting_of_ref": opinion["object_refs"][0], "count": 1, "labels": ["scan"],
+        // Unmarked it is AMBER, and left out of what was published as GREEN.
+        "object_marking_refs": revoked["object_marking_refs"],
     });
     let (_, status) = push(&bench, "bank", SIGHTINGS, &[seen]).await;
     assert_eq!(status["successes"][0].get("message"), None, "{status}");

@@ -5,12 +5,17 @@ use super::kind::Kind;
 use super::ours::{self, EXTENSION, NAMESPACE};
 use super::time::StixTime;
 use super::{back, marking, sco};
-use model::{Finding, FindingState, Handling, MemberId, Sighting, SightingId, Span, Sum, Timestamp, Tlp};
+use model::{
+    Finding, FindingState, GuardHit, Handling, MemberId, Sighting, SightingId, Span, Sum, SumLine, Timestamp, Tlp,
+};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Most observations that an object may count (STIX 2.1 §4.14).
 const NUMBER_MAX: u32 = 999_999_999;
+
+/// The class of what members have proven to be their own. Journals of before name the owner in the list.
+const MEMBER_SPACE: &str = "member-space";
 
 /// Writes objects for one alliance.
 #[derive(Clone, Copy)]
@@ -292,16 +297,36 @@ impl Frame<'_> {
                 line.age_days,
                 line.decay,
                 line.dependence,
-                if line.note.is_empty() { String::new() } else { format!("; {}", line.note) },
+                self.notes(line),
             );
         }
         if *cut > 0.0 {
             text += &format!("taken off for weak evidence counted jointly: {cut}\n");
         }
         if let Some(guard) = &self.finding.guard {
-            text += &format!("held back by the guard {} ({} in {})\n", guard.class, guard.entry, guard.list);
+            text += &format!("held back by the guard {}{}\n", guard.class, self.listed(guard));
         }
         text + &format!("total {total}, needed {threshold}")
+    }
+
+    /// Why a line has fewer points than its weight. A note may name others, as those of earlier journals do: it is for
+    /// those to whom the line itself is named, and that of all unnamed ones names nobody.
+    fn notes(&self, line: &SumLine) -> String {
+        let named = self.writer.names(&line.member);
+        let note = Some(line.note.clone()).filter(|note| !note.is_empty() && (named || line.member.is_unnamed()));
+        let copied = line.copies.as_ref().filter(|copied| named && self.writer.names(copied));
+        let notes = note.into_iter().chain(copied.map(|copied| format!("seems to copy {copied}")));
+        notes.map(|note| format!("; {note}")).collect()
+    }
+
+    /// Where a guard stands: what a member owns is for those to whom that member is named.
+    fn listed(&self, guard: &GuardHit) -> String {
+        let GuardHit { entry, list, .. } = guard;
+        match &guard.owner {
+            Some(owner) if self.writer.names(owner) => format!(" ({entry} in {list}, of {owner})"),
+            None if guard.class != MEMBER_SPACE => format!(" ({entry} in {list})"),
+            _ => String::new(),
+        }
     }
 
     fn opinion(&self) -> Value {

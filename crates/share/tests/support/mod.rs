@@ -39,12 +39,14 @@ pub fn of(observable: &Observable, state: FindingState, handling: Handling) -> F
         decay: 0.976,
         dependence: 0.0,
         points,
+        copies: None,
         note: note.to_owned(),
     };
     let guard = (state == FindingState::Guarded).then(|| GuardHit {
         class: "top".to_owned(),
         entry: "evil.example".to_owned(),
         list: "top.txt".to_owned(),
+        owner: None,
         absolute: true,
     });
     Finding {
