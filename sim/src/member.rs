@@ -56,7 +56,10 @@ impl Member {
             pin: cast.pin(),
             orders: StandingOrders::default(),
             allow: BTreeSet::new(),
-            points: points.keys().map(|name| PointSetup { name: name.clone(), shows_only: false }).collect(),
+            points: points
+                .keys()
+                .map(|name| PointSetup { name: name.clone(), shows_only: false, reads_back: true })
+                .collect(),
             patrol: Span::seconds(random.between(60, 300)),
             settle: Span::seconds(5),
             decision_holds: Span::hours(24),

@@ -17,11 +17,12 @@ pub use run::NetnsName;
 use crate::point::{Effect, Point, PointError, Presence, Protection, Seen};
 use ipnet::IpNet;
 use listing::{Held, Listing};
-use model::{Measure, ParseError, PointName, Refusal, Rule, Span, Timestamp};
+use model::{Action, Measure, ParseError, PointName, Refusal, Rule, Span, Timestamp};
 use run::Nft;
 use script::{Element, Layout};
 use serde::{Deserialize, Serialize};
 use slot::{Set, Slot};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -147,13 +148,15 @@ impl Nftables {
         text
     }
 
-    /// The elements for `wanted`, one a target: of two protections of one target the one that lasts longer holds it.
+    /// The elements for `wanted`, one a target: of two protections of one target the one that lasts longer holds it, of
+    /// two limits the one that lets less through.
     fn elements<'a>(&self, wanted: &'a [Protection], now: Timestamp) -> Result<Vec<Element<'a>>, Refusal> {
         let mut elements: BTreeMap<Slot, Element<'a>> = BTreeMap::new();
         for protection in wanted {
             let element = self.element(protection, now)?;
             let held = elements.entry(element.slot).or_insert_with(|| element.clone());
-            if held.protection.expires < protection.expires {
+            let rank = |protection: &Protection| (Reverse(rate(protection)), protection.expires);
+            if rank(held.protection) < rank(protection) {
                 *held = element;
             }
         }
@@ -327,19 +330,35 @@ pub(crate) fn time_for(elements: usize) -> Duration {
     Duration::from_millis(CALL_MS) + Duration::from_micros(ELEMENT_MICROS.saturating_mul(elements as u64))
 }
 
+/// What a limit lets through, in bytes a second.
+fn rate(protection: &Protection) -> Option<u64> {
+    match protection.measure.action() {
+        Action::Limit { bits_per_second } => Some(script::bytes_per_second(*bits_per_second)),
+        _ => None,
+    }
+}
+
 fn held_for<'a>(listing: &'a Listing, protection: &Protection) -> Option<&'a Held> {
     listing.elements.get(&Slot::of(&protection.measure)?)
 }
 
-/// Enforced means: the element is there, and so is every rule that makes it count. Who put it there does not matter to
-/// the packets, but is said.
+/// Enforced means: the element is there, and so is every rule that makes it count; nothing before it lets the target
+/// through, and a limit is not above what was asked for. Who put it there does not matter to the packets, but is said.
 fn seen(listing: &Listing, protection: &Protection) -> Seen {
-    let (presence, evidence) = match (&listing.fault, held_for(listing, protection)) {
-        (Some(fault), _) => (Presence::Absent, fault.clone()),
-        (None, None) => {
+    let let_through = Slot::of(&protection.measure).and_then(|slot| listing.let_through(slot.network()));
+    let (presence, evidence) = match (&listing.fault, let_through, held_for(listing, protection)) {
+        (Some(fault), _, _) => (Presence::Absent, fault.clone()),
+        (None, _, None) => {
             (Presence::Absent, format!("{} is in no set of table inet epimachia", protection.measure.target()))
         }
-        (None, Some(held)) => {
+        (None, Some((first, last)), Some(_)) => {
+            (Presence::Absent, format!("{first} to {last} is let through first: it stands in a `never` set"))
+        }
+        (None, None, Some(held)) if held.bytes_per_second > rate(protection) => {
+            let (lets, wanted) = (held.bytes_per_second.unwrap_or(0), rate(protection).unwrap_or(0));
+            (Presence::Absent, format!("it lets {lets} bytes a second through, {wanted} were asked for"))
+        }
+        (None, None, Some(held)) => {
             let seconds = held.seconds_left.unwrap_or(0);
             let comment = model::parse::printable(&held.comment);
             let target = Slot::of(&protection.measure).map(|slot| format!("{}: {}", slot.set, slot.address));

@@ -35,7 +35,7 @@ pub enum Presence {
     Enforced,
     /// Read back as not enforcing.
     Absent,
-    /// The point could not be asked, or does not let itself be asked (`preview`).
+    /// Nobody knows: the point could not be asked, or does not let itself be asked (`preview`).
     Unknown,
 }
 

@@ -298,6 +298,8 @@ fn what_a_third_party_takes_away_is_read_back_as_absent_and_comes_back() {
         "flush chain inet epimachia prerouting_raw",
         "flush chain inet epimachia more4",
         "insert rule inet epimachia v4 accept",
+        "add element inet epimachia never4 { 192.0.2.10 }",
+        "add element inet epimachia never4 { 192.0.2.8-192.0.2.12 }",
         "flush set inet epimachia deny4_32",
         "delete table inet epimachia",
         "flush ruleset",
@@ -309,6 +311,35 @@ fn what_a_third_party_takes_away_is_read_back_as_absent_and_comes_back() {
     }
     point.apply(&wanted, now()).unwrap();
     assert!(!path.udp_passes(A4, VICTIM4).unwrap());
+}
+
+#[test]
+fn what_was_protected_once_is_not_let_through_for_ever() {
+    let path = Path::new().unwrap();
+    let before = point(&path.router, &["192.0.2.0/24"]);
+    before.apply(&[deny(host("11.0.0.1"))], now()).unwrap();
+    let point = point(&path.router, &[]);
+    let wanted = [deny(host(A4))];
+    point.apply(&wanted, now()).unwrap();
+    assert_eq!(presence(&point, &wanted[0]), Presence::Enforced);
+    assert!(!path.udp_passes(A4, VICTIM4).unwrap());
+    // And what is protected from now on does not count as blocked.
+    before.apply(&[deny(host("11.0.0.2"))], now()).unwrap();
+    assert_eq!(presence(&point, &wanted[0]), Presence::Absent);
+    assert!(path.udp_gets_through(A4, VICTIM4).unwrap());
+}
+
+#[test]
+fn of_two_limits_the_lower_one_counts_and_a_higher_one_is_not_what_was_asked_for() {
+    let router = Netns::new("router").unwrap();
+    let point = point(&router, &[]);
+    let limit =
+        |finding, bits_per_second, lasts| protection_of(finding, host(A4), Action::Limit { bits_per_second }, lasts);
+    let (low, high) = (limit(1, 1_000_000, Span::hours(1)), limit(2, 100_000_000, Span::hours(6)));
+    point.apply(&[low.clone(), high.clone()], now()).unwrap();
+    assert_eq!((presence(&point, &low), presence(&point, &high)), (Presence::Enforced, Presence::Enforced));
+    point.apply(std::slice::from_ref(&high), now()).unwrap();
+    assert_eq!((presence(&point, &low), presence(&point, &high)), (Presence::Absent, Presence::Enforced));
 }
 
 #[test]

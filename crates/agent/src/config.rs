@@ -263,6 +263,7 @@ impl Config {
         let setup = |point: &PointConfig| crate::core::PointSetup {
             name: point.name().clone(),
             shows_only: matches!(point, PointConfig::Preview { .. }),
+            reads_back: point.reads_back(),
         };
         crate::core::Settings {
             member: self.member.id.clone(),

@@ -21,6 +21,7 @@ mod persons;
 mod places;
 mod points;
 mod reports;
+mod seen;
 pub mod settings;
 pub mod state;
 mod statements;
@@ -214,7 +215,7 @@ impl Core {
             Input::Proof(text) => self.on_witnessed(&text),
             Input::PeerCheckpoint { peer, note } => self.on_peer_checkpoint(&peer, &note),
             Input::AddCheckpoint(body) => self.on_add_checkpoint(&body),
-            Input::ClockAccepted => self.done("the clock is taken to be right".to_owned()),
+            Input::ClockAccepted => self.on_clock_accepted(),
         }
     }
 
@@ -235,7 +236,19 @@ impl Core {
         }
     }
 
+    /// Times that were set by the clock before lie anywhere: everything is begun anew.
+    fn on_clock_accepted(&mut self) {
+        self.alarms.begin_anew();
+        self.doubts.not_after(self.now);
+        self.witnessing.not_after(self.now);
+        self.restart_points();
+        self.ask_anew();
+        self.done("the clock is taken to be right; everything in force is read back anew".to_owned());
+    }
+
     fn restarted(&mut self) {
+        // The allow-list of the configuration may have grown while the agent was away.
+        self.lift_allowed();
         self.restart_points();
         self.restart_witness();
         match &self.law {

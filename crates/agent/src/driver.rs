@@ -2,11 +2,11 @@
 
 use crate::core::{AlarmKind, Input, Order, Outcome, Trouble};
 use act::{Effect, Point, Protection, Seen};
-use model::{MitigationId, Observable, PointName};
-use std::collections::BTreeMap;
+use model::{MitigationId, Observable, PointName, Span, Target, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 
 /// When a point that could not take the allow-list is given it again.
@@ -15,8 +15,36 @@ const ALLOW_AGAIN: Duration = Duration::from_secs(5);
 /// What a point is to do.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub order: Order,
-    pub protections: Vec<Protection>,
+    order: Order,
+    protections: Vec<Protection>,
+    /// When it was ordered, by the agent's clock and by the monotonic one.
+    ordered: (Timestamp, Instant),
+}
+
+impl Job {
+    /// A job that is ordered at `now` by the agent's clock, which is what expiry goes by.
+    pub fn new(order: Order, protections: Vec<Protection>, now: Timestamp) -> Self {
+        Self { order, protections, ordered: (now, Instant::now()) }
+    }
+
+    /// Now, by the agent's clock.
+    fn now(&self) -> Timestamp {
+        let (at, read) = self.ordered;
+        at.plus(Span::millis(i64::try_from(read.elapsed().as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// May `next` go into the same call? A target that is in both is written twice, so that the later order decides
+    /// which of several mitigations holds it: a withdrawal of the other one then leaves it alone.
+    fn takes(&self, next: &Self) -> bool {
+        match (self.order, next.order) {
+            (Order::Withdraw, Order::Withdraw) | (Order::ReadBack, Order::ReadBack) => true,
+            (Order::Apply, Order::Apply) => {
+                let written: BTreeSet<&Target> = self.protections.iter().map(|p| p.measure.target()).collect();
+                !next.protections.iter().any(|p| written.contains(p.measure.target()))
+            }
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -108,17 +136,12 @@ fn next(tasks: &mpsc::Receiver<Task>, owes: bool) -> Result<Option<Task>, mpsc::
     }
 }
 
-/// Jobs that waited while the point was busy: neighbours of one kind become one call. Their order is kept.
+/// Jobs that waited while the point was busy: neighbours of one kind become one call where they can. Their order is kept.
 fn coalesced(jobs: Vec<Job>) -> Vec<Job> {
     let mut taken: Vec<Job> = Vec::new();
     for next in jobs {
         match taken.last_mut() {
-            Some(last)
-                if last.order == next.order
-                    && matches!(next.order, Order::Apply | Order::Withdraw | Order::ReadBack) =>
-            {
-                last.protections.extend(next.protections);
-            }
+            Some(last) if last.takes(&next) => last.protections.extend(next.protections),
             _ => taken.push(next),
         }
     }
@@ -126,20 +149,20 @@ fn coalesced(jobs: Vec<Job>) -> Vec<Job> {
 }
 
 fn carry_out(point: &dyn Point, job: Job) -> Input {
-    let Job { order, protections } = job;
+    let now = job.now();
+    let Job { order, protections, .. } = job;
     let name = point.name().clone();
     let asked: Vec<MitigationId> = protections.iter().map(|p| p.mitigation).collect();
-    let now = crate::clock::wall();
     let outcome: Outcome = match order {
         Order::ReadBack => return Input::ReadBack { point: name, asked, answer: read_back(point, &protections) },
-        Order::Apply => apply(point, &protections),
+        Order::Apply => apply(point, &protections, now),
         Order::Withdraw => point.withdraw(&protections, now).map(|()| Vec::new()).map_err(Trouble::from),
         Order::LiftAll => point.lift_all().map(|()| Vec::new()).map_err(Trouble::from),
         Order::Replace => match point.replace(&protections, now).map_err(Trouble::from) {
             Ok(()) => Ok(Vec::new()),
             // One that the point refuses must not keep the others out: nothing first, then each that it takes.
             Err(Trouble::Refused(_)) => match point.replace(&[], now) {
-                Ok(()) => apply(point, &protections),
+                Ok(()) => apply(point, &protections, now),
                 Err(error) => Err(error.into()),
             },
             Err(trouble) => Err(trouble),
@@ -149,13 +172,13 @@ fn carry_out(point: &dyn Point, job: Job) -> Input {
 }
 
 /// Applies all; where a rule of the point refuses the whole, halves it until what is refused stands alone.
-fn apply(point: &dyn Point, protections: &[Protection]) -> Outcome {
-    match (point.apply(protections, crate::clock::wall()).map_err(Trouble::from), protections) {
+fn apply(point: &dyn Point, protections: &[Protection], now: Timestamp) -> Outcome {
+    match (point.apply(protections, now).map_err(Trouble::from), protections) {
         (Ok(()), _) => Ok(Vec::new()),
         (Err(trouble), [one]) => Ok(vec![(one.mitigation, trouble)]),
         (Err(Trouble::Refused(_)), [_, _, ..]) => {
             let (first, second) = protections.split_at(protections.len() / 2);
-            let exceptions = |half: &[Protection]| match apply(point, half) {
+            let exceptions = |half: &[Protection]| match apply(point, half, now) {
                 Ok(exceptions) => exceptions,
                 Err(trouble) => half.iter().map(|p| (p.mitigation, trouble.clone())).collect(),
             };

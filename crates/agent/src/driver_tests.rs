@@ -1,4 +1,4 @@
-//! The allow-list reaches every point before its next order, again and again until it is taken.
+//! The allow-list reaches every point before its next order, again and again until it is taken; which jobs are one call.
 
 use super::*;
 use act::{PointError, Presence};
@@ -81,11 +81,11 @@ fn list(words: &[&str]) -> Arc<[Observable]> {
 fn the_allow_list_is_given_before_the_next_order_and_anew_when_it_changes() {
     let (point, drivers, mut outcomes) = start(0);
     drivers.allow(&list(&["shop.example"]));
-    drivers.give(point.name(), Job { order: Order::Replace, protections: Vec::new() });
+    drivers.give(point.name(), Job::new(Order::Replace, Vec::new(), Timestamp::MIN));
     assert!(matches!(outcomes.blocking_recv(), Some(Input::PointDone { .. })));
     assert_eq!(*point.calls.lock().unwrap(), ["allow shop.example", "replace"]);
     drivers.allow(&list(&["shop.example", "8.8.8.8"]));
-    drivers.give(point.name(), Job { order: Order::Apply, protections: Vec::new() });
+    drivers.give(point.name(), Job::new(Order::Apply, Vec::new(), Timestamp::MIN));
     assert!(outcomes.blocking_recv().is_some());
     assert_eq!(point.calls.lock().unwrap()[2..], ["allow shop.example 8.8.8.8", "apply"]);
 }
@@ -96,7 +96,29 @@ fn a_point_that_does_not_take_the_list_is_told_of_and_given_it_again() {
     drivers.allow(&list(&["shop.example"]));
     let Some(Input::Trouble { kind: AlarmKind::PointFailed, text }) = outcomes.blocking_recv() else { panic!() };
     assert!(text.contains("the disk is full") && text.contains("allow-list"), "{text}");
-    drivers.give(point.name(), Job { order: Order::Apply, protections: Vec::new() });
+    drivers.give(point.name(), Job::new(Order::Apply, Vec::new(), Timestamp::MIN));
     assert!(outcomes.blocking_recv().is_some());
     assert_eq!(*point.calls.lock().unwrap(), ["refused", "allow shop.example", "apply"]);
+}
+
+#[test]
+fn later_order_about_one_target_is_a_call_of_its_own() {
+    let of = |n: u8, target: &str| Protection {
+        mitigation: MitigationId::of(&model::Digest::of(&[&[n]])),
+        finding: model::FindingId::of(&model::Digest::of(&[&[n]])),
+        measure: Measure::deny(&target.parse().unwrap()).unwrap(),
+        expires: Timestamp::MIN.plus(Span::hours(i64::from(n))),
+    };
+    let job = |order, protections: &[Protection]| Job::new(order, protections.to_vec(), Timestamp::MIN);
+    let (short, long, other) = (of(1, "45.155.205.233"), of(6, "45.155.205.233"), of(2, "9.8.7.6"));
+    // The longer one is withdrawn again while the point is busy: the shorter one is given once more, to hold the target.
+    let jobs = vec![
+        job(Order::Apply, std::slice::from_ref(&other)),
+        job(Order::Apply, &[short.clone(), long.clone()]),
+        job(Order::Apply, std::slice::from_ref(&short)),
+        job(Order::Withdraw, &[long]),
+        job(Order::Withdraw, &[other]),
+    ];
+    let calls: Vec<(Order, usize)> = coalesced(jobs).iter().map(|j| (j.order, j.protections.len())).collect();
+    assert_eq!(calls, [(Order::Apply, 3), (Order::Apply, 1), (Order::Withdraw, 2)]);
 }

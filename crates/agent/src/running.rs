@@ -12,7 +12,7 @@ use crate::store::{Opened, Store};
 use crate::stream::{Resume, keep, pause};
 use crate::wishes::{Asked, Requests, Wish, input, outcome};
 use act::Point;
-use model::{Digest, Measure, PointName, Refusal, Rule, Salt, Sighting};
+use model::{Digest, Measure, PointName, Refusal, Rule, Salt, Sighting, Timestamp};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -104,8 +104,8 @@ impl Agent {
             strip: Arc::new(config.strip()),
         };
         doors.extend(crate::feeds::start(&config, &core.state().feeds, &around)?);
-        let main =
-            Main { core, store: Some(store), drivers, client, inputs, resume, clock: Clock::new(), heart, board };
+        let clock = Clock::starting(core.state().seen);
+        let main = Main { core, store: Some(store), drivers, client, inputs, resume, clock, heart, board };
         let main = tokio::spawn(main.run(inbox, asked, stopped));
         Ok(Running { requests, directory: config.state.directory, main, stop, doors })
     }
@@ -193,6 +193,9 @@ impl Main {
         self.take(vec![Input::Restarted]).await?;
         let mut inputs = Vec::with_capacity(BATCH_MAX);
         loop {
+            if let Some(text) = self.clock.trouble() {
+                self.take(vec![Input::Trouble { kind: AlarmKind::ClockWentBack, text }]).await?;
+            }
             let wait = self.until_wake();
             self.heart.beat();
             tokio::select! {
@@ -226,7 +229,8 @@ impl Main {
             self.drivers.allow(&self.core.allow_entries().into_keys().collect());
         }
         let rest: Vec<Output> = outputs.into_iter().filter(|o| !matches!(o, Output::Persist(_))).collect();
-        rest.iter().for_each(|output| self.carry_out(output));
+        let now = self.clock.now();
+        rest.iter().for_each(|output| self.carry_out(output, now));
         let (ready, after) = (self.core.is_ready(), self.core.state().position);
         self.resume.send_if_modified(|resume| {
             let changed = resume.ready != ready;
@@ -257,10 +261,10 @@ impl Main {
         written
     }
 
-    fn carry_out(&self, output: &Output) {
+    fn carry_out(&self, output: &Output, now: Timestamp) {
         match output {
             Output::Point { point, order, protections } => {
-                let job = Job { order: *order, protections: protections.clone() };
+                let job = Job::new(*order, protections.clone(), now);
                 if !self.drivers.give(point, job) {
                     tracing::error!(%point, order = order.as_str(), "no such point");
                 }

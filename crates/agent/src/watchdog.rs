@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// The file in the state directory with the time of the watchdog's own last look.
 pub const SEEN: &str = "watchdog";
-/// The file with the time at which everything was lifted last.
+/// The file with the last sign of life of the agent whose protections were lifted last.
 const LIFTED: &str = "watchdog.lifted";
 /// How long resolvers may take to follow.
 const FOLLOW_MAX: Duration = Duration::from_secs(15);
@@ -54,8 +54,17 @@ pub enum Health {
 pub struct Lifted {
     /// The point.
     pub point: PointName,
-    /// Resolvers that have not followed, with what they say; they are told again at the next look.
+    /// Resolvers that were asked whether they have followed.
+    pub asked: usize,
+    /// Those that have not, with what they say; they are told again at the next look.
     pub behind: Vec<(SocketAddr, String)>,
+}
+
+impl Lifted {
+    /// Is nothing of ours in force at this point, as its resolvers say?
+    pub fn is_confirmed(&self) -> bool {
+        self.asked > 0 && self.behind.is_empty()
+    }
 }
 
 /// How long an agent may be silent unless said otherwise: as long as BIND would keep its zone.
@@ -73,7 +82,8 @@ pub fn look(config: &Config, silence_max: Span) -> Result<Health, Error> {
         return Ok(Health::Never);
     }
     let now = crate::clock::wall();
-    note(directory, SEEN, now)?;
+    // A full disk is no reason not to look.
+    let _ = note(directory, SEEN, now);
     let read = |error| failed("reading", &directory.join(heartbeat::HEARTBEAT), &error);
     let Some(last) = heartbeat::last_beat(directory).map_err(read)? else { return Ok(Health::Never) };
     // A clock that was set back makes an old sign look new: then the lock alone decides.
@@ -98,10 +108,11 @@ pub fn lift(config: &Config) -> Result<Vec<Lifted>, Error> {
     let mut lifted = Vec::new();
     for point in &config.points {
         let PointConfig::Rpz(rpz) = point else { continue };
-        lifted.push(Lifted { point: rpz.name.clone(), behind: serve_empty(&rpz.name, rpz.settings()?)? });
+        lifted.push(serve_empty(&rpz.name, rpz.settings()?)?);
     }
-    if lifted.iter().all(|one| one.behind.is_empty()) {
-        note(directory, LIFTED, crate::clock::wall())?;
+    let last = heartbeat::last_beat(directory).ok().flatten();
+    if let Some(last) = last.filter(|_| lifted.iter().all(Lifted::is_confirmed)) {
+        note(directory, LIFTED, last)?;
     }
     Ok(lifted)
 }
@@ -117,15 +128,27 @@ pub fn last_look(config: &Config) -> Option<Timestamp> {
     read(&config.state.directory, SEEN)
 }
 
-fn serve_empty(name: &PointName, settings: act::rpz::RpzSettings) -> Result<Vec<(SocketAddr, String)>, Error> {
+/// All are asked that may have the zone: the resolvers that are read back, and those that are told of changes.
+fn serve_empty(name: &PointName, mut settings: act::rpz::RpzSettings) -> Result<Lifted, Error> {
     let broken = |error: act::PointError| Error::Broken(Broken::Failed(format!("point {name}: {error}")));
+    let told = settings.primary.secondaries.iter().map(|secondary| secondary.address);
+    settings.resolvers.extend(told);
+    settings.resolvers.sort_unstable();
+    settings.resolvers.dedup();
+    let asked = settings.resolvers.len();
     let point = RpzPoint::start(settings).map_err(broken)?;
     point.replace(&[], crate::clock::wall()).map_err(broken)?;
-    point.lagging(FOLLOW_MAX).map_err(broken)
+    let behind = point.lagging(FOLLOW_MAX).map_err(broken)?;
+    if asked == 0 {
+        // Somebody may follow all the same: it is given the time to.
+        std::thread::sleep(FOLLOW_MAX);
+    }
+    Ok(Lifted { point: name.clone(), asked, behind })
 }
 
+/// The mark is the sign of life after which everything was lifted: a later one began a new life.
 fn was_lifted(directory: &Path, last: Timestamp) -> bool {
-    read(directory, LIFTED).is_some_and(|at| at >= last)
+    read(directory, LIFTED) == Some(last)
 }
 
 fn read(directory: &Path, file: &str) -> Option<Timestamp> {

@@ -20,12 +20,16 @@ fn now() -> Timestamp {
 }
 
 fn config(dir: &Path, primary: u16, resolver: u16) -> Config {
+    config_with(dir, primary, &format!("\"127.0.0.1:{resolver}\""), &format!("\"127.0.0.1:{resolver}\""))
+}
+
+fn config_with(dir: &Path, primary: u16, resolvers: &str, notify: &str) -> Config {
     let path = dir.join("agent.toml");
     let text = format!(
         "[member]\nid = \"telecom\"\nkey = \"k\"\n[hub]\nurl = \"http://127.0.0.1:1\"\ntoken = \"t\"\n\
          charter = \"{}\"\n[state]\ndirectory = \"state\"\n[[point]]\ntype = \"rpz\"\nname = \"resolvers\"\n\
          zone = \"{ZONE}\"\nlisten = \"127.0.0.1:{primary}\"\nserial_file = \"rpz.serial\"\n\
-         resolvers = [\"127.0.0.1:{resolver}\"]\nnotify = [\"127.0.0.1:{resolver}\"]\n\
+         resolvers = [{resolvers}]\nnotify = [{notify}]\n\
          allow_unsigned = [\"127.0.0.1\"]\n",
         "0".repeat(64)
     );
@@ -130,4 +134,21 @@ fn an_empty_zone_is_served_only_as_long_as_resolvers_need() {
 fn settings(config: &Config) -> act::rpz::RpzSettings {
     let [PointConfig::Rpz(rpz)] = &config.points[..] else { panic!() };
     rpz.settings().unwrap()
+}
+
+#[test]
+fn resolver_that_is_only_told_of_changes_is_asked_too_and_where_nobody_is_nothing_is_claimed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (primary, nobody) = (free_port().unwrap(), free_port().unwrap());
+    let told = config_with(dir.path(), primary, "", &format!("\"127.0.0.1:{nobody}\""));
+    let state = told.state.directory.clone();
+    drop(Store::open(&state).unwrap());
+    std::fs::write(state.join("heartbeat"), now().minus(Span::minutes(20)).to_string()).unwrap();
+    let lifted = watchdog::lift(&told).unwrap();
+    assert_eq!((lifted[0].asked, lifted[0].behind.len(), lifted[0].is_confirmed()), (1, 1, false));
+    let silent = config_with(dir.path(), primary, "", "");
+    let lifted = watchdog::lift(&silent).unwrap();
+    assert_eq!((lifted[0].asked, lifted[0].is_confirmed()), (0, false));
+    assert!(!state.join("watchdog.lifted").exists());
+    assert!(matches!(watchdog::look(&silent, Span::minutes(15)).unwrap(), Health::Dead { lifted: false, .. }));
 }

@@ -51,7 +51,7 @@ impl MitigationState {
             (self, next),
             (Due, Applied | Refused | Failed | Withdrawn | Expired)
                 | (Applied, Verified | Failed | Withdrawn | Expired)
-                | (Verified, Verified | Failed | Withdrawn | Expired)
+                | (Verified, Applied | Verified | Failed | Withdrawn | Expired)
                 | (Failed, Applied | Verified | Failed | Withdrawn | Expired)
         )
     }

@@ -1,8 +1,9 @@
 //! What the kernel holds, read from `nft -j list table` (libnftables-json(5)).
 
-use super::script::{CHAINS, rules};
+use super::script::{CHAINS, NEVER_SETS, rules};
 use super::slot::{Set, Slot};
 use crate::point::PointError;
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -18,6 +19,8 @@ pub struct Listing {
     pub sets: BTreeSet<Set>,
     /// The first difference between the rules that are there and those that must be; `None`: they enforce.
     pub fault: Option<String>,
+    /// What the rules let through before anything else, from first to last address.
+    pub never: Vec<(IpAddr, IpAddr)>,
 }
 
 /// One element as the kernel holds it.
@@ -29,6 +32,8 @@ pub struct Held {
     pub seconds_left: Option<u64>,
     /// Packets and bytes that it matched; `None` where nft does not print it (elements of limit sets).
     pub counter: Option<(u64, u64)>,
+    /// What a limit lets through, in bytes a second; `None`: it is no limit.
+    pub bytes_per_second: Option<u64>,
 }
 
 impl Held {
@@ -74,7 +79,26 @@ impl Listing {
         self.sets.iter().filter(|set| !set.is_common()).copied().collect()
     }
 
+    /// What of this network is let through first, whatever stands in the other sets.
+    pub fn let_through(&self, network: IpNet) -> Option<(IpAddr, IpAddr)> {
+        let overlaps = |(first, last): &&(IpAddr, IpAddr)| *first <= network.broadcast() && network.network() <= *last;
+        let same_family = |(first, _): &&(IpAddr, IpAddr)| first.is_ipv4() == network.network().is_ipv4();
+        self.never.iter().filter(same_family).find(overlaps).copied()
+    }
+
+    fn take_never(&mut self, raw: &RawSet<'_>) {
+        for text in &raw.elem {
+            match serde_json::from_str(text.get()).ok().and_then(|value| range(&value)) {
+                Some(range) => self.never.push(range),
+                None => self.fault = Some(format!("set {} holds something that is not ours", raw.name)),
+            }
+        }
+    }
+
     fn take_set(&mut self, raw: RawSet<'_>) {
+        if NEVER_SETS.contains(&raw.name) {
+            return self.take_never(&raw);
+        }
         let Ok(set) = raw.name.parse::<Set>() else { return };
         self.sets.insert(set);
         for RawElement { elem } in raw.elem.iter().filter_map(|text| serde_json::from_str(text.get()).ok()) {
@@ -82,10 +106,28 @@ impl Listing {
                 comment: elem.comment,
                 seconds_left: elem.expires,
                 counter: elem.counter.map(|c| (c.packets, c.bytes)),
+                bytes_per_second: elem.limit.map(|limit| limit.bytes_per_second()),
             };
             self.elements.insert(Slot { set, address: elem.val }, held);
         }
     }
+}
+
+/// An element of an interval set (libnftables-json(5)): an address, a prefix or a range, bare or with attributes.
+fn range(value: &Value) -> Option<(IpAddr, IpAddr)> {
+    let address = |value: &Value| value.as_str()?.parse::<IpAddr>().ok();
+    if let Some(inner) = value.get("elem") {
+        return range(inner.get("val")?);
+    }
+    if let Some(prefix) = value.get("prefix") {
+        let length = u8::try_from(prefix.get("len")?.as_u64()?).ok()?;
+        let network = IpNet::new(address(prefix.get("addr")?)?, length).ok()?;
+        return Some((network.network(), network.broadcast()));
+    }
+    if let Some(ends) = value.get("range") {
+        return Some((address(ends.get(0)?)?, address(ends.get(1)?)?));
+    }
+    address(value).map(|one| (one, one))
 }
 
 /// The first chain that is not as it must be.
@@ -185,6 +227,38 @@ struct RawElem {
     #[serde(default)]
     comment: String,
     counter: Option<RawCounter>,
+    limit: Option<RawLimit>,
+}
+
+#[derive(Deserialize)]
+struct RawLimit {
+    rate: u64,
+    #[serde(default)]
+    rate_unit: String,
+    #[serde(default)]
+    per: String,
+}
+
+impl RawLimit {
+    /// Rounded up: what is let through at most. nft prints larger units where a rate divides evenly by them. A limit of
+    /// packets, which we do not set, counts as none.
+    fn bytes_per_second(&self) -> u64 {
+        let unit = match self.rate_unit.as_str() {
+            "bytes" => 1,
+            "kbytes" => 1 << 10,
+            "mbytes" => 1 << 20,
+            _ => return u64::MAX,
+        };
+        let seconds = match self.per.as_str() {
+            "second" => 1,
+            "minute" => 60,
+            "hour" => 3_600,
+            "day" => 86_400,
+            "week" => 604_800,
+            _ => return u64::MAX,
+        };
+        self.rate.saturating_mul(unit).div_ceil(seconds)
+    }
 }
 
 #[derive(Deserialize)]

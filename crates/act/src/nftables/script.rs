@@ -11,6 +11,9 @@ use std::fmt::Write as _;
 /// The table, ours alone.
 pub const TABLE: &str = "inet epimachia";
 
+/// The sets of what is never touched, by family.
+pub const NEVER_SETS: [&str; 2] = ["never4", "never6"];
+
 /// Longest kernel timeout: whoever dies holding a protection cannot leave it behind for longer.
 pub const TIMEOUT_MAX: Span = Span::days(1);
 
@@ -40,7 +43,7 @@ impl Element<'_> {
         let Protection { finding, mitigation, measure, .. } = self.protection;
         let _ = write!(out, "{} ", self.slot.address);
         if let Action::Limit { bits_per_second } = measure.action() {
-            let rate = bits_per_second.div_ceil(8);
+            let rate = bytes_per_second(*bits_per_second);
             let burst = rate.max(BURST_BYTES_MIN).min(u64::from(u32::MAX));
             let _ = write!(out, "limit rate over {rate} bytes/second burst {burst} bytes counter ");
         }
@@ -49,6 +52,11 @@ impl Element<'_> {
         }
         let _ = write!(out, "timeout {}ms comment \"{finding} {mitigation}\"", self.timeout.as_millis());
     }
+}
+
+/// The rate that is given to nft, which counts bytes.
+pub const fn bytes_per_second(bits_per_second: u64) -> u64 {
+    bits_per_second.div_ceil(8)
 }
 
 /// How long the kernel is to keep a protection that ends at `expires`; `None` if it has ended.
@@ -98,8 +106,11 @@ impl Layout {
     }
 
     fn write_never(&self, out: &mut String) {
-        for (name, kind, nets) in [("never4", "ipv4_addr", &self.never4), ("never6", "ipv6_addr", &self.never6)] {
+        let [v4, v6] = NEVER_SETS;
+        for (name, kind, nets) in [(v4, "ipv4_addr", &self.never4), (v6, "ipv6_addr", &self.never6)] {
             let _ = writeln!(out, "add set {TABLE} {name} {{ type {kind}; flags interval; }}");
+            // What was protected once, or put there by somebody else, would be let through for ever.
+            let _ = writeln!(out, "flush set {TABLE} {name}");
             for line in nets.chunks(LINE_ELEMENTS_MAX) {
                 let list: Vec<String> = line.iter().map(IpNet::to_string).collect();
                 let _ = writeln!(out, "add element {TABLE} {name} {{ {} }}", list.join(", "));

@@ -238,7 +238,7 @@ impl Point for RpzPoint {
 
     fn read_back(&self, asked: &[Protection]) -> Result<Vec<Seen>, PointError> {
         let expected = self.primary.look(self.hot(), |zone| Expected::new(zone, asked))?;
-        read_back(&self.settings.resolvers, &expected, asked, self.settings.read_back_limit)
+        Ok(read_back(&self.settings.resolvers, &expected, asked, self.settings.read_back_limit))
     }
 
     /// Resolvers count what they rewrite in their own logs (`rpz` lines), which are the member's: not counted here.

@@ -86,6 +86,15 @@ impl PointConfig {
         }
     }
 
+    /// Can it be asked what it enforces? A list of resolvers that is empty has nobody to ask.
+    pub(super) fn reads_back(&self) -> bool {
+        match self {
+            Self::Preview { .. } => false,
+            Self::Nftables(_) => true,
+            Self::Rpz(config) => !config.resolvers.is_empty(),
+        }
+    }
+
     /// Does what it says fit together?
     pub(super) fn check(&self) -> Result<(), Refusal> {
         match self {

@@ -18,6 +18,13 @@ pub(super) struct Alarms {
     shown: VecDeque<(Timestamp, Alarm)>,
 }
 
+impl Alarms {
+    /// Counts anew how often a kind was told: the clock was set back.
+    pub fn begin_anew(&mut self) {
+        self.of_kind.values_mut().for_each(|recent| recent.minute = Timestamp::MIN);
+    }
+}
+
 #[derive(Debug)]
 struct Recent {
     minute: Timestamp,

@@ -35,6 +35,18 @@ pub(super) struct Doubts {
     pub(super) peers: BTreeMap<MemberId, Unproven>,
 }
 
+impl Doubts {
+    /// Nothing waits for longer than from now on: the clock was set back.
+    pub(super) fn not_after(&mut self, now: Timestamp) {
+        for unproven in self.unproven.iter_mut().chain(self.peers.values_mut()) {
+            (unproven.since, unproven.again) = (unproven.since.min(now), unproven.again.min(now));
+        }
+        if let Some((_, until)) = &mut self.awaited {
+            *until = (*until).min(now);
+        }
+    }
+}
+
 /// A checkpoint for which the hub still owes a proof.
 #[derive(Clone, Debug)]
 pub(super) struct Unproven {

@@ -1,7 +1,7 @@
 //! What persons of the member decide, lift, allow and stop. Their word is carried out at once.
 
 use super::state::{Allowed, Decision, Killed};
-use super::{AlarmKind, Core, Order, Output, Record, not_held};
+use super::{AlarmKind, Core, Output, Record, not_held};
 use model::{MitigationId, MitigationState, Observable, Refusal, Rule};
 
 /// Most entries that persons may add to the allow-list while the agent runs.
@@ -53,7 +53,7 @@ impl Core {
         for id in ids {
             self.end(&id, MitigationState::Withdrawn, format!("lifted by this member: {reason}"), None);
         }
-        self.done(format!("{id} is lifted, and nothing of {finding} comes into force here before {until}"));
+        self.done(format!("{id} is being lifted, and nothing of {finding} comes into force here before {until}"));
     }
 
     pub(super) fn on_allow(&mut self, observable: Observable, note: String) {
@@ -64,7 +64,7 @@ impl Core {
         let allowed = Allowed { since: self.now, note: cut(&note) };
         self.persist(Record::Allow(observable.clone(), Some(allowed)));
         let lifted = self.lift_allowed();
-        self.done(format!("{observable} is on this member's allow-list; {lifted} mitigations are lifted"));
+        self.done(format!("{observable} is on this member's allow-list; {lifted} mitigations are being lifted"));
     }
 
     pub(super) fn on_disallow(&mut self, observable: &Observable) {
@@ -81,7 +81,7 @@ impl Core {
     }
 
     /// Lifts whatever overlaps the allow-list; how many that were.
-    fn lift_allowed(&mut self) -> usize {
+    pub(super) fn lift_allowed(&mut self) -> usize {
         self.read_allow_list();
         let lifted: Vec<(MitigationId, Refusal)> = (self.state.held.iter())
             .filter(|(_, held)| held.ending.is_none())
@@ -112,13 +112,10 @@ impl Core {
         }
         self.persist(Record::Killed(None));
         self.alarm(AlarmKind::KillSwitch, "Kill switch off: what is still due comes back into force.");
-        self.patrol.whole_done(Order::LiftAll);
-        let wanted = self.state.held.iter().filter(|(_, held)| held.is_wanted()).map(|(id, _)| *id);
-        let wanted: Vec<MitigationId> = wanted.collect();
-        wanted.iter().for_each(|id| self.put_in_force(id));
+        let wanted = self.resume_points();
         // What was planned meanwhile was refused because of the switch.
         self.ask_anew();
-        self.done(format!("the kill switch is off; {} mitigations come back into force", wanted.len()));
+        self.done(format!("the kill switch is off; {wanted} mitigations come back into force"));
     }
 
     pub(super) fn on_settings(&mut self, settings: super::Settings) {
@@ -132,7 +129,7 @@ impl Core {
         if points_changed {
             self.restart_points();
         }
-        self.out.push(Output::Done(format!("the configuration was read again; {lifted} mitigations are lifted")));
+        self.out.push(Output::Done(format!("the configuration was read again; {lifted} mitigations are being lifted")));
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) enum Stage {
     Failed,
     /// A rule of the point said no.
     Barred,
+    /// To be out of force because of the kill switch; not yet read back as absent.
+    Suspending,
     /// Out of force because of the kill switch.
     Suspended,
     /// Ordered to be taken out of force.

@@ -1,17 +1,14 @@
-//! How mitigations come into force, are read back, put back and taken out, at each enforcement point.
+//! How mitigations come into force, are put back and taken out, at each enforcement point.
 
 use super::exchange::Outcome;
 use super::places::{Place, Stage};
+use super::seen::Owed;
 use super::state::Held;
 use super::{AlarmKind, Core, Order, Output, Trouble};
-use act::{Effect, Presence, Protection, Seen};
+use act::Protection;
 use model::{MitigationId, MitigationState, PointName, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The kernel may end a protection this much before we do; that is no fault.
-const EARLY_MAX: model::Span = model::Span::seconds(2);
-/// Patrols in a row that a point may leave unanswered before somebody is told.
-const UNANSWERED_MAX: u32 = 3;
 /// When a point that owes an answer about everything is ordered again.
 const WHOLE_AGAIN: model::Span = model::Span::seconds(30);
 /// Orders are given in this sequence: nothing is taken out before what replaces it was put in.
@@ -21,17 +18,10 @@ const SEQUENCE: [Order; 5] = [Order::LiftAll, Order::Replace, Order::Apply, Orde
 #[derive(Debug, Default)]
 pub(super) struct Patrol {
     next: Option<Timestamp>,
-    /// Points that owe an answer, and how many patrols they have left unanswered.
-    asked: BTreeMap<PointName, u32>,
+    /// Points that owe an answer.
+    pub(super) owed: BTreeMap<PointName, Owed>,
     /// Points that are still to replace or lift everything, and when that is ordered again.
-    whole: BTreeMap<PointName, (Order, Timestamp)>,
-}
-
-impl Patrol {
-    /// No answer to this order is waited for any more.
-    pub fn whole_done(&mut self, order: Order) {
-        self.whole.retain(|_, (awaited, _)| *awaited != order);
-    }
+    pub(super) whole: BTreeMap<PointName, (Order, Timestamp)>,
 }
 
 impl Core {
@@ -49,8 +39,10 @@ impl Core {
             if held.ending.is_some() {
                 held.points.intersection(&known).for_each(|point| self.order(&id, point, Order::Withdraw));
             } else if held.is_wanted() {
-                let points = self.settings.points_for(&*self.router, &held.mitigation.measure);
+                let mut points = self.settings.points_for(&*self.router, &held.mitigation.measure);
                 points.iter().for_each(|point| self.enter(&id, point, Order::Replace));
+                // One that is not configured any more may have it still: that is not forgotten.
+                points.extend(held.points.difference(&known).cloned());
                 if points != held.points {
                     self.change(&id, |held| held.points = points);
                 }
@@ -62,8 +54,8 @@ impl Core {
         let named: BTreeSet<PointName> = self.state.held.values().flat_map(|held| held.points.clone()).collect();
         for point in named.difference(known) {
             let text = format!(
-                "Point {point} is not configured any more. What it still enforces ends by its own expiry; to end it \
-                 now, configure the point again and lift it."
+                "Point {point} is not configured any more. What it still enforces ends by its own expiry, where it has \
+                 one (Unbound has none); to end it now, configure the point again and lift it."
             );
             self.alarm(AlarmKind::PointMissing, &text);
         }
@@ -72,14 +64,32 @@ impl Core {
     /// Brings a mitigation into force at all its points.
     pub(super) fn put_in_force(&mut self, id: &MitigationId) {
         let points = self.state.held.get(id).map(|held| held.points.clone()).unwrap_or_default();
+        let known = |point: &&PointName| self.settings.points.iter().any(|setup| setup.name == **point);
+        let points: Vec<PointName> = points.iter().filter(known).cloned().collect();
         points.iter().for_each(|point| self.enter(id, point, Order::Apply));
     }
 
-    /// Orders a protection into force at one point, or notes that the kill switch keeps it out.
+    /// Everything wanted comes back after the kill switch, as the whole: whatever ended meanwhile goes with it.
+    pub(super) fn resume_points(&mut self) -> usize {
+        let wanted = self.state.held.iter().filter(|(_, held)| held.is_wanted());
+        let wanted: Vec<(MitigationId, BTreeSet<PointName>)> =
+            wanted.map(|(id, held)| (*id, held.points.clone())).collect();
+        let known: Vec<PointName> = self.settings.points.iter().map(|point| point.name.clone()).collect();
+        for point in known {
+            let here = wanted.iter().filter(|(_, points)| points.contains(&point));
+            here.for_each(|(id, _)| self.order(id, &point, Order::Replace));
+            self.order_whole(&point, Order::Replace);
+        }
+        wanted.len()
+    }
+
+    /// Orders a protection into force at one point, or notes that the kill switch keeps it out: what may be there
+    /// already is to be read back as gone.
     fn enter(&mut self, id: &MitigationId, point: &PointName, order: Order) {
-        match self.state.killed.is_some() {
-            true => self.stage(id, point, Stage::Suspended, ""),
-            false => self.order(id, point, order),
+        match (self.state.killed.is_some(), order) {
+            (true, Order::Replace) => self.stage(id, point, Stage::Suspending, ""),
+            (true, _) => self.stage(id, point, Stage::Suspended, ""),
+            (false, _) => self.order(id, point, order),
         }
     }
 
@@ -87,14 +97,14 @@ impl Core {
     pub(super) fn take_out(&mut self, id: &MitigationId) {
         let places: Vec<(PointName, Stage)> = self.places.of(id).map(|(p, place)| (p.clone(), place.stage)).collect();
         for (point, stage) in places {
-            if stage.may_be_in_force() {
+            if stage.may_be_in_force() || stage == Stage::Suspending {
                 self.order(id, &point, Order::Withdraw);
             }
         }
         self.changed.insert(*id);
     }
 
-    fn order(&mut self, id: &MitigationId, point: &PointName, order: Order) {
+    pub(super) fn order(&mut self, id: &MitigationId, point: &PointName, order: Order) {
         let stage = match order {
             Order::Apply | Order::Replace => Stage::Ordered,
             Order::Withdraw => Stage::Lifting,
@@ -106,17 +116,17 @@ impl Core {
         self.ask(id, point, order);
     }
 
-    fn ask(&mut self, id: &MitigationId, point: &PointName, order: Order) {
+    pub(super) fn ask(&mut self, id: &MitigationId, point: &PointName, order: Order) {
         self.orders.entry((point.clone(), order)).or_default().insert(*id);
     }
 
-    fn stage(&mut self, id: &MitigationId, point: &PointName, stage: Stage, evidence: &str) {
+    pub(super) fn stage(&mut self, id: &MitigationId, point: &PointName, stage: Stage, evidence: &str) {
         self.places.set(*id, point, Place { evidence: super::short(evidence), ..Place::new(stage, self.now) });
         self.changed.insert(*id);
     }
 
     /// The same stage once more, later.
-    fn again(&mut self, id: &MitigationId, point: &PointName, stage: Stage, evidence: &str) {
+    pub(super) fn again(&mut self, id: &MitigationId, point: &PointName, stage: Stage, evidence: &str) {
         let before = self.places.at(id, point).cloned().unwrap_or_else(|| Place::new(stage, self.now));
         let since = if before.stage == stage { before.since } else { self.now };
         let mut place = Place { stage, since, evidence: super::short(evidence), ..before };
@@ -174,6 +184,7 @@ impl Core {
             }
             Some(trouble) => {
                 self.again(id, point, Stage::Lifting, &trouble.to_string());
+                self.not_lifted(id, point, &trouble.to_string());
                 let text = format!("Point {point} does not lift {id}: {trouble}. It is tried again.");
                 self.alarm(AlarmKind::StillEnforced, &text);
             }
@@ -185,102 +196,20 @@ impl Core {
             if self.patrol.whole.get(point).is_some_and(|(awaited, _)| *awaited == order) {
                 self.patrol.whole.remove(point);
             }
-            self.changed.extend(self.places.where_stage(point, |stage| stage == Stage::Suspended));
+            // It has taken the order: what it enforces is another question.
+            for id in self.places.where_stage(point, |stage| stage == Stage::Suspending) {
+                self.ask(&id, point, Order::ReadBack);
+            }
             return;
         };
+        if (order == Order::LiftAll) == self.state.killed.is_some() {
+            self.patrol.whole.entry(point.clone()).or_insert((order, self.now.plus(WHOLE_AGAIN)));
+        }
         let text = match order {
             Order::LiftAll => format!("Point {point} does not lift everything: {trouble}. It is tried again."),
             _ => format!("Point {point} may still enforce what has ended: {trouble}. It is tried again."),
         };
         self.alarm(AlarmKind::StillEnforced, &text);
-    }
-
-    pub(super) fn on_read_back(
-        &mut self,
-        point: &PointName,
-        asked: &[MitigationId],
-        answer: Result<Vec<(Seen, Effect)>, Trouble>,
-    ) {
-        match answer {
-            Ok(seen) => {
-                self.patrol.asked.remove(point);
-                seen.iter().for_each(|(seen, effect)| self.on_seen(point, seen, effect));
-            }
-            Err(trouble) => self.on_unanswered(point, asked, &trouble),
-        }
-    }
-
-    fn on_unanswered(&mut self, point: &PointName, asked: &[MitigationId], trouble: &Trouble) {
-        let unanswered = self.patrol.asked.entry(point.clone()).or_default();
-        *unanswered = unanswered.saturating_add(1);
-        if *unanswered >= UNANSWERED_MAX {
-            let text = format!("Point {point} cannot be read back: {trouble}. Nobody knows what it enforces.");
-            self.alarm(AlarmKind::PointFailed, &text);
-        }
-        for id in asked {
-            let stage = self.places.at(id, point).map(|place| place.stage);
-            if let Some(stage @ (Stage::Settling | Stage::Checking)) = stage {
-                self.again(id, point, stage, &trouble.to_string());
-            }
-        }
-    }
-
-    fn on_seen(&mut self, point: &PointName, seen: &Seen, effect: &Effect) {
-        let (id, stage) = (&seen.mitigation, self.places.at(&seen.mitigation, point).map(|place| place.stage));
-        self.count(id, effect);
-        match (stage, seen.presence) {
-            (Some(Stage::Settling), Presence::Enforced) => self.stage(id, point, Stage::Enforced, &seen.evidence),
-            (Some(Stage::Settling), Presence::Unknown) => self.stage(id, point, Stage::Shown, &seen.evidence),
-            (Some(Stage::Settling), Presence::Absent) => self.not_yet(id, point, &seen.evidence),
-            (Some(Stage::Shown), Presence::Enforced) => self.stage(id, point, Stage::Enforced, &seen.evidence),
-            (Some(Stage::Enforced | Stage::Shown), Presence::Absent) => self.missing(id, point, &seen.evidence),
-            (Some(Stage::Checking), Presence::Enforced) => self.still_there(id, point, &seen.evidence),
-            (Some(Stage::Checking), _) => self.stage(id, point, Stage::Lifted, &seen.evidence),
-            _ => {}
-        }
-    }
-
-    /// Applied, and not to be seen yet: a resolver needs a moment to fetch its zone.
-    fn not_yet(&mut self, id: &MitigationId, point: &PointName, evidence: &str) {
-        let since = self.places.at(id, point).map_or(self.now, |place| place.since);
-        if self.now.since(since) < self.settings.settle {
-            return self.again(id, point, Stage::Settling, evidence);
-        }
-        self.again(id, point, Stage::Failed, evidence);
-        self.alarm(AlarmKind::PointFailed, &format!("Point {point} took {id} but does not enforce it: {evidence}"));
-    }
-
-    /// In force a moment ago, and now gone: somebody else took it away.
-    fn missing(&mut self, id: &MitigationId, point: &PointName, evidence: &str) {
-        let Some(held) = self.state.held.get(id) else { return };
-        if held.mitigation.expires.since(self.now) <= EARLY_MAX {
-            return;
-        }
-        let text =
-            format!("{id} ({}) is gone from point {point}: {evidence}. It is put back.", held.mitigation.measure);
-        self.stage(id, point, Stage::Failed, evidence);
-        self.settle();
-        self.order(id, point, Order::Apply);
-        self.alarm(AlarmKind::RuleMissing, &text);
-    }
-
-    /// The watchdog of expiry: taken out, and still read back.
-    fn still_there(&mut self, id: &MitigationId, point: &PointName, evidence: &str) {
-        let since = self.places.at(id, point).map_or(self.now, |place| place.since);
-        if self.now.since(since) < self.settings.settle {
-            return self.again(id, point, Stage::Checking, evidence);
-        }
-        self.again(id, point, Stage::Lifting, evidence);
-        let text = format!("{id} has ended and point {point} still enforces it: {evidence}. It is lifted again.");
-        self.alarm(AlarmKind::StillEnforced, &text);
-    }
-
-    /// Counters go into what is held without being written down: the next change takes them along.
-    fn count(&mut self, id: &MitigationId, effect: &Effect) {
-        if let Some(held) = self.state.held.get_mut(id) {
-            held.packets = effect.packets.or(held.packets).max(held.packets);
-            held.bytes = effect.bytes.or(held.bytes).max(held.bytes);
-        }
     }
 
     /// Whoever waited long enough is tried again, and the patrol goes round.
@@ -289,7 +218,7 @@ impl Core {
             match self.places.at(&id, &point).map(|place| place.stage) {
                 Some(Stage::Failed) => self.order(&id, &point, Order::Apply),
                 Some(Stage::Lifting) => self.order(&id, &point, Order::Withdraw),
-                Some(Stage::Settling | Stage::Checking) => self.ask(&id, &point, Order::ReadBack),
+                Some(Stage::Settling | Stage::Checking | Stage::Suspending) => self.ask(&id, &point, Order::ReadBack),
                 _ => {}
             }
         }
@@ -306,9 +235,12 @@ impl Core {
     fn go_round(&mut self) {
         let points: Vec<PointName> = self.settings.points.iter().map(|point| point.name.clone()).collect();
         for point in points {
-            for id in self.places.where_stage(&point, Stage::is_patrolled) {
-                self.ask(&id, &point, Order::ReadBack);
+            self.hear_silence(&point);
+            let due = self.places.where_stage(&point, Stage::is_patrolled);
+            if !due.is_empty() {
+                self.patrol.owed.entry(point.clone()).or_default().since.get_or_insert(self.now);
             }
+            due.iter().for_each(|id| self.ask(id, &point, Order::ReadBack));
         }
     }
 
@@ -317,7 +249,7 @@ impl Core {
     }
 
     /// Orders a point to have exactly what is wanted, or nothing, in force; again and again until it says so.
-    fn order_whole(&mut self, point: &PointName, order: Order) {
+    pub(super) fn order_whole(&mut self, point: &PointName, order: Order) {
         let wanted = match order {
             Order::Replace => self.places.where_stage(point, Stage::may_be_in_force),
             _ => Vec::new(),
@@ -332,7 +264,7 @@ impl Core {
         self.orders.retain(|(_, order), _| !matches!(order, Order::Apply | Order::Replace));
         for point in points {
             for id in self.places.where_stage(&point, Stage::may_be_in_force) {
-                self.stage(&id, &point, Stage::Suspended, "");
+                self.stage(&id, &point, Stage::Suspending, "");
             }
             self.order_whole(&point, Order::LiftAll);
         }
@@ -361,7 +293,11 @@ impl Core {
         let may = self.state.held.get(id).is_some_and(|held| held.state.may_become(state));
         // What was in force once cannot have been refused: it was withdrawn.
         let state = if may { state } else { MitigationState::Withdrawn };
-        self.become_state(id, state, point, reason);
+        let reason = match self.unconfirmed(id) {
+            Some(doubt) => format!("{reason}; {doubt}"),
+            None => reason.to_owned(),
+        };
+        self.become_state(id, state, point, &reason);
     }
 
     fn look_at(&mut self, id: &MitigationId) {
@@ -369,14 +305,18 @@ impl Core {
             self.places.of(id).map(|(p, place)| (p.clone(), place.stage, place.evidence.clone())).collect();
         let (barred, able): (Vec<_>, Vec<_>) = places.into_iter().partition(|(_, stage, _)| *stage == Stage::Barred);
         if able.is_empty() {
-            if let Some((_, _, reason)) = barred.into_iter().next() {
-                self.end(id, MitigationState::Refused, reason, None);
+            match barred.into_iter().next() {
+                Some((_, _, reason)) => drop(self.end(id, MitigationState::Refused, reason, None)),
+                None if self.state.held.get(id).is_some_and(|held| held.state != MitigationState::Failed) => {
+                    self.become_state(id, MitigationState::Failed, None, "no enforcement point is configured for it")
+                }
+                None => {}
             }
             return;
         }
         let find = |stage: fn(Stage) -> bool| able.iter().find(|(_, s, _)| stage(*s)).cloned();
         if self.state.killed.is_some() {
-            let lifted = able.iter().all(|(point, _, _)| !self.patrol.whole.contains_key(point));
+            let lifted = able.iter().all(|(_, stage, _)| *stage == Stage::Suspended);
             if !lifted || self.state.held.get(id).is_none_or(|held| held.state == MitigationState::Failed) {
                 return;
             }
@@ -384,7 +324,10 @@ impl Core {
         }
         let (state, shown) = if let Some(failed) = find(|s| s == Stage::Failed) {
             (MitigationState::Failed, failed)
-        } else if find(|s| matches!(s, Stage::Ordered | Stage::Suspended)).is_some() {
+        } else if find(|s| matches!(s, Stage::Ordered | Stage::Suspending | Stage::Suspended)).is_some() {
+            return;
+        } else if find(|s| s == Stage::Settling).is_some() && self.is_verified(id) {
+            // After a restart it is read back anew: what was so is taken back only when that fails.
             return;
         } else if let Some(settling) = find(|s| matches!(s, Stage::Settling | Stage::Shown)) {
             (MitigationState::Applied, settling)
@@ -394,6 +337,10 @@ impl Core {
             return;
         };
         self.reached(id, state, shown);
+    }
+
+    fn is_verified(&self, id: &MitigationId) -> bool {
+        self.state.held.get(id).is_some_and(|held| held.state == MitigationState::Verified)
     }
 
     fn reached(&mut self, id: &MitigationId, state: MitigationState, (point, _, evidence): (PointName, Stage, String)) {
@@ -420,6 +367,16 @@ impl Core {
     pub(super) fn give_orders(&mut self) {
         let mut orders = std::mem::take(&mut self.orders);
         self.keep_shared(&mut orders);
+        // What came and went in one call is only taken out.
+        let ended: Vec<(PointName, BTreeSet<MitigationId>)> = (orders.iter())
+            .filter(|((_, order), _)| *order == Order::Withdraw)
+            .map(|((point, _), ids)| (point.clone(), ids.clone()))
+            .collect();
+        for (point, ids) in ended {
+            if let Some(applied) = orders.get_mut(&(point, Order::Apply)) {
+                applied.retain(|id| !ids.contains(id));
+            }
+        }
         for order in SEQUENCE {
             for ((point, _), ids) in orders.iter().filter(|((_, o), _)| *o == order) {
                 let protection = |id: &MitigationId| self.state.held.get(id).map(|held| protection(*id, held));

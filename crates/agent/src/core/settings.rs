@@ -44,6 +44,8 @@ pub struct PointSetup {
     pub name: PointName,
     /// It shows what should be done and does nothing; used only where no other point can carry a measure out.
     pub shows_only: bool,
+    /// It can be asked what it enforces.
+    pub reads_back: bool,
 }
 
 /// Knows which enforcement point can carry out what.

@@ -275,6 +275,7 @@ const fn words(stage: Stage) -> &'static str {
         Stage::Shown => "shown, cannot be read back",
         Stage::Failed => "failed, is tried again",
         Stage::Barred => "refused by the point",
+        Stage::Suspending => "being lifted by the kill switch",
         Stage::Suspended => "suspended by the kill switch",
         Stage::Lifting => "being lifted",
         Stage::Checking => "lifted, not yet read back",

@@ -45,6 +45,15 @@ pub(super) struct Witnessing {
     wanted: u64,
 }
 
+impl Witnessing {
+    /// Nothing waits for longer than from now on: the clock was set back.
+    pub(super) fn not_after(&mut self, now: Timestamp) {
+        for waiting in &mut self.waiting {
+            (waiting.since, waiting.again) = (waiting.since.min(now), waiting.again.min(now));
+        }
+    }
+}
+
 /// A part that is sound and waits for its proof.
 #[derive(Debug)]
 struct Waiting {

@@ -67,7 +67,7 @@ pub fn settings(pin: model::Digest) -> Settings {
         pin,
         orders: StandingOrders::default(),
         allow: Default::default(),
-        points: vec![PointSetup { name: "edge".parse().unwrap(), shows_only: false }],
+        points: vec![PointSetup { name: "edge".parse().unwrap(), shows_only: false, reads_back: true }],
         patrol: Span::seconds(30),
         settle: Span::seconds(5),
         decision_holds: Span::hours(24),
@@ -102,7 +102,9 @@ pub struct Faults {
     pub stuck: bool,
     /// Cannot be asked.
     pub deaf: bool,
-    /// Withdrawals are acknowledged and not carried out.
+    /// Can be asked, and cannot say.
+    pub vague: bool,
+    /// Withdrawals and lifting everything are acknowledged and not carried out.
     pub clings: bool,
     /// Applying is acknowledged and not carried out.
     pub forgets: bool,
@@ -183,10 +185,14 @@ impl Point for Memory {
         if self.faults.lock().unwrap().deaf {
             return Err(PointError::Unavailable("the filter does not speak".into()));
         }
+        let vague = self.faults.lock().unwrap().vague;
         let holds = self.holds.lock().unwrap();
         let seen = |p: &Protection| {
-            let there = holds.contains_key(p.measure.target());
-            let presence = if there { Presence::Enforced } else { Presence::Absent };
+            let presence = match holds.contains_key(p.measure.target()) {
+                _ if vague => Presence::Unknown,
+                true => Presence::Enforced,
+                false => Presence::Absent,
+            };
             Seen { mitigation: p.mitigation, presence, evidence: format!("{} is {presence}", p.measure.target()) }
         };
         Ok(asked.iter().map(seen).collect())
@@ -197,8 +203,9 @@ impl Point for Memory {
     }
 
     fn lift_all(&self) -> Result<(), PointError> {
-        self.check(&[])?;
-        self.holds.lock().unwrap().clear();
+        if !self.check(&[])?.clings {
+            self.holds.lock().unwrap().clear();
+        }
         Ok(())
     }
 }

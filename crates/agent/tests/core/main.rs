@@ -16,6 +16,7 @@ mod keys;
 mod log;
 mod rig;
 mod statements;
+mod truth;
 mod withdrawals;
 mod witness;
 mod witness_service;

@@ -27,6 +27,9 @@ pub struct Rig {
     pub acknowledges: bool,
     /// Of the key with which the agent signs after the next start; none: the first one.
     pub seed: Option<[u8; 32]>,
+    /// The allow-list and, where set, the points of the configuration after the next start.
+    pub allow: std::collections::BTreeSet<model::Observable>,
+    pub points: Option<Vec<agent::core::PointSetup>>,
 }
 
 impl Rig {
@@ -76,6 +79,8 @@ impl Rig {
             position: 0,
             acknowledges: true,
             seed: None,
+            allow: Default::default(),
+            points: None,
         };
         rig.give(Input::Restarted);
         rig
@@ -93,7 +98,10 @@ impl Rig {
         let mut state = State::default();
         self.records.clone().into_iter().for_each(|record| state.apply(record));
         let key = self.seed.map_or_else(|| self.world.agent_key(ME), |seed| SigningKey::from_seed(&seed));
-        self.core = core_with(key, &self.charter, state);
+        let mut settings = settings(self.charter.digest());
+        settings.allow = self.allow.clone();
+        settings.points = self.points.clone().unwrap_or(settings.points);
+        self.core = core_of(settings, key, state);
         self.asked.clear();
         self.give(Input::Restarted);
     }
@@ -206,8 +214,12 @@ pub fn core(world: &World, charter: &SignedCharter, state: State) -> Core {
 }
 
 fn core_with(key: SigningKey, charter: &SignedCharter, state: State) -> Core {
+    core_of(settings(charter.digest()), key, state)
+}
+
+fn core_of(settings: agent::core::Settings, key: SigningKey, state: State) -> Core {
     let lists = state.charter.is_some().then(Vec::new);
-    Core::new(settings(charter.digest()), key, Arc::new(Everywhere), state, lists.as_deref()).unwrap()
+    Core::new(settings, key, Arc::new(Everywhere), state, lists.as_deref()).unwrap()
 }
 
 fn drive(at: &Memory, point: PointName, order: Order, protections: &[act::Protection], now: Timestamp) -> Input {

@@ -64,7 +64,7 @@ fn a_withdrawal_that_the_point_only_acknowledges_is_an_alarm_until_it_is_true() 
     rig.withdraw(&part);
     rig.pass(Span::seconds(20));
     assert!(rig.alarmed(AlarmKind::StillEnforced));
-    assert_eq!(rig.state(&id), Some(Verified), "not reported as lifted while it is enforced");
+    assert_eq!(rig.state(&id), Some(Failed), "not reported as lifted while it is enforced");
     rig.point.fault(|faults| faults.clings = false);
     rig.pass(Span::minutes(3));
     assert_eq!(rig.reported(&id).last(), Some(&Withdrawn));

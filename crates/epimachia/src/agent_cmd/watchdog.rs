@@ -113,7 +113,12 @@ const fn kind(health: &Health) -> u8 {
 }
 
 fn tell(lifted: &Lifted) {
-    out::line(format_args!("{}: an empty zone was served; nothing of ours is in force there.", lifted.point));
+    let said = match (lifted.is_confirmed(), lifted.asked) {
+        (true, asked) => format!("nothing of ours is in force there ({asked} resolvers asked)"),
+        (false, 0) => "nobody could be asked whether it is followed: name your `resolvers` in the point".to_owned(),
+        (false, asked) => format!("{} of {asked} resolvers have not followed", lifted.behind.len()),
+    };
+    out::line(format_args!("{}: an empty zone was served; {said}.", lifted.point));
     for (resolver, what) in &lifted.behind {
         out::say(format_args!("Not followed by {resolver}: {what}. It is told again at the next look."));
     }

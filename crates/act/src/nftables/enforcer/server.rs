@@ -140,18 +140,20 @@ impl Desk {
         }
         let bytes_max = wire::frame_bytes_max(self.size);
         while let Some(body) = wire::receive(stream, bytes_max, IDLE_MAX, FRAME_MAX)? {
-            let answer = wire::parse(&body, self.size).map_or_else(Answer::Refused, |request| self.answer(request));
+            let waits = || wire::peer_waits(stream);
+            let answer =
+                wire::parse(&body, self.size).map_or_else(Answer::Refused, |request| self.answer(request, &waits));
             wire::send(stream, &answer, FRAME_MAX)?;
         }
         Ok(())
     }
 
-    fn answer(&self, request: Request) -> Answer {
+    fn answer(&self, request: Request, waits: &dyn Fn() -> bool) -> Answer {
         let list = |items: Vec<Item>| -> Vec<Protection> { items.into_iter().map(Protection::from).collect() };
         let done = match request {
             Request::Hello { .. } => return Answer::Version(VERSION),
-            Request::Apply { wanted } => self.put(list(wanted), false),
-            Request::Replace { wanted } => self.put(list(wanted), true),
+            Request::Apply { wanted } => self.put(list(wanted), false, waits),
+            Request::Replace { wanted } => self.put(list(wanted), true, waits),
             Request::Withdraw { ended } => self.withdraw(&list(ended)),
             Request::LiftAll => self.lift_all(),
             Request::ReadBack { asked } => return self.read_back(&list(asked)),
@@ -160,10 +162,14 @@ impl Desk {
         done.map_or_else(Answer::from, |()| Answer::Done)
     }
 
-    fn put(&self, wanted: Vec<Protection>, whole: bool) -> Result<(), PointError> {
+    fn put(&self, wanted: Vec<Protection>, whole: bool, waits: &dyn Fn() -> bool) -> Result<(), PointError> {
+        let mut ledger = self.lock();
+        // Who gave up waiting for its turn may have withdrawn this meanwhile, by another connection.
+        if !waits() {
+            return Err(PointError::Unavailable("whoever ordered this does not wait for it any more".to_owned()));
+        }
         let now = now();
         let wanted = self.rules.admit(wanted, now)?;
-        let mut ledger = self.lock();
         if whole {
             self.point.replace(&wanted, now)?;
             ledger.clear();

@@ -257,6 +257,16 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
+/// Is the other side still there? Who has closed its end waits for no answer.
+pub(super) fn peer_waits(stream: &UnixStream) -> bool {
+    use rustix::net::{RecvFlags, recv};
+    let mut byte = [0];
+    match recv(stream, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((read, _)) => read > 0,
+        Err(error) => error == rustix::io::Errno::AGAIN,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,6 +321,17 @@ mod tests {
         assert!(receive(brief).is_err(), "the rest never came");
         drop(far);
         assert!(receive(long).unwrap().is_none());
+    }
+
+    #[test]
+    fn peer_that_has_gone_does_not_wait() {
+        let (near, far) = UnixStream::pair().unwrap();
+        assert!(peer_waits(&near), "silent");
+        { &far }.write_all(b"next").unwrap();
+        assert!(peer_waits(&near), "with more to ask");
+        let (near, far) = UnixStream::pair().unwrap();
+        drop(far);
+        assert!(!peer_waits(&near));
     }
 
     proptest! {
