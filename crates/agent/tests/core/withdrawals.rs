@@ -3,7 +3,7 @@
 use crate::common::{ME, mine, part};
 use crate::rig::Rig;
 use agent::core::AlarmKind;
-use model::MitigationState::{Verified, Withdrawn};
+use model::MitigationState::{Failed, Verified, Withdrawn};
 use model::{Span, StreamMessage};
 
 const BAD: &str = "8.8.4.4";
