@@ -1,6 +1,6 @@
 //! The hub is killed in the middle of its work, again and again: what it acknowledged is there, and the log verifies.
 
-use crate::support::{Bench, client, config, key, now, sighting, signed_report};
+use crate::support::{Bench, PATIENCE, client, config, key, now, sighting, signed_report};
 use hub::{Hub, Running};
 use model::{Batch, Opening, Salt, Sighting};
 use serde_json::json;
@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How often it is killed; `EPIMACHIA_KILLS` says otherwise.
 const ROUNDS: u64 = 50;
@@ -56,20 +57,25 @@ async fn nothing_acknowledged_is_lost_when_the_hub_is_killed_under_load() {
     for round in 0..rounds {
         let victim = Victim::start(&root);
         let (client, url) = (client(&pem), victim.url.clone());
-        let sent = send_until_killed(&client, &url, &tokens["cloud"], next, &mut acknowledged);
-        let killer = async {
-            tokio::time::sleep(Duration::from_millis(40 + 37 * (round % 11))).await;
-            drop(victim);
-        };
-        (next, ()) = tokio::join!(sent, killer);
+        let (count, counted) = watch::channel(0);
+        let sent = send_until_killed(&client, &url, &tokens["cloud"], next, (&mut acknowledged, count));
+        (next, ()) = tokio::join!(sent, kill_after(1 + round % 11 * 29, counted, victim));
     }
     assert!(acknowledged.len() as u64 > rounds, "only {} statements in {rounds} rounds", acknowledged.len());
     println!("{rounds} kills, {} statements acknowledged", acknowledged.len());
     let again = Hub::start(config(&root)).await.unwrap();
-    let verified = verify(&again, &root).await;
+    let verified = verify(&again, &root, *acknowledged.values().max().unwrap()).await;
     for (sequence, position) in &acknowledged {
         assert_eq!(verified.get(position), Some(sequence), "statement {sequence} at {position} is lost");
     }
+}
+
+/// Kills the hub a moment after it has acknowledged so many: each time at another step of what it does next.
+async fn kill_after(wanted: u64, mut counted: watch::Receiver<u64>, victim: Victim) {
+    let begun = counted.wait_for(|count| *count >= wanted);
+    tokio::time::timeout(PATIENCE, begun).await.expect("a hub that acknowledges nothing").unwrap();
+    tokio::time::sleep(Duration::from_micros(700 * (wanted * 5 % 11))).await;
+    drop(victim);
 }
 
 /// The report that was not acknowledged yet: sent again, it is the same bytes.
@@ -84,7 +90,7 @@ async fn send_until_killed(
     url: &str,
     token: &str,
     mut waiting: Waiting,
-    acknowledged: &mut BTreeMap<u64, u64>,
+    (acknowledged, count): (&mut BTreeMap<u64, u64>, watch::Sender<u64>),
 ) -> Waiting {
     loop {
         let sequence = waiting.sequence;
@@ -98,18 +104,31 @@ async fn send_until_killed(
         let Ok(answer) = response.json::<serde_json::Value>().await else { return waiting };
         assert_eq!(status, 200, "{answer}");
         acknowledged.insert(sequence, answer["position"].as_u64().unwrap());
+        count.send_modify(|count| *count += 1);
         waiting = Waiting { sequence: sequence + 1, body: None };
     }
 }
 
+/// The newest checkpoint, once it is over the entry at `last`.
+async fn newest(root: &Path, key: &account::VerifierKey, last: u64) -> account::Checkpoint {
+    let begun = std::time::Instant::now();
+    loop {
+        let bytes = journal::read_checkpoint(&root.join("journal")).unwrap().unwrap();
+        let signed = account::SignedCheckpoint::parse(&bytes).unwrap();
+        let checkpoint = signed.verify(key).unwrap().clone();
+        if checkpoint.size > last {
+            return checkpoint;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the checkpoint stays at {}, {last} is acknowledged", checkpoint.size);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Reads the whole journal offline, verifies it against the newest checkpoint, and gives the reports by position.
-async fn verify(running: &Running, root: &Path) -> BTreeMap<u64, u64> {
-    tokio::time::sleep(Duration::from_millis(500)).await;
+async fn verify(running: &Running, root: &Path, last: u64) -> BTreeMap<u64, u64> {
     let directory = running.directory();
     let key = account::VerifierKey::new("test.alliance", directory.identity().checkpoint_key.as_bytes()).unwrap();
-    let bytes = journal::read_checkpoint(&root.join("journal")).unwrap().unwrap();
-    let signed = account::SignedCheckpoint::parse(&bytes).unwrap();
-    let checkpoint = signed.verify(&key).unwrap().clone();
+    let checkpoint = newest(root, &key, last).await;
     let log = Some(directory.log());
     let journal = journal::FileJournal::open_read_only(&root.join("journal"), log, journal::Check::Everything).unwrap();
     let mut audit = account::Audit::new(&checkpoint);

@@ -1,6 +1,6 @@
 //! Connections, quotas and figures: caps hold, slow clients go, a full queue says so.
 
-use crate::support::{Bench, config, init, sighting, signed_report};
+use crate::support::{Bench, PATIENCE, config, init, sighting, signed_report, until};
 use hub::Hub;
 use journal::{Entry, Journal, Record};
 use model::Span;
@@ -80,11 +80,7 @@ async fn a_full_queue_is_429_and_what_waited_is_accepted() {
             tokio::spawn(async move { bench.report("cloud", sighting(&format!("80.1.1.{n}")).to_string()).await })
         })
         .collect();
-    let until = std::time::Instant::now() + Duration::from_secs(30);
-    while !bench_metrics(&bench).contains("epimachia_queue_full_total") {
-        assert!(std::time::Instant::now() < until, "the queue never filled");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the queue is full", || bench_metrics(&bench).contains("epimachia_queue_full_total")).await;
     mode.set(WELL);
     let (mut accepted, mut full) = (0, 0);
     for task in waiting {
@@ -115,7 +111,7 @@ async fn a_write_that_fails_breaks_the_hub_and_shows_nothing_of_it() {
     let (status, problem) = bench.report("cloud", sighting("80.1.1.2").to_string()).await;
     assert_eq!((status, &problem["kind"]), (503, &json!("broken")));
     assert!(!problem.to_string().contains("disk is gone"), "{problem}");
-    let reason = tokio::time::timeout(Duration::from_secs(10), bench.running.broken()).await.unwrap();
+    let reason = tokio::time::timeout(PATIENCE, bench.running.broken()).await.unwrap();
     assert!(reason.contains("disk is gone"), "{reason}");
     for path in ["/api/v1/status", "/api/v1/why?value=80.1.1.2", "/health", "/metrics"] {
         let (status, problem) = bench.get("cloud", path).await;
@@ -146,20 +142,21 @@ async fn a_member_beyond_its_quota_is_429_and_the_others_are_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_are_slow_with_handshake_header_or_body_are_let_go() {
+    // The quick ones are held to the same: long enough for them on a machine that is busy.
     let bench = Bench::start_with(|config| {
-        config.limits.handshake_time_max = Span::millis(300);
-        config.limits.header_time_max = Span::millis(300);
-        config.limits.body_time_max = Span::millis(300);
+        config.limits.handshake_time_max = Span::seconds(3);
+        config.limits.header_time_max = Span::seconds(3);
+        config.limits.body_time_max = Span::seconds(3);
     })
     .await;
     let mut silent = TcpStream::connect(bench.running.address()).await.unwrap();
     let mut byte = [0; 1];
-    let gone = tokio::time::timeout(Duration::from_secs(10), silent.read(&mut byte)).await;
+    let gone = tokio::time::timeout(PATIENCE, silent.read(&mut byte)).await;
     assert!(matches!(gone, Ok(Ok(0) | Err(_))), "{gone:?}");
     let mut half = tls(&bench).await;
     half.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nx-slow:").await.unwrap();
     let mut answer = Vec::new();
-    let gone = tokio::time::timeout(Duration::from_secs(10), half.read_to_end(&mut answer)).await;
+    let gone = tokio::time::timeout(PATIENCE, half.read_to_end(&mut answer)).await;
     assert!(gone.is_ok() && !answer.starts_with(b"HTTP/1.1 200"), "{gone:?}");
     let mut dripping = tls(&bench).await;
     let head = format!(
@@ -169,7 +166,7 @@ async fn clients_that_are_slow_with_handshake_header_or_body_are_let_go() {
     );
     dripping.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 64];
-    let read = tokio::time::timeout(Duration::from_secs(10), dripping.read(&mut answer)).await.unwrap().unwrap();
+    let read = tokio::time::timeout(PATIENCE, dripping.read(&mut answer)).await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&answer[..read]).starts_with("HTTP/1.1 408"), "{answer:?}");
 }
 
@@ -194,7 +191,7 @@ async fn a_refused_request_leaves_its_connection_whole_or_says_that_it_ends() {
         let next = "{\"objects\":[]}GET /api/v1/openapi.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         let written = stream.write_all(next.as_bytes()).await;
         let mut answers = Vec::new();
-        let read = tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut answers)).await.unwrap();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answers)).await.unwrap();
         let answers = String::from_utf8_lossy(&answers);
         assert!(answers.starts_with(&format!("HTTP/1.1 {code}")), "{written:?} {read:?} {answers:.300}");
         let first = answers.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
@@ -223,9 +220,10 @@ async fn connections_from_one_address_are_capped() {
     }
     let mut one_more = TcpStream::connect(bench.running.address()).await.unwrap();
     let mut byte = [0; 1];
-    let gone = tokio::time::timeout(Duration::from_secs(5), one_more.read(&mut byte)).await;
+    let gone = tokio::time::timeout(PATIENCE, one_more.read(&mut byte)).await;
     assert!(matches!(gone, Ok(Ok(0) | Err(_))), "{gone:?}");
-    assert!(bench_metrics(&bench).contains("epimachia_connections_refused_total{reason=\"one-address\"}"));
+    let counted = "epimachia_connections_refused_total{reason=\"one-address\"}";
+    until("the refusal is counted", || bench_metrics(&bench).contains(counted)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

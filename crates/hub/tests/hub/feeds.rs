@@ -1,6 +1,6 @@
 //! Agents that pull and push by themselves: third parties, own sensors, and two alliances that federate.
 
-use crate::support::{Bench, key, sighting, signed_report};
+use crate::support::{Bench, PATIENCE, key, sighting, signed_report};
 use crate::taxii::{GREEN, SIGHTINGS, get_json, ids, indicator, push};
 use agent::{Agent, Answer, Config, Request, Running};
 use serde_json::{Value, json};
@@ -9,9 +9,6 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// A slow machine may take so long for anything here.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn secret(path: &Path, text: &str) {
     let mut file = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path).unwrap();

@@ -2,7 +2,7 @@
 //! everything
 //! else is refused by its name.
 
-use crate::support::{Bench, key, now, read, sighting, signed_report};
+use crate::support::{Bench, PATIENCE, key, now, read, sighting, signed_report};
 use model::join::{CertificateWish, Certified, JoinRequest, JoinToken, Nonce, SignedWish, agent_uri};
 use model::{Digest, SigningKey, Span};
 use rcgen::{CertificateParams, Issuer, KeyPair, SanType};
@@ -300,10 +300,10 @@ async fn a_revoked_agent_is_locked_out_at_once_its_stream_ends_and_it_needs_a_ne
     joined(&bench, &applicant).await;
 }
 
-/// The stream, or its connection, is over within some seconds.
+/// The stream, or its connection, is over after a while.
 async fn ends(stream: &mut reqwest::Response) {
     let over = async { while let Ok(Some(_)) = stream.chunk().await {} };
-    tokio::time::timeout(Duration::from_secs(20), over).await.expect("the stream goes on");
+    tokio::time::timeout(PATIENCE, over).await.expect("the stream goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

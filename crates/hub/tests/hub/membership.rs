@@ -138,7 +138,7 @@ async fn a_suspension_takes_effect_at_once_on_tokens_certificates_and_reports_an
     let (status, problem) = agent.renew(&bench, &bench.client).await;
     assert_eq!((status, problem["rule"].as_str()), (403, Some("member_suspended")), "no other certificate either");
     let over = async { while let Ok(Some(_)) = stream.chunk().await {} };
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(60), over).await.is_ok(), "the stream goes on");
+    assert!(tokio::time::timeout(crate::support::PATIENCE, over).await.is_ok(), "the stream goes on");
     let (status, _) = bench.report("cloud", signed_report("cloud", 1, &[sighting("80.1.1.1")])).await;
     assert_eq!(status, 403);
     let seen = shown(&bench, "bank", "cloud").await;

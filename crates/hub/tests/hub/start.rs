@@ -1,37 +1,37 @@
 //! Starts and stops: nothing is lost, a snapshot and its tail are the whole journal, foreign directories are refused.
 
-use crate::support::{Bench, config, init, sighting, signed_report};
+use crate::support::{Bench, config, init, sighting, signed_report, until};
 use hub::{Error, Hub};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_orderly_stop_under_load_loses_nothing_that_was_acknowledged() {
     let bench = Arc::new(Bench::start().await);
+    let acknowledged = Arc::new(AtomicU64::new(0));
     let senders: Vec<_> = (0..4_u8)
         .map(|sender| {
-            let bench = bench.clone();
+            let (bench, acknowledged) = (bench.clone(), acknowledged.clone());
             tokio::spawn(async move {
-                let mut acknowledged = 0_u64;
                 for n in 0..=255_u8 {
                     let request = bench.request("cloud", reqwest::Method::POST, "/api/v1/sightings");
                     let body = sighting(&format!("80.{sender}.1.{n}")).to_string();
                     let sent = request.header("content-type", "application/x-ndjson").body(body).send().await;
                     match sent {
-                        Ok(response) if response.status() == 200 => acknowledged += 1,
+                        Ok(response) if response.status() == 200 => acknowledged.fetch_add(1, Ordering::SeqCst),
                         _ => break,
-                    }
+                    };
                 }
-                acknowledged
             })
         })
         .collect();
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    // In the midst of it: some are acknowledged, and hundreds wait.
+    until("the load has begun", || acknowledged.load(Ordering::SeqCst) >= 20).await;
     bench.running.stop_accepting();
-    let mut acknowledged = 0;
     for sender in senders {
-        acknowledged += sender.await.unwrap();
+        sender.await.unwrap();
     }
-    assert!(acknowledged > 0);
+    let acknowledged = acknowledged.load(Ordering::SeqCst);
     let Bench { running, dir, .. } = Arc::into_inner(bench).unwrap();
     running.shutdown().await.unwrap();
     let again = Hub::start(config(&dir.path().join("hub"))).await.unwrap();

@@ -1,11 +1,11 @@
 //! The stream: nothing lost, nothing twice; readers that fall behind are cut off; an orderly end.
 
 use crate::submit::{dispute, wait_for_item};
-use crate::support::{Bench, sighting, signed_report};
+use crate::support::{Bench, PATIENCE, sighting, signed_report};
 use futures_util::StreamExt;
 use model::{Span, StreamMessage};
 use reqwest::Method;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One event as it came.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +65,7 @@ impl Reader {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), wanted).await.unwrap_or_else(|_| panic!("no {kind} came"))
+        tokio::time::timeout(PATIENCE, wanted).await.unwrap_or_else(|_| panic!("no {kind} came"))
     }
 }
 
@@ -76,7 +76,8 @@ fn parse(block: &str) -> Option<Event> {
 }
 
 pub async fn wait_for_checkpoint(bench: &Bench, size: u64) {
-    for _ in 0..600 {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
         let (_, health) = bench.get("", "/health").await;
         if health["checkpoint"].as_u64().is_some_and(|found| found >= size) {
             return;
@@ -196,7 +197,7 @@ async fn a_reader_that_falls_behind_is_cut_off_and_resumes() {
         }
     }
     let mut last = None;
-    let ended = tokio::time::timeout(Duration::from_secs(60), async {
+    let ended = tokio::time::timeout(PATIENCE, async {
         while let Some(event) = slow.next().await {
             last = last.max(event.id);
         }
@@ -213,15 +214,18 @@ async fn a_quiet_stream_shows_signs_of_life_and_ends_with_a_word() {
     let bench = Bench::start_with(|config| config.stream.heartbeat = Span::millis(100)).await;
     let mut reader = open(&bench, "bank", None).await;
     assert_eq!(reader.next().await.unwrap().kind, "hello");
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let begun = Instant::now();
+    while !reader.comments.iter().any(|comment| comment.contains("heartbeat")) {
+        assert!(begun.elapsed() < PATIENCE, "no sign of life: {:?}", reader.comments);
+        let next = tokio::time::timeout(Duration::from_millis(50), reader.next()).await;
+        assert!(next != Ok(None), "the stream ended");
+    }
     let reading = tokio::spawn(async move {
         while reader.next().await.is_some() {}
         reader.comments
     });
-    tokio::time::sleep(Duration::from_millis(400)).await;
     bench.running.shutdown().await.unwrap();
-    let comments = tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap().unwrap();
-    assert!(comments.iter().any(|comment| comment.contains("heartbeat")), "{comments:?}");
+    let comments = tokio::time::timeout(PATIENCE, reading).await.unwrap().unwrap();
     assert!(comments.last().unwrap().contains("ends this stream"), "{comments:?}");
 }
 

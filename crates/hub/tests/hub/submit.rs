@@ -1,6 +1,6 @@
 //! Statements: what is accepted is durable, what is refused is named with field, value and limit.
 
-use crate::support::{Bench, key, key_id, now, read, sighting, signed_report};
+use crate::support::{Bench, PATIENCE, key, key_id, now, read, sighting, signed_report};
 use model::{Dispute, Ground, SignedDispute, Span};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// The first item of a list, once there is one.
 pub async fn wait_for_item(bench: &Bench, path: &str) -> Value {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + PATIENCE;
     loop {
         let (status, list) = bench.get("telecom", path).await;
         assert_eq!(status, 200, "{path}: {list}");

@@ -8,7 +8,10 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long a test waits for what must come; no figure of the product, only the end of a test that fails.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const MEMBERS: [&str; 3] = ["telecom", "cloud", "bank"];
 
@@ -178,7 +181,7 @@ impl Bench {
     pub async fn ended_token(&self, by: &str, member: &str, scopes: std::collections::BTreeSet<Scope>) -> String {
         for millis in [100, 1_000, 10_000] {
             if let Ok(token) = self.token(by, member, scopes.clone(), Span::millis(millis)).await {
-                tokio::time::sleep(std::time::Duration::from_millis(millis as u64)).await;
+                tokio::time::sleep(Duration::from_millis(millis as u64)).await;
                 return token;
             }
         }
@@ -222,6 +225,15 @@ pub async fn read(response: Response) -> (u16, Value) {
         crate::api::check(schema, &value).unwrap_or_else(|wrong| panic!("{path}: {wrong}: {value}"));
     }
     (status, value)
+}
+
+/// Waits until something holds.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 pub fn sighting(observable: &str) -> Value {

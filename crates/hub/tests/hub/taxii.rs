@@ -253,7 +253,7 @@ async fn followers_miss_nothing_and_see_nothing_twice_while_writers_write() {
 
 async fn follow(bench: std::sync::Arc<Bench>, by_time: bool, limit: usize, wanted: usize) -> Vec<String> {
     let (mut found, mut cursor) = (Vec::new(), "&added_after=2026-01-01T00:00:00Z".to_owned());
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    let until = std::time::Instant::now() + crate::support::PATIENCE;
     while found.len() < wanted && std::time::Instant::now() < until {
         let response = get(&bench, "bank", &format!("{SIGHTINGS}/objects/?limit={limit}{cursor}")).await;
         let last = response.headers()["x-taxii-date-added-last"].to_str().unwrap().to_owned();

@@ -18,7 +18,8 @@ async fn corroborate(bench: &Bench, sequence: u64, value: &str, handling: Value)
 
 /// The objects of a collection once there are some.
 async fn wait_for(bench: &Bench, who: &str, path: &str) -> Vec<Value> {
-    for _ in 0..600 {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < crate::support::PATIENCE {
         if let (200, Value::Object(page)) = get_json(bench, who, path).await
             && let Some(objects) = page.get("objects").and_then(Value::as_array)
         {
