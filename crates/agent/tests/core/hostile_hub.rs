@@ -10,9 +10,13 @@ use model::{Behaviour, Digest, MitigationState, Rule, Span, StreamMessage, Times
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const BAD: &str = "8.8.4.4";
+/// How long a test waits for what must come: only the end of a test that fails.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a mitigation lasts whose end a test waits for; it must have come into force before.
+const LASTS: Span = Span::seconds(30);
 
 struct Scene {
     world: World,
@@ -51,13 +55,11 @@ impl Scene {
     }
 
     async fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
-        for _ in 0..3_000 {
-            if is(self) {
-                return;
-            }
+        let begun = Instant::now();
+        while !is(self) {
+            assert!(begun.elapsed() < PATIENCE, "never: {what}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("never: {what}");
     }
 
     fn in_force(&self) -> bool {
@@ -86,13 +88,17 @@ async fn alarms(agent: &Running) -> String {
 }
 
 async fn until_alarm(agent: &Running, kind: &str) {
-    for _ in 0..3_000 {
-        if alarms(agent).await.contains(kind) {
-            return;
-        }
+    let begun = Instant::now();
+    while !alarms(agent).await.contains(kind) {
+        assert!(begun.elapsed() < PATIENCE, "no alarm {kind}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("no alarm {kind}");
+}
+
+/// The span from the scene's time to this much later than now.
+fn from_now(scene: &Scene, lasts: Span) -> Span {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    Timestamp::from_millis(now as i64).plus(lasts).since(scene.world.now)
 }
 
 fn report(world: &World, n: u8) -> Request {
@@ -168,7 +174,8 @@ async fn a_history_that_continues_is_followed() {
     scene.hub.with(|inner| inner.path = model::merkle::consistency_path(&leaves, 5).unwrap());
     scene.hub.message(1, &checkpoint(&leaves[..5]));
     scene.hub.message(2, &checkpoint(&leaves));
-    for _ in 0..3_000 {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
         let Answer::Ok(history) = agent.ask(Request::History).await else { panic!("refused") };
         if history["checkpoint"]["size"] == 9 {
             assert!(history["forked"].is_null());
@@ -194,7 +201,8 @@ async fn a_charter_without_a_quorum_is_not_adopted() {
         .hub
         .with(|inner| inner.charter = Some(crate::common::signed(&scene.world, &next, &["cloud", "bank", "vendor"])));
     scene.hub.message(3, &StreamMessage::Charter { version: 2 });
-    for _ in 0..3_000 {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
         let Answer::Ok(status) = agent.ask(Request::Status).await else { panic!("refused") };
         if status["charter"] == 2 {
             return;
@@ -208,19 +216,23 @@ async fn a_charter_without_a_quorum_is_not_adopted() {
 async fn an_endless_event_and_a_trickle_are_cut_off_and_the_stream_comes_back() {
     let scene = Scene::new().await;
     let agent = scene.agent().await;
-    scene.until("a stream", |s| s.hub.with(|i| i.streams) == 1).await;
+    scene.until("a stream", |s| s.hub.with(|i| i.streams) >= 1).await;
     let endless = format!("id: 1\ndata: {}", "x".repeat(100_000));
     scene.hub.say(endless);
     until_alarm(&agent, "stream-damaged").await;
-    scene.hub.with(|inner| inner.said.clear());
-    let before = scene.hub.with(|inner| inner.streams);
+    let cleared = scene.hub.with(|inner| {
+        inner.said.clear();
+        inner.streams
+    });
+    scene.until("a stream without the endless event", |s| s.hub.with(|i| i.streams) > cleared).await;
+    let (before, begun) = (scene.hub.with(|inner| inner.streams), Instant::now());
     // A byte now and then, and never a whole line.
-    for _ in 0..400 {
+    while scene.hub.with(|inner| inner.streams) == before {
+        assert!(begun.elapsed() < PATIENCE, "the trickle is not cut off");
         scene.hub.say("x");
         scene.hub.with(|inner| inner.said.clear());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(scene.hub.with(|inner| inner.streams) > before, "the trickle was cut off");
     scene.hub.cut();
     scene.say_part(2, mine(&scene.world, &[BAD]));
     scene.until("in force", Scene::in_force).await;
@@ -252,9 +264,7 @@ async fn while_the_hub_is_away_nothing_is_lost_and_afterwards_nothing_comes_twic
 async fn expiry_goes_on_with_the_hub_away_and_across_a_restart() {
     let mut scene = Scene::new().await;
     let agent = scene.agent().await;
-    let soon = Timestamp::from_millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64);
-    let lasts = soon.since(scene.world.now).as_millis() + 15_000;
-    scene.say_part(1, part(&scene.world, ME, &[BAD], 1, Span::millis(lasts)));
+    scene.say_part(1, part(&scene.world, ME, &[BAD], 1, from_now(&scene, LASTS)));
     scene.until("in force", Scene::in_force).await;
     scene.hub.go_away().await;
     agent.stop().await.unwrap();
@@ -289,9 +299,7 @@ async fn a_suspended_members_agent_says_why_keeps_and_expires_what_it_has_and_se
 async fn expiry_goes_on_while_the_member_is_suspended() {
     let scene = Scene::new().await;
     let agent = scene.agent().await;
-    let soon = Timestamp::from_millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64);
-    let lasts = soon.since(scene.world.now).as_millis() + 15_000;
-    scene.say_part(1, part(&scene.world, ME, &[BAD], 1, Span::millis(lasts)));
+    scene.say_part(1, part(&scene.world, ME, &[BAD], 1, from_now(&scene, LASTS)));
     scene.until("in force", Scene::in_force).await;
     scene.hub.with(|inner| inner.suspended = Some("suspended by the charter".to_owned()));
     scene.hub.cut();
@@ -302,10 +310,17 @@ async fn expiry_goes_on_while_the_member_is_suspended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stream_resumes_by_position() {
     let scene = Scene::new().await;
-    let _agent = scene.agent().await;
+    let agent = scene.agent().await;
     scene.say_part(41, mine(&scene.world, &[BAD]));
     scene.until("in force", Scene::in_force).await;
+    // It answers when what came before is dealt with: from now on it asks for what is new.
+    assert!(matches!(agent.ask(Request::Status).await, Answer::Ok(_)));
+    let opened = scene.hub.with(|inner| inner.streams);
     scene.hub.cut();
-    scene.until("again", |s| s.hub.with(|i| i.streams) >= 2).await;
-    assert_eq!(scene.hub.with(|inner| (inner.after[0], inner.after[1])), (None, Some(40)));
+    scene.until("again", |s| s.hub.with(|i| i.streams) > opened).await;
+    // A stream that said nothing for a second was opened again before: on a slow machine even the first.
+    let after = scene.hub.with(|inner| inner.after.clone());
+    let resumed = after.iter().position(Option::is_some).unwrap();
+    assert!((1..=opened).contains(&resumed), "{after:?}");
+    assert!(after[resumed..].iter().all(|after| *after == Some(40)), "{after:?}");
 }

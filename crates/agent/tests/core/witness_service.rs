@@ -67,7 +67,8 @@ impl Scene {
     }
 
     async fn until(&self, what: &str, is: impl Fn(&serde_json::Value) -> bool) {
-        for _ in 0..1_500 {
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_secs(120) {
             if let Answer::Ok(status) = self.agent.ask(Request::Status).await
                 && is(&status)
             {
