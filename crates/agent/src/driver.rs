@@ -136,7 +136,8 @@ fn next(tasks: &mpsc::Receiver<Task>, owes: bool) -> Result<Option<Task>, mpsc::
     }
 }
 
-/// Jobs that waited while the point was busy: neighbours of one kind become one call where they can. Their order is kept.
+/// Jobs that waited while the point was busy: neighbours of one kind become one call where they can. Their order is
+/// kept.
 fn coalesced(jobs: Vec<Job>) -> Vec<Job> {
     let mut taken: Vec<Job> = Vec::new();
     for next in jobs {

@@ -1,4 +1,4 @@
-//! The allow-list reaches every point before its next order, again and again until it is taken; which jobs are one call.
+//! The allow-list reaches every point before its next order, until it is taken; which jobs are one call.
 
 use super::*;
 use act::{PointError, Presence};
@@ -111,7 +111,7 @@ fn later_order_about_one_target_is_a_call_of_its_own() {
     };
     let job = |order, protections: &[Protection]| Job::new(order, protections.to_vec(), Timestamp::MIN);
     let (short, long, other) = (of(1, "45.155.205.233"), of(6, "45.155.205.233"), of(2, "9.8.7.6"));
-    // The longer one is withdrawn again while the point is busy: the shorter one is given once more, to hold the target.
+    // The longer one is withdrawn while the point is busy: the shorter one is given once more, to hold the target.
     let jobs = vec![
         job(Order::Apply, std::slice::from_ref(&other)),
         job(Order::Apply, &[short.clone(), long.clone()]),

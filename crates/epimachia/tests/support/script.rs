@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long one command may take.
-const COMMAND_TIME_MAX: &str = "60";
+const COMMAND_TIME_MAX: &str = "180";
 /// How long an `until` is tried again.
-const UNTIL_TIME_MAX: Duration = Duration::from_secs(60);
+const UNTIL_TIME_MAX: Duration = Duration::from_secs(180);
 
 /// Where the conversation stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
