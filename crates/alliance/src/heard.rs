@@ -16,7 +16,7 @@ pub(crate) struct Heard<'t> {
 }
 
 impl Heard<'_> {
-    fn counts(&self) -> bool {
+    pub fn counts(&self) -> bool {
         self.reporter.points > 0.0 && !self.revoked
     }
 }

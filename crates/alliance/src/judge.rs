@@ -45,7 +45,8 @@ impl Alliance {
     ///
     /// What stands keeps the audience that it was published to: later evidence for fewer members is left out, so that
     /// whoever was told of the finding is also told when it ends. What has ended, or is new, is for those whom its
-    /// evidence is for.
+    /// evidence is for. What only informs ends for those who were told of it where machines may act upon the evidence
+    /// for fewer: protection goes before information.
     pub(crate) fn judge_for(
         &self,
         viewer: Option<&MemberId>,
@@ -70,8 +71,16 @@ impl Alliance {
         if !stands(before.state) {
             return own().or_else(published);
         }
-        let judged = published()?;
-        let elsewhere = !stands(judged.finding.state) && own().is_some();
+        let mut judged = published()?;
+        let for_fewer = |heard: &Heard<'_>| heard.counts() && !heard.sighting.handling.reaches(&before.handling);
+        if !heard.iter().any(for_fewer) {
+            return Some(judged);
+        }
+        let own = own();
+        if own.as_ref().is_some_and(|own| own.finding.actionable) && is_for_persons(&judged.finding) {
+            judged.finding.state = FindingState::Faded;
+        }
+        let elsewhere = !stands(judged.finding.state) && own.is_some();
         Some(Judged { elsewhere, ..judged })
     }
 
@@ -281,6 +290,11 @@ impl Case<'_> {
 /// Is it for somebody to act upon, or held back from that?
 const fn stands(state: FindingState) -> bool {
     matches!(state, FindingState::Corroborated | FindingState::Guarded)
+}
+
+/// Does it stand, and no machine may act upon it?
+fn is_for_persons(finding: &Finding) -> bool {
+    finding.state == FindingState::Corroborated && !finding.actionable
 }
 
 /// The state that follows from a sum without the reports of some.

@@ -182,3 +182,31 @@ fn what_does_not_count_decides_for_nobody_who_hears_of_a_finding() {
     assert_eq!(shown.handling.group, None, "whoever is not heard narrows nothing");
     assert!(!names(&world, "device").contains(&"newcomer".to_owned()), "and what it said in its group stays there");
 }
+
+#[test]
+fn what_only_informs_all_gives_way_to_what_protects_a_group() {
+    let mut world = World::new(GROUPS);
+    // Persons of all members are informed; machines wait for evidence of two who permit it.
+    let quiet = |world: &World| {
+        let mut sighting = world.sighting("1.2.3.4", "handshake");
+        sighting.handling.actions = model::Actions::None;
+        sighting
+    };
+    for name in ["telecom", "device"] {
+        let sighting = quiet(&world);
+        world.report(name, vec![sighting]).unwrap();
+    }
+    let before = why(&world, "newcomer").finding;
+    assert_eq!((before.state, before.actionable), (FindingState::Corroborated, false));
+    let from = world.entries.len();
+    for name in ["dns", "cloud"] {
+        let mut sighting = world.sighting("1.2.3.4", "handshake");
+        sighting.handling.group = Some("banks".parse().unwrap());
+        world.report(name, vec![sighting]).unwrap();
+    }
+    let seen = versions(&world, from);
+    assert_eq!((seen[0].0, seen[0].1.as_deref()), (FindingState::Faded, None), "{seen:?}");
+    assert_eq!((seen[1].0, seen[1].1.as_deref()), (FindingState::Corroborated, Some("banks")), "{seen:?}");
+    let asked = super::flow::last_plan(&world).mitigations;
+    assert!(!asked.is_empty() && asked.iter().all(|mitigation| ["dns", "cloud"].contains(&mitigation.member.as_str())));
+}
