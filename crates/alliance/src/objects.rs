@@ -17,11 +17,15 @@ use serde_json::value::RawValue;
 use share::stix::{SpecVersion, StixTime};
 use share::taxii::CollectionId;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Bytes of objects in one entry, roughly: whoever reads one of them unpacks all.
 const ENTRY_OBJECT_BYTES: usize = 64 << 10;
 /// Most objects in one entry.
 const ENTRY_OBJECTS_MAX: usize = 1_000;
+
+/// Bytes of observables in one drawn report, roughly: far below what an entry of the journal holds.
+const REPORT_OBSERVABLE_BYTES: usize = 4 << 20;
 
 /// What somebody showed that shared objects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -219,20 +223,20 @@ impl Alliance {
     /// Reports of what objects say that was seen: one for each audience. What a report could not hold is left out: the
     /// object stands all the same.
     fn drawn(&self, member: &MemberId, from: u64, sightings: Vec<(usize, Sighting)>, now: Timestamp) -> Vec<Drafted> {
+        let admitted = sightings.into_iter().map(|(_, sighting)| sighting);
+        let admitted = admitted.filter(|sighting| self.admit_sighting(member, sighting, now).is_ok());
         let mut audiences: BTreeMap<Handling, Vec<Sighting>> = BTreeMap::new();
-        for (_, sighting) in sightings {
-            if self.admit_sighting(member, &sighting, now).is_ok() {
-                audiences.entry(sighting.handling.clone()).or_default().push(sighting);
-            }
+        for sighting in together(admitted) {
+            audiences.entry(sighting.handling.clone()).or_default().push(sighting);
         }
         let max = self.charter().map_or(0, |charter| charter.limits.batch_sightings_max as usize).max(1);
         let mut drafts = Vec::new();
         for (handling, sightings) in audiences {
-            for part in sightings.chunks(max) {
-                let report = Report::Drawn { member: member.clone(), from, sightings: part.to_vec() };
+            for part in in_reports(sightings, max) {
+                let sightings = Some(part.clone());
+                let report = Report::Drawn { member: member.clone(), from, sightings: part };
                 let event = Event::SightingsReported(report);
                 let author = Author::Member(member.clone());
-                let sightings = Some(part.to_vec());
                 drafts.push(Drafted { author, handling: handling.clone(), event, sightings });
             }
         }
@@ -331,6 +335,49 @@ fn in_entries(objects: Vec<Shared>) -> Vec<Together> {
         }
     }
     entries
+}
+
+/// Sightings that differ in nothing but when and how often as one: several objects may speak of the same.
+fn together(sightings: impl Iterator<Item = Sighting>) -> Vec<Sighting> {
+    let (mut all, mut places): (Vec<Sighting>, BTreeMap<_, usize>) = (Vec::new(), BTreeMap::new());
+    for seen in sightings {
+        let (what, who) = ((seen.observable.clone(), seen.behaviour), (seen.sensor, seen.grade, seen.handling.clone()));
+        match places.entry((what, who)) {
+            Entry::Vacant(free) => {
+                free.insert(all.len());
+                all.push(seen);
+            }
+            Entry::Occupied(known) => {
+                let Some(one) = all.get_mut(*known.get()) else { continue };
+                one.first = one.first.min(seen.first);
+                one.last = one.last.max(seen.last);
+                one.count = one.count.saturating_add(seen.count);
+            }
+        }
+    }
+    all
+}
+
+/// Sightings in reports: each of at most so many, and short enough for an entry.
+fn in_reports(sightings: Vec<Sighting>, max: usize) -> Vec<Vec<Sighting>> {
+    let (mut reports, mut bytes): (Vec<Vec<Sighting>>, usize) = (Vec::new(), 0);
+    for sighting in sightings {
+        let own = match &sighting.observable {
+            Observable::Url(url) => url.as_str().len(),
+            Observable::Domain(name) => name.as_str().len(),
+            _ => 0,
+        };
+        let fits = |last: &&mut Vec<Sighting>| last.len() < max && bytes + own <= REPORT_OBSERVABLE_BYTES;
+        match reports.last_mut().filter(fits) {
+            Some(last) => last.push(sighting),
+            None => {
+                reports.push(vec![sighting]);
+                bytes = 0;
+            }
+        }
+        bytes += own;
+    }
+    reports
 }
 
 /// The objects of an entry's bytes, without reading anything else of it; `None` for entries that hold none.

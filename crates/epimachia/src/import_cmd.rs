@@ -122,7 +122,8 @@ fn of_stix(
     let ours = import.findings.as_ref().map(|file| findings(file, &import.alliance)).transpose()?.unwrap_or_default();
     let markings = Markings::new(&import.alliance, &import.group);
     let finding = |id: &str| ours.get(id).copied();
-    let context = Context { defaults, markings, finding: &finding, latest: StixTime::from(latest) };
+    let latest = StixTime::from(latest);
+    let context = Context { defaults, markings, finding: &finding, latest, words_max: usize::MAX };
     Ok(stix::read(&split.objects, context))
 }
 

@@ -12,7 +12,7 @@ use crate::streams::Addressed;
 use crate::taxii::Fate;
 use account::leaf;
 use alliance::{Alliance, Archived, Command, Drafted, ENTRY_VERSION, Entry, Event, Report};
-use journal::ENTRY_BYTES_MAX;
+use journal::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, ENTRY_BYTES_MAX};
 use model::{Digest, Refusal, Rule, Sighting, Span, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +65,10 @@ pub(crate) struct Sequencer {
 /// A turn in the making.
 #[derive(Default)]
 struct Turn {
+    /// What is not written yet, and how many bytes that is.
     packed: Vec<journal::Entry>,
+    unwritten: usize,
+    /// Bytes of all that it entered.
     bytes: u64,
     commitments: Vec<Digest>,
     messages: Vec<Addressed>,
@@ -168,7 +171,6 @@ impl Sequencer {
         ticked: bool,
         now: Timestamp,
     ) -> Result<u32, String> {
-        let expected = state.next_position();
         let commands = self.take(state, turn, first, now)?;
         match self.serving() {
             true => self.follow(state, turn, ticked, now)?,
@@ -176,10 +178,8 @@ impl Sequencer {
             false => self.more = false,
         }
         self.behind = self.more && state.is_behind();
-        if !turn.packed.is_empty() {
-            self.write(expected, turn)?;
-            turn.to = state.next_position();
-        }
+        self.write(state, turn)?;
+        turn.to = state.next_position();
         self.core.reports.unpin();
         self.core.taxii.settle();
         if turn.gate_changed {
@@ -258,9 +258,11 @@ impl Sequencer {
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
         let position = state.next_position();
-        match made(drafts, now) {
+        match made(drafts, now)?.and_then(fitting) {
             Err(refusal) => Ok(Outcome::Refused(refusal)),
             Ok(made) => {
+                // All of a command in one write, so that it stands as a whole or not at all.
+                self.make_room(state, turn, &made)?;
                 made.into_iter().try_for_each(|made| self.enter(state, turn, made))?;
                 Ok(fates.map_or(Outcome::Accepted { position }, Outcome::Shared))
             }
@@ -288,8 +290,11 @@ impl Sequencer {
         drafts: Vec<Drafted>,
         now: Timestamp,
     ) -> Result<(), String> {
-        match made(drafts, now) {
-            Ok(made) => made.into_iter().try_for_each(|made| self.enter(state, turn, made)),
+        match made(drafts, now)? {
+            Ok(made) => made.into_iter().try_for_each(|made| {
+                self.make_room(state, turn, std::slice::from_ref(&made))?;
+                self.enter(state, turn, made)
+            }),
             Err(refusal) => {
                 tracing::error!(%refusal, "what follows was left out: it does not fit an entry");
                 crate::gauges::refusal(&self.core.figures, refusal.rule);
@@ -298,15 +303,22 @@ impl Sequencer {
         }
     }
 
-    /// Gives an entry its position and nonce, applies it, and notes who is to hear of it.
+    /// Writes what the turn has so far, if what comes next does not fit the same append.
+    fn make_room(&self, state: &Alliance, turn: &mut Turn, made: &[Made]) -> Result<(), String> {
+        let bytes: usize = made.iter().map(Made::packed_bytes).sum();
+        let fits = turn.unwritten + bytes <= APPEND_BYTES_MAX && turn.packed.len() + made.len() <= APPEND_ENTRIES_MAX;
+        if fits { Ok(()) } else { self.write(state, turn) }
+    }
+
+    /// Gives an entry its position, applies it, and notes who is to hear of it.
     fn enter(&self, state: &mut Alliance, turn: &mut Turn, made: Made) -> Result<(), String> {
-        let Made { entry, bytes, sightings } = made;
+        let bytes = made.packed_bytes();
+        let Made { entry, packed, commitment, sightings } = made;
         let position = state.next_position();
-        let nonce = crate::directory::random::<32>().map_err(|error| error.to_string())?;
-        let packed = journal::Entry::new(nonce, &bytes).map_err(|error| error.to_string())?;
-        turn.bytes += packed.packed().body.len() as u64;
+        turn.unwritten += bytes;
+        turn.bytes += bytes as u64;
         turn.packed.push(packed);
-        turn.commitments.push(leaf::commitment(&nonce, &bytes));
+        turn.commitments.push(commitment);
         turn.gate_changed |= crate::gate::concerns(&entry.event);
         state.apply_typed(position, &entry, sightings.as_deref());
         self.core.taxii.take(position, &entry);
@@ -342,9 +354,14 @@ impl Sequencer {
         }
     }
 
-    fn write(&self, expected: u64, turn: &Turn) -> Result<(), String> {
-        let begun = Instant::now();
-        let written = self.core.journal.append(expected, &turn.packed);
+    /// Appends what is not written yet: the last entries that the state knows.
+    fn write(&self, state: &Alliance, turn: &mut Turn) -> Result<(), String> {
+        if turn.packed.is_empty() {
+            return Ok(());
+        }
+        let (entries, begun) = (std::mem::take(&mut turn.packed), Instant::now());
+        turn.unwritten = 0;
+        let written = self.core.journal.append(state.next_position() - entries.len() as u64, &entries);
         self.core.figures.histogram(&APPEND_SECONDS, &[]).record(begun.elapsed());
         written.map(|_| ()).map_err(|error| error.to_string())
     }
@@ -375,29 +392,93 @@ impl Drop for Sequencer {
 }
 
 /// An entry that fits, before it has its place.
+#[derive(Debug)]
 struct Made {
     entry: Entry,
-    bytes: Vec<u8>,
+    packed: journal::Entry,
+    commitment: Digest,
     sightings: Option<Vec<Sighting>>,
 }
 
-/// The entries of drafts.
+impl Made {
+    fn packed_bytes(&self) -> usize {
+        self.packed.packed().body.len()
+    }
+}
+
+/// The entries of drafts, with their nonces.
 ///
 /// # Errors
-/// `too_large`: one would be longer than the journal takes.
-fn made(drafts: Vec<Drafted>, now: Timestamp) -> Result<Vec<Made>, Refusal> {
-    let make = |drafted: Drafted| {
-        let Drafted { author, handling, event, sightings } = drafted;
+/// Refused with `too_large`: one would be longer than the journal takes. Broken: no random bytes, or the compressor
+/// failed.
+fn made(drafts: Vec<Drafted>, now: Timestamp) -> Result<Result<Vec<Made>, Refusal>, String> {
+    let mut all = Vec::with_capacity(drafts.len());
+    for Drafted { author, handling, event, sightings } in drafts {
         let entry = Entry { v: ENTRY_VERSION, time: now, author, handling, event };
         let bytes = entry.to_bytes();
         debug_assert!(Entry::from_bytes(&bytes).is_ok(), "what is written can be read again: {}", entry.event.kind());
-        match bytes.len() > ENTRY_BYTES_MAX {
-            true => {
-                let value = format!("{} of {} bytes", entry.event.kind(), bytes.len());
-                Err(Refusal::new(Rule::TooLarge, value, format!("entries of {ENTRY_BYTES_MAX} bytes")))
-            }
-            false => Ok(Made { entry, bytes, sightings }),
+        if bytes.len() > ENTRY_BYTES_MAX {
+            let value = format!("{} of {} bytes", entry.event.kind(), bytes.len());
+            return Ok(Err(Refusal::new(Rule::TooLarge, value, format!("entries of {ENTRY_BYTES_MAX} bytes"))));
         }
-    };
-    drafts.into_iter().map(make).collect()
+        let nonce = crate::directory::random::<32>().map_err(|error| error.to_string())?;
+        let packed = journal::Entry::new(nonce, &bytes).map_err(|error| error.to_string())?;
+        all.push(Made { entry, packed, commitment: leaf::commitment(&nonce, &bytes), sightings });
+    }
+    Ok(Ok(all))
+}
+
+/// The entries of one command, which are appended at once.
+///
+/// # Errors
+/// `too_large`: the journal does not take as much at a time. Said before any of it is applied: afterwards memory would
+/// be ahead of the disk.
+fn fitting(made: Vec<Made>) -> Result<Vec<Made>, Refusal> {
+    let bytes: usize = made.iter().map(Made::packed_bytes).sum();
+    let too = [(made.len(), APPEND_ENTRIES_MAX, "entries"), (bytes, APPEND_BYTES_MAX, "bytes in the journal")];
+    match too.into_iter().find(|(found, limit, _)| found > limit) {
+        Some((found, limit, what)) => {
+            Err(Refusal::new(Rule::TooLarge, format!("{found} {what} at a time"), format!("{limit} {what}")))
+        }
+        None => Ok(made),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alliance::Author;
+    use model::{Handling, Tlp};
+
+    fn entries(count: usize, bytes: usize) -> Vec<Made> {
+        let mut noise = 1_u64;
+        let mut random = || {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (noise >> 56) as u8
+        };
+        let text: Vec<u8> = (0..bytes).map(|_| random()).collect();
+        let packed = journal::Entry::new([0; 32], &text).unwrap();
+        let (author, handling) = (Author::Hub, Handling::alliance(Tlp::Green));
+        let event = Event::Backlog { waiting: 0 };
+        let entry = || Entry {
+            v: ENTRY_VERSION,
+            time: Timestamp::MIN,
+            author: author.clone(),
+            handling: handling.clone(),
+            event: event.clone(),
+        };
+        let made = |_| Made { entry: entry(), packed: packed.clone(), commitment: Digest::of(&[]), sightings: None };
+        (0..count).map(made).collect()
+    }
+
+    #[test]
+    fn a_command_that_no_append_takes_is_refused_before_it_is_applied() {
+        let fits = |count, bytes| fitting(entries(count, bytes)).map(|made| made.len());
+        assert_eq!(fits(63, 1 << 20), Ok(63));
+        let refusal = fits(65, 1 << 20).unwrap_err();
+        assert_eq!(refusal.rule, Rule::TooLarge);
+        assert!(refusal.limit.contains("67108864 bytes"), "{refusal}");
+        assert_eq!(fits(APPEND_ENTRIES_MAX, 1), Ok(APPEND_ENTRIES_MAX));
+        assert!(fits(APPEND_ENTRIES_MAX + 1, 1).unwrap_err().limit.contains("100000 entries"));
+    }
 }

@@ -12,6 +12,7 @@ mod remove;
 mod roots;
 mod status;
 mod store;
+mod stored;
 mod subjects;
 mod wish;
 

@@ -64,7 +64,8 @@ fn words(bytes: &[u8]) {
     let split = Split::read(bytes, &Limits::FILE).unwrap();
     let seconds = median(|| {
         let latest = StixTime::parse("now", "2026-06-01T00:00:00Z").unwrap();
-        let context = Context { defaults: &defaults, markings: Markings::new("bench", []), finding: &|_| None, latest };
+        let markings = Markings::new("bench", []);
+        let context = Context { defaults: &defaults, markings, finding: &|_| None, latest, words_max: usize::MAX };
         assert_eq!(share::stix::read(&split.objects, context).sightings().count(), INDICATORS);
     });
     rate("objects into sightings: indicators", bytes.len(), split.objects.len(), seconds);

@@ -69,6 +69,8 @@ pub enum Skip {
     Sighted,
     /// A newer version of it is here.
     Superseded,
+    /// It refers to more observables than are taken at a time.
+    TooMany,
     /// A finding of an alliance: nobody counts it as evidence again.
     Finding,
     /// The sender says that it is not for detection, or only simulated.
@@ -94,6 +96,7 @@ impl Skip {
             Self::Unresolved => "unresolved",
             Self::Sighted => "sighted",
             Self::Superseded => "superseded",
+            Self::TooMany => "too_many",
             Self::Finding => "finding",
             Self::NotForDetection => "not_for_detection",
             Self::Disputed => "disputed",

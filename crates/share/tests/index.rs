@@ -233,4 +233,7 @@ fn a_collection_keeps_a_thousand_versions_of_an_object() {
             both.add(&new, &by, false);
         }
     }
+    let new = NewObject { id: &id, spec: SpecVersion::V21, version: None, print: 2_000, bytes: 9, after: 0 };
+    let known = both.index.known(both.collection, &author(1), &new);
+    assert_eq!(known, Known::New, "one member's do not take another's room");
 }

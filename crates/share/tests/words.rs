@@ -17,6 +17,10 @@ fn defaults() -> Defaults {
 
 /// Reads a document as if it came in on 2 June 2026; findings of ours are those of `support::finding`.
 fn read_with(document: &str, defaults: &Defaults) -> Reading {
+    read_up_to(document, defaults, usize::MAX)
+}
+
+fn read_up_to(document: &str, defaults: &Defaults, words_max: usize) -> Reading {
     let split = Split::read(document.as_bytes(), &Limits::ENVELOPE).unwrap();
     let ours = finding(FindingState::Corroborated).id;
     let groups = ["banks".parse().unwrap()];
@@ -25,6 +29,7 @@ fn read_with(document: &str, defaults: &Defaults) -> Reading {
         markings: Markings::new(ALLIANCE, &groups),
         finding: &|id| (id == back::indicator_id(ALLIANCE, &ours)).then_some(ours),
         latest: StixTime::parse("now", "2026-06-02T00:00:00Z").unwrap(),
+        words_max,
     };
     let reading = share::stix::read(&split.objects, context);
     for (place, named) in &reading.mentions {
@@ -389,4 +394,33 @@ fn a_plan_says_who_is_asked_for_what_and_a_closed_one_is_revoked() {
     assert_eq!(one[0].0, 1, "places stay, whatever types are wanted");
     let texts: Vec<Value> = objects.into_iter().map(|(_, object)| object).collect();
     assert!(sightings(&read(&texts)).is_empty(), "a plan is no evidence when it comes back");
+}
+
+#[test]
+fn what_few_objects_say_of_many_observables_has_an_end() {
+    let ids: Vec<String> = (0..30).map(|n| format!("ipv4-addr--00000000-0000-4000-8000-0000000001{n:02x}")).collect();
+    let mut objects: Vec<Value> = (ids.iter().enumerate())
+        .map(|(n, id)| json!({ "type": "ipv4-addr", "id": id, "value": format!("198.51.100.{n}") }))
+        .collect();
+    let seen = json!({
+        "first_observed": "2026-05-30T00:00:00Z", "last_observed": "2026-05-30T00:00:05Z", "number_observed": 3,
+        "object_refs": ids, "labels": ["scanner"],
+    });
+    objects.extend((0..3).map(|n| object("observed-data", n, seen.clone())));
+    objects.extend((3..6).map(|n| {
+        let mut object = object("observed-data", n, seen.clone());
+        object["revoked"] = true.into();
+        object
+    }));
+    let document = json!({ "type": "bundle", "id": "bundle--1", "objects": objects }).to_string();
+    let said = |words_max| {
+        let reading = read_up_to(&document, &defaults(), words_max);
+        let too_many = reading.skipped.iter().filter(|(_, skip)| *skip == Skip::TooMany).count();
+        (sightings(&reading).len(), reading.words.len() - sightings(&reading).len(), too_many)
+    };
+    assert_eq!(said(usize::MAX), (90, 3, 0));
+    assert_eq!(said(180), (90, 3, 0));
+    assert_eq!(said(179), (90, 2, 1), "what is taken back counts like what is seen");
+    assert_eq!(said(60), (60, 0, 4));
+    assert_eq!(said(1), (0, 0, 6), "nor is looked for without an end");
 }

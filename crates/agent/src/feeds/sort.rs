@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most samples of what was refused, and characters of each, that are kept to be shown.
 pub(crate) const SAMPLES_MAX: usize = 10;
 
+/// Most sightings of one page: a few objects of another's could speak of the same many observables again and again.
+const WORDS_MAX: usize = 100_000;
+
 /// What holds for all objects of a feed.
 pub(crate) struct Rules<'a> {
     /// Our alliance's name.
@@ -165,6 +168,7 @@ fn own(kept: &[&Head<'_>], markings: &Markings, rules: &Rules<'_>, sorted: &mut 
         markings: markings.clone(),
         finding: &|_| None,
         latest: StixTime::from(rules.latest),
+        words_max: WORDS_MAX,
     };
     let reading = share::stix::read(&objects, context);
     let name = |place: usize| kept.get(place).map_or("object", |head| &*head.id).to_owned();

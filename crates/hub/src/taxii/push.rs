@@ -4,6 +4,7 @@
 use super::answer::{Trouble, body};
 use super::roots::{Access, Asking, access, shown};
 use super::store::{Fate, IMMUTABLE};
+use super::stored::{self, Found, Whose};
 use super::{ask, subjects};
 use crate::core::Core;
 use crate::intake::{self, Bounds, Packed};
@@ -15,16 +16,16 @@ use model::{FindingId, Grade, Observable, ParseError, Sensor, Sighting, Span, Ti
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use share::stix::{Context, Head, Kind, Markings, Split, StixTime};
+use share::taxii::cursor;
 use share::taxii::index::print;
 use share::taxii::resources::{Details, Status};
-use share::taxii::{Row, cursor};
 use share::{Defaults, Limits, Reading, Skip, Word};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Most objects of the collection that are read because those that are added refer to them.
+/// Most objects of the collection that are read because an object that is added refers to them.
 const REFERRED_MAX: usize = 1_000;
 /// Reports are held against the clock once more when they are ordered: what is just not too old here is not then.
 const ORDERED_WITHIN: Span = Span::minutes(2);
@@ -49,7 +50,7 @@ pub(crate) async fn add(
     let packed = intake::read(&parts.headers, incoming, bounds).await?;
     let came = core.clock.now();
     let mut prepared = prepared(&core, access, packed, came).await?;
-    let count = u32::try_from(prepared.objects.len()).unwrap_or(u32::MAX);
+    let count = u32::try_from(prepared.charge()).unwrap_or(u32::MAX);
     let per_minute = core.gate.pass().charter()?.limits.sightings_per_minute_max;
     core.quotas.sightings(&caller.member, count, per_minute, came)?;
     if let Some(share) = prepared.share.take() {
@@ -119,6 +120,13 @@ struct Prepared {
 }
 
 impl Prepared {
+    /// What it takes of the member's minute: one for each object, and one for each sighting beyond an object's first.
+    fn charge(&self) -> usize {
+        let sightings = self.share.iter().flat_map(|share| &share.sightings).map(|(place, _)| place);
+        let speakers: BTreeSet<&usize> = sightings.clone().collect();
+        self.objects.len() + sightings.count() - speakers.len()
+    }
+
     fn settle(&mut self, fates: BTreeMap<usize, Fate>) {
         for (place, fate) in fates {
             match fate {
@@ -230,6 +238,8 @@ struct Reader<'a> {
     markings: Markings,
     /// Nothing is made after this.
     latest: Timestamp,
+    /// Most sightings of one envelope: what fits one report, and one for each object in any case.
+    words_max: usize,
     /// What was seen before this is no evidence any more.
     earliest: Timestamp,
     refused: BTreeMap<usize, String>,
@@ -256,6 +266,7 @@ impl<'a> Reader<'a> {
             defaults,
             markings: access.pass.markings.clone(),
             latest: now.plus(charter.limits.skew_future_max),
+            words_max: (charter.limits.batch_sightings_max as usize).max(Limits::ENVELOPE.objects),
             earliest: now.minus(charter.limits.skew_past_max).plus(ORDERED_WITHIN),
             refused: BTreeMap::new(),
             notes: BTreeMap::new(),
@@ -280,12 +291,12 @@ impl<'a> Reader<'a> {
         heads
     }
 
-    /// Markings that were defined in this collection before.
+    /// Markings that the caller defined in this collection before: nobody else says what its markings mean.
     fn learn_stored(&mut self, heads: &[Option<Head<'_>>]) {
         let marked = heads.iter().flatten().flat_map(|head| &head.markings);
         let unknown: BTreeSet<&str> =
             marked.map(|id| &**id).filter(|id| !self.markings.knows(id)).take(REFERRED_MAX).collect();
-        for text in self.stored(unknown) {
+        for text in self.stored(Whose::Own, &unknown).texts {
             let raw: Option<&RawValue> = serde_json::from_str(&text).ok();
             if let Some(head) = raw.and_then(|raw| Head::read(raw).ok()) {
                 // One that says nothing we know stays unknown, and what refers to it is refused.
@@ -294,27 +305,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Objects of the collection that the caller may see, each in its latest version.
-    fn stored(&self, ids: BTreeSet<&str>) -> Vec<String> {
+    /// Objects of the collection that are referred to.
+    fn stored(&self, whose: Whose, ids: &BTreeSet<&str>) -> Found {
         if ids.is_empty() || self.stored == Stored::Left {
             self.lacks.set(!ids.is_empty() || self.lacks.get());
-            return Vec::new();
+            return Found::default();
         }
-        let named: Vec<&str> = ids.iter().copied().collect();
-        let mut texts = subjects::texts_of(self.core, self.access, &named);
-        let mut rows: Vec<Row> = {
-            let index = self.core.taxii.index();
-            let latest = |id: &str| index.versions(self.access.shelf, id).max_by_key(|row| row.version).copied();
-            let seen = |row: &Row| match (index.handling(row), index.author(row)) {
-                (Some(handling), Some(author)) => self.access.sees(handling, author),
-                _ => false,
-            };
-            ids.into_iter().filter_map(latest).filter(seen).collect()
-        };
-        rows.sort_by_key(|row| row.sequence);
-        // What cannot be read now is as if it were not there: what refers to it says less.
-        let _ = self.core.taxii.each(&rows, |text| texts.push(text.to_owned()));
-        texts
+        stored::find(self.core, self.access, whose, ids)
     }
 
     /// The objects that may be shared, with who may see them.
@@ -363,10 +360,11 @@ impl<'a> Reader<'a> {
             let kind = heads.get(**place).and_then(Option::as_ref).map(|head| head.kind);
             matches!(kind, Some(Kind::Sighting | Kind::ObservedData))
         };
-        let refers = good.iter().filter(of_others);
+        let refers: Vec<(usize, Vec<&str>)> =
+            good.iter().filter(of_others).map(|place| (*place, references(objects[*place]))).collect();
         let here: BTreeSet<&str> = heads.iter().flatten().map(|head| &*head.id).collect();
-        let texts =
-            self.stored(refers.flat_map(|place| references(objects[*place])).filter(|id| !here.contains(id)).collect());
+        let named = refers.iter().flat_map(|(_, ids)| ids).copied();
+        let Found { texts, left } = self.stored(Whose::Any, &named.filter(|id| !here.contains(id)).collect());
         let stored: Vec<&RawValue> = texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         // What is not refused has a head.
         let here = good.iter().filter_map(|place| heads.get(*place)?.clone()).map(Ok);
@@ -377,9 +375,16 @@ impl<'a> Reader<'a> {
             good.get(at).map(|place| self.refused.insert(*place, error.to_string()));
         }
         for (at, skip) in skipped {
-            good.get(at).zip(said(skip)).map(|(place, why)| self.notes.insert(*place, why));
+            good.get(at).zip(self.said(skip)).map(|(place, why)| self.notes.insert(*place, why));
         }
-        let words = words.into_iter().filter_map(|(at, word)| Some((*good.get(at)?, word))).collect();
+        let mut words: Words = words.into_iter().filter_map(|(at, word)| Some((*good.get(at)?, word))).collect();
+        let half: BTreeSet<usize> =
+            refers.iter().filter(|(_, ids)| ids.iter().any(|id| left.contains(*id))).map(|(place, _)| *place).collect();
+        // What it refers to is known in part only: rather nothing than half of it.
+        words.retain(|(place, _)| !half.contains(place));
+        if let Some(why) = self.said(Skip::TooMany) {
+            self.notes.extend(half.into_iter().map(|place| (place, why.clone())));
+        }
         let mut mentions: Mentions =
             mentions.into_iter().filter_map(|(at, named)| Some((*good.get(at)?, named))).collect();
         mentions.sort_by_key(|(place, _)| *place);
@@ -392,7 +397,18 @@ impl<'a> Reader<'a> {
             markings: self.markings.clone(),
             finding,
             latest: StixTime::from(self.latest),
+            words_max: self.words_max,
         }
+    }
+
+    /// Why an object is no evidence, where its sender would want to know.
+    fn said(&self, skip: Skip) -> Option<String> {
+        let why = match skip {
+            Skip::Context | Skip::Sighted | Skip::Superseded | Skip::Finding | Skip::NotSeen => return None,
+            Skip::TooMany => format!("too many sightings at a time, at most {}: send fewer objects", self.words_max),
+            other => other.as_str().to_owned(),
+        };
+        Some(format!("kept; no evidence: {why}"))
     }
 
     /// Evidence is from the time that reports may be from; what is said to hold since long ago holds since then.
@@ -405,12 +421,6 @@ impl<'a> Reader<'a> {
         let first = sighting.first.max(self.earliest);
         Some((place, Sighting { first, ..sighting }))
     }
-}
-
-/// Why an object is no evidence, where its sender would want to know.
-fn said(skip: Skip) -> Option<String> {
-    let unasked = matches!(skip, Skip::Context | Skip::Sighted | Skip::Superseded | Skip::Finding | Skip::NotSeen);
-    (!unasked).then(|| format!("kept; no evidence: {}", skip.as_str()))
 }
 
 /// What a sighting or observed data refers to.
@@ -440,7 +450,7 @@ fn references(object: &RawValue) -> Vec<&str> {
 pub(super) fn words_of(core: &Core, access: &Access, text: &str) -> Vec<Said> {
     let Ok(reader) = Reader::new(core, access, core.clock.now()) else { return Vec::new() };
     let Ok(object) = serde_json::from_str::<&RawValue>(text) else { return Vec::new() };
-    let texts = reader.stored(references(object).into_iter().collect());
+    let texts = reader.stored(Whose::Any, &references(object).into_iter().collect()).texts;
     let stored = texts.iter().filter_map(|text| serde_json::from_str::<&RawValue>(text).ok());
     let all: Vec<&RawValue> = std::iter::once(object).chain(stored).collect();
     let words = share::stix::read(&all, reader.context(&|_| None)).words;

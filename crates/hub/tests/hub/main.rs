@@ -23,6 +23,7 @@ mod support;
 mod taxii;
 mod taxii_collections;
 mod taxii_findings;
+mod taxii_hostile;
 mod taxii_must;
 mod tokens;
 mod witness;

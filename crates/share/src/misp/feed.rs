@@ -185,7 +185,8 @@ mod tests {
         let raws: Vec<&serde_json::value::RawValue> = texts.iter().map(|t| serde_json::from_str(t).unwrap()).collect();
         let (defaults, markings) = (defaults(), Markings::new("ours", []));
         let latest = StixTime::from(latest);
-        let reading = crate::stix::read(&raws, Context { defaults: &defaults, markings, finding: &|_| None, latest });
+        let context = Context { defaults: &defaults, markings, finding: &|_| None, latest, words_max: usize::MAX };
+        let reading = crate::stix::read(&raws, context);
         assert!(reading.refused.is_empty(), "{:?}", reading.refused);
         let (_, seen) = reading.sightings().next().unwrap();
         assert_eq!((seen.observable.to_string().as_str(), seen.handling.tlp), ("198.51.100.7", Tlp::Green));

@@ -15,9 +15,11 @@ use crate::search::mentions;
 use model::{Behaviour, FindingId, Ground, Observable, ParseError, Sighting};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What is looked at of observables for each word that there is room for.
+const LOOKS_PER_WORD: usize = 16;
 /// Longest reason of a dispute, in characters.
 const REASON_CHARS_MAX: usize = 500;
 
@@ -31,6 +33,8 @@ pub struct Context<'a> {
     pub finding: &'a dyn Fn(&str) -> Option<FindingId>,
     /// Nothing may be made after this: now, and a little for clocks that go ahead.
     pub latest: StixTime,
+    /// Most observables of sightings and of retractions: few objects can refer to the same many ones again and again.
+    pub words_max: usize,
 }
 
 /// Reads objects into words. STIX 2.0 is brought forward first. One bad object does not spoil the others.
@@ -118,6 +122,10 @@ struct Reader<'a> {
     by_id: BTreeMap<&'a str, &'a Item<'a>>,
     /// Objects of which a sighting or the observed data of one is here.
     sighted: BTreeSet<&'a str>,
+    /// Observables that may still be said.
+    words_left: Cell<usize>,
+    /// Observables that may still be looked at.
+    looks_left: Cell<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -136,7 +144,13 @@ impl<'a> Reader<'a> {
         let ids = |seen: &'a Seen<'a>| {
             std::iter::once(&*seen.sighting_of_ref).chain(seen.observed_data_refs.iter().map(|id| &**id))
         };
-        Self { context, by_id, sighted: sightings.flat_map(ids).collect() }
+        Self {
+            context,
+            by_id,
+            sighted: sightings.flat_map(ids).collect(),
+            words_left: Cell::new(context.words_max),
+            looks_left: Cell::new(context.words_max.saturating_mul(LOOKS_PER_WORD)),
+        }
     }
 
     fn read(&self, items: &[Item<'_>], reading: &mut Reading) {
@@ -171,7 +185,7 @@ impl<'a> Reader<'a> {
         let observables = self.meant(item, indicator)?;
         let behaviour = ours.behaviour.or_else(|| of_indicator(indicator));
         if item.head.revoked {
-            return Ok(vec![Word::Retraction { observables, behaviour }]);
+            return self.taken_back(observables, behaviour);
         }
         let from = StixTime::parse("valid_from", &indicator.valid_from)?;
         let until = indicator.valid_until.as_deref().map(|text| StixTime::parse("valid_until", text)).transpose()?;
@@ -196,7 +210,10 @@ impl<'a> Reader<'a> {
             Err(error) => Err(error.clone().into()),
             Ok(None) => Err(Skip::OtherLanguage.into()),
             Ok(Some(reduction)) if reduction.any_of.is_empty() => Err(Skip::NotReducible.into()),
-            Ok(Some(reduction)) => Ok(reduction.any_of.clone()),
+            Ok(Some(reduction)) => {
+                take(&self.looks_left, reduction.any_of.len())?;
+                Ok(reduction.any_of.clone())
+            }
         }
     }
 
@@ -208,7 +225,7 @@ impl<'a> Reader<'a> {
         let behaviour = ours.behaviour.or_else(|| meaning::behaviour(data.labels.iter().map(|label| &**label)));
         let observables = self.remote(data)?;
         if item.head.revoked {
-            return Ok(vec![Word::Retraction { observables, behaviour }]);
+            return self.taken_back(observables, behaviour);
         }
         if self.sighted.contains(&*item.head.id) {
             return Err(Skip::Sighted.into());
@@ -219,6 +236,7 @@ impl<'a> Reader<'a> {
 
     /// The observables of observed data, without the addresses to which its traffic went: those are the victim's.
     fn remote(&self, data: &ObservedData<'_>) -> Result<BTreeSet<Observable>, Silent> {
+        take(&self.looks_left, data.object_refs.len())?;
         let scos = || {
             let items = data.object_refs.iter().filter_map(|id| self.by_id.get(&**id));
             items.filter_map(|item| match &item.body {
@@ -263,7 +281,7 @@ impl<'a> Reader<'a> {
         let behaviour = ours.behaviour.or_else(|| meaning::behaviour(labels));
         let behaviour = behaviour.or_else(|| indicator.and_then(|(_, indicator)| of_indicator(indicator)));
         if item.head.revoked {
-            return Ok(vec![Word::Retraction { observables, behaviour }]);
+            return self.taken_back(observables, behaviour);
         }
         let (first, last) = self.when(item, seen, &data)?;
         let number = data.iter().map(|data| data.number_observed).fold(0, u32::saturating_add);
@@ -319,6 +337,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn taken_back(&self, observables: BTreeSet<Observable>, behaviour: Option<Behaviour>) -> Result<Vec<Word>, Silent> {
+        take(&self.words_left, observables.len())?;
+        Ok(vec![Word::Retraction { observables, behaviour }])
+    }
+
     fn sightings(
         &self,
         item: &Item<'_>,
@@ -335,6 +358,7 @@ impl<'a> Reader<'a> {
             return Err(ParseError::new("last seen", &claims.last.to_string(), limit).into());
         }
         let behaviour = claims.behaviour.or(defaults.behaviour).ok_or(Skip::NoBehaviour)?;
+        take(&self.words_left, observables.len())?;
         let (first, last) = (claims.first.word("first seen")?, claims.last.word("last seen")?);
         let sighting = |observable| Sighting {
             observable,
@@ -375,6 +399,12 @@ impl<'a> Reader<'a> {
         };
         Ok(findings.into_iter().map(|finding| word(finding, said)).collect())
     }
+}
+
+/// Takes from what is left, if there is that much.
+fn take(left: &Cell<usize>, count: usize) -> Result<(), Skip> {
+    left.set(left.get().checked_sub(count).ok_or(Skip::TooMany)?);
+    Ok(())
 }
 
 fn of_indicator(indicator: &Indicator<'_>) -> Option<Behaviour> {

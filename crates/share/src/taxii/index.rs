@@ -11,7 +11,8 @@ use model::{Handling, MemberId, Timestamp, Tlp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Most versions that a collection keeps of one object.
+/// Most versions that a collection keeps of one object; of one without versions of its own, which every member may
+/// bring, of each member.
 pub const VERSIONS_MAX: usize = 1_000;
 /// Most types of objects that a hub knows.
 pub const TYPES_MAX: usize = 4_096;
@@ -184,7 +185,8 @@ impl Index {
         let key = Key { uuid, kind: number(kind), shelf };
         let (mut versions, mut owner) = (0, None);
         for row in self.chain(key).filter(|row| !row.is_gone()) {
-            versions += 1;
+            let own = self.authors[usize::from(row.author)] == *author;
+            versions += usize::from(own || object.version.is_some());
             owner = Some(row.author);
             match object.version {
                 None if row.print == object.print => return Known::Same,
