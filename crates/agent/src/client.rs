@@ -107,6 +107,11 @@ impl Client {
         Ok(Self { shared, base: base.clone(), token: token.map(Into::into), member: member.clone() })
     }
 
+    /// The name of the hub in addresses.
+    pub fn host(&self) -> Option<&str> {
+        self.base.host_str()
+    }
+
     /// The identity file has changed: connections from now on show the new certificate.
     ///
     /// # Errors

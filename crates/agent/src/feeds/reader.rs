@@ -18,6 +18,8 @@ const SKEW_MAX: Span = Span::minutes(5);
 pub(super) struct Here<'a> {
     /// Our alliance's name.
     pub alliance: &'a str,
+    /// The name of our hub in addresses.
+    pub hub: Option<&'a str>,
     /// What points to this member stays here.
     pub strip: &'a Strip,
 }
@@ -90,6 +92,7 @@ impl Reader {
         };
         let rules = Rules {
             alliance: here.alliance,
+            hub: here.hub,
             becomes: config.becomes,
             defaults: &defaults,
             tlp_max: config.tlp_max,

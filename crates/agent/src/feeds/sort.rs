@@ -20,6 +20,8 @@ const WORDS_MAX: usize = 100_000;
 pub(crate) struct Rules<'a> {
     /// Our alliance's name.
     pub alliance: &'a str,
+    /// The name of our hub in addresses, where it is known.
+    pub hub: Option<&'a str>,
     /// What becomes of them.
     pub becomes: Becomes,
     /// What they are worth where they do not say.
@@ -78,7 +80,7 @@ pub(crate) fn sort(page: &Page<'_>, fresh: &[bool], markings: &mut Markings, rul
         sorted.note("refused:malformed", &format!("object {place}"), error);
     }
     let new = page.good.iter().zip(fresh).filter(|(_, fresh)| **fresh).map(|(picked, _)| &picked.head);
-    let (mut kept, known): (Vec<&Head<'_>>, Vec<&Head<'_>>) = new.partition(|head| !is_ours(head, rules.alliance));
+    let (mut kept, known): (Vec<&Head<'_>>, Vec<&Head<'_>>) = new.partition(|head| !is_ours(head, rules));
     known.iter().for_each(|_| sorted.count("echo"));
     for head in kept.iter().filter(|head| head.kind == Kind::MarkingDefinition) {
         // One that says nothing we know stays unknown, and what it marks is refused.
@@ -101,13 +103,23 @@ pub(crate) fn sort(page: &Page<'_>, fresh: &[bool], markings: &mut Markings, rul
     sorted
 }
 
-/// Did this come from our own alliance? By its identifier, its author, or the way back that it carries: an echo is
-/// never evidence, nor passed on a second time.
-pub(crate) fn is_ours(head: &Head<'_>, alliance: &str) -> bool {
-    let author = ours::alliance_id(alliance);
-    back::finding_of(alliance, &head.id).is_some()
+/// Did this come from our own alliance? By its identifier, its author, or the way back that it carries, which tools
+/// keep that give objects identifiers and authors of their own: an echo is never evidence, nor passed on a second time.
+pub(crate) fn is_ours(head: &Head<'_>, rules: &Rules<'_>) -> bool {
+    let author = ours::alliance_id(rules.alliance);
+    back::finding_of(rules.alliance, &head.id).is_some()
         || head.created_by.as_deref() == Some(&*author)
         || *head.id == *author
+        || leads_back(head, rules)
+}
+
+/// Does the object carry the way back to a finding or plan? No finding is own evidence, whoever made it; as an object
+/// another alliance's is welcome, and ours is known by our hub's name.
+fn leads_back(head: &Head<'_>, rules: &Rules<'_>) -> bool {
+    back::references(head).any(|reference| match rules.becomes {
+        Becomes::Own => true,
+        Becomes::Objects => reference.hub.is_some() && reference.hub.as_deref() == rules.hub,
+    })
 }
 
 /// Who made what goes on. Few mark the identities that they name as authors: such a one goes with what it made.

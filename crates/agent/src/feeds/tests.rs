@@ -3,7 +3,7 @@
 mod http;
 
 use super::push::Choice;
-use super::sort::{Rules, Sorted, is_ours, sort};
+use super::sort::{Rules, Sorted, sort};
 use crate::config::{Becomes, PushConfig};
 use crate::strip::{Strip, StripConfig};
 use model::{Behaviour, FindingId, Grade, Handling, Sensor, Timestamp, Tlp};
@@ -34,7 +34,8 @@ fn sorted(objects: &[Value], becomes: Becomes) -> Sorted {
     let handling = Handling::alliance(Tlp::Amber);
     let defaults = Defaults { handling, behaviour: None, sensor: Sensor::List, grade: Grade::Spoofable };
     let latest: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
-    let rules = Rules { alliance: "ours", becomes, defaults: &defaults, tlp_max: Tlp::Green, strip: &strip, latest };
+    let (alliance, hub, tlp_max) = ("ours", Some("hub.example"), Tlp::Green);
+    let rules = Rules { alliance, hub, becomes, defaults: &defaults, tlp_max, strip: &strip, latest };
     sort(&page, &vec![true; objects.len()], &mut Markings::new("ours", []), &rules)
 }
 
@@ -132,6 +133,32 @@ fn own_sensors_become_sightings_and_an_alliances_finding_never_does() {
     assert!(sorted.objects.is_empty());
 }
 
+#[test]
+fn a_finding_that_came_back_under_another_name_is_an_echo() {
+    // As tools give it out that make identifiers and authors of their own and keep what they know.
+    let renamed = |n: u32, hub: Option<&str>| {
+        let written = Writer { alliance: "ours", hub, named: &|_| true };
+        let finding = finding(3.0, "corroborated", "green");
+        let mut object =
+            written.finding(&finding, finding.made).into_iter().find(|o| o["type"] == "indicator").unwrap();
+        object["id"] = format!("indicator--{n:08x}-2222-4222-8222-222222222222").into();
+        let fields = object.as_object_mut().unwrap();
+        fields.remove("extensions");
+        fields.insert("created_by_ref".to_owned(), json!("identity--f431f809-377b-45e0-aa1c-6a4751cae5ff"));
+        object
+    };
+    let objects = [Some("https://hub.example"), Some("https://hub.elsewhere.example"), None];
+    let objects: Vec<Value> = (1..).zip(objects).map(|(n, hub)| renamed(n, hub)).collect();
+    let own = sorted(&objects, Becomes::Own);
+    assert_eq!((own.counts.get("echo"), own.sightings.len()), (Some(&3), 0), "no finding is evidence: {own:?}");
+    let passed = sorted(&objects, Becomes::Objects);
+    assert_eq!((passed.counts.get("echo"), passed.objects.len()), (Some(&1), 2), "{passed:?}");
+    let mut other = indicator(9, "[ipv4-addr:value = '80.0.0.9']", GREEN);
+    other["external_references"] = json!([{"source_name": "epimachia", "external_id": "our ticket 7"},
+        {"source_name": "cve", "external_id": objects[0]["external_references"][0]["external_id"]}]);
+    assert_eq!(sorted(&[other], Becomes::Own).sightings.len(), 1, "a word of ours is no way back");
+}
+
 /// A finding of two members, as the hub shows it to a third.
 fn finding(points: f64, state: &str, tlp: &str) -> model::Finding {
     let line = |member: &str| {
@@ -158,7 +185,8 @@ fn pushed(finding: &model::Finding, config: &str) -> (Vec<String>, Vec<String>) 
     let body = json!({ "objects": objects }).to_string();
     let page = Page::read(body.as_bytes()).unwrap();
     let heads: Vec<&Head<'_>> = page.good.iter().map(|picked| &picked.head).collect();
-    assert!(heads.iter().filter(|head| head.kind.as_str() != "ipv4-addr").all(|head| is_ours(head, "ours")));
+    let is_ours = |head: &Head<'_>| back::finding_of("ours", &head.id).is_some();
+    assert!(heads.iter().filter(|head| head.kind.as_str() != "ipv4-addr").all(|head| is_ours(head)));
     let mut sorted = Sorted::default();
     let chosen = Choice::new(&config, "ours").of(&heads, &mut sorted);
     let kind = |text: &str| serde_json::from_str::<Value>(text).unwrap()["type"].as_str().unwrap().to_owned();

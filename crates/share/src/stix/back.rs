@@ -1,11 +1,16 @@
 //! Identifiers that lead back: what an object of ours is about stands in the object's identifier, so that no table is
 //! needed to find it.
 
+use super::head::Head;
 use super::id::{split, uuid, uuid_text, uuid5};
 use super::kind::Kind;
 use super::ours::NAMESPACE;
 pub use super::ours::tag;
 use model::{FindingId, PlanId};
+use serde::Deserialize;
+
+/// What external references to findings and plans name as their source.
+pub const SOURCE: &str = "epimachia";
 
 /// What our objects are about, as 60 bits: those of its own identifier.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -29,6 +34,39 @@ impl Subject {
     pub fn of_object(id: &str) -> Option<Self> {
         subject_in(id, |_| true)
     }
+}
+
+/// A way back that an object carries to a finding or a plan of an alliance, its own or another's. Tools that give
+/// objects other identifiers keep it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WayBack {
+    /// The name of the hub in its address; none where it gives no address.
+    pub hub: Option<String>,
+}
+
+/// The ways back among the `external_references` of an object.
+pub fn references(head: &Head<'_>) -> impl Iterator<Item = WayBack> + use<> {
+    #[derive(Deserialize)]
+    struct Object {
+        #[serde(default)]
+        external_references: Vec<Reference>,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Reference {
+        source_name: String,
+        external_id: Option<String>,
+        url: Option<String>,
+    }
+    // Most objects name us nowhere, and are not read.
+    let text = Some(head.raw.get()).filter(|text| text.contains(SOURCE));
+    let object = text.and_then(|text| serde_json::from_str::<Object>(text).ok());
+    object.into_iter().flat_map(|object| object.external_references).filter_map(|reference| {
+        let id = reference.external_id.as_deref()?;
+        let leads = id.parse::<FindingId>().is_ok() || id.parse::<PlanId>().is_ok();
+        let hub = reference.url.as_deref().and_then(|url| url.strip_prefix("https://")?.split(['/', ':']).next());
+        (leads && reference.source_name == SOURCE).then(|| WayBack { hub: hub.map(ToOwned::to_owned) })
+    })
 }
 
 /// The identifier of the indicator that stands for a finding of the alliance called `alliance`.

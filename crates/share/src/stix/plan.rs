@@ -1,6 +1,6 @@
 //! A plan as STIX objects: a course of action, and for each finding a relationship that says who is asked to do what.
 
-use super::back::{course_of_action_id, indicator_id, of_plan};
+use super::back::{self, course_of_action_id, indicator_id, of_plan};
 use super::kind::Kind;
 use super::ours::{self, EXTENSION};
 use super::write::{Writer, members, time};
@@ -107,7 +107,7 @@ impl Writer<'_> {
     fn way_back(&self, at: &PlanAt<'_>) -> Value {
         let plan = at.plan.id();
         let mut reference = json!({
-            "source_name": "epimachia",
+            "source_name": back::SOURCE,
             "external_id": plan.to_string(),
             "description": "The plan with all its mitigations, reasons and approvals",
         });

@@ -194,7 +194,7 @@ impl Frame<'_> {
     fn reference(&self) -> Value {
         let description = "Why: the alliance's sum behind this indicator";
         let mut reference = json!({
-            "source_name": "epimachia",
+            "source_name": back::SOURCE,
             "external_id": self.finding.id.to_string(),
             "description": description,
         });
