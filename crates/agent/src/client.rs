@@ -64,7 +64,7 @@ impl Away {
 #[derive(Clone)]
 pub(crate) struct Client {
     shared: Arc<Shared>,
-    base: Url,
+    pub(crate) base: Url,
     token: Option<Arc<str>>,
     member: MemberId,
 }
@@ -105,11 +105,6 @@ impl Client {
         let http = RwLock::new(connect(ca.as_deref(), identity.as_deref())?);
         let shared = Arc::new(Shared { http, ca, identity, refused: Notify::new() });
         Ok(Self { shared, base: base.clone(), token: token.map(Into::into), member: member.clone() })
-    }
-
-    /// The name of the hub in addresses.
-    pub fn host(&self) -> Option<&str> {
-        self.base.host_str()
     }
 
     /// The identity file has changed: connections from now on show the new certificate.

@@ -4,6 +4,7 @@
 //! came of it; whatever fails in between is done again from there. `remote` speaks HTTPS, `taxii`, `crowdsec` and
 //! `misp` read step by step (`reader`), `sort` decides without I/O, `pull` and `push` join them.
 
+mod beside;
 mod board;
 mod crowdsec;
 mod deliver;
@@ -104,7 +105,7 @@ async fn run(mut feed: Feed, name: String, every: Duration, around: Around) {
                 tell(&around, &name, &trouble, failures).await;
                 around.board.failed(&name, &trouble.to_string());
                 match trouble {
-                    Trouble::Later(_, Some(wish)) => wish.max(Duration::from_secs(1)),
+                    Trouble::Later(_, Some(wish)) => wish,
                     _ => pause(failures + 2).min(every),
                 }
             }

@@ -4,6 +4,7 @@ use super::{SOURCES_MAX, address, count, is_loopback, malformed, span};
 use model::{Behaviour, Grade, Handling, Refusal, Sensor, Span, Timestamp, Tlp};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
+use share::stix::Kind;
 use share::taxii::client::Wish;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -54,7 +55,7 @@ pub struct PullConfig {
     /// How often it is looked at; 10s to 1d, default 5m.
     #[serde(default = "five_minutes")]
     pub every: Span,
-    /// Only these types of objects; default all.
+    /// Only these types of objects, and the definitions of their markings; default all.
     #[serde(default)]
     pub types: BTreeSet<String>,
     /// At the first look nothing that is older; default: everything.
@@ -224,14 +225,19 @@ impl PullConfig {
     /// What is asked of a collection.
     pub fn wish(&self) -> Wish {
         let since = self.since.map(|since| since.as_millis().saturating_mul(1_000));
-        Wish { types: self.types.clone(), every_version: false, since }
+        let mut types = self.types.clone();
+        // What is marked is worth nothing without what the marking means.
+        if !types.is_empty() {
+            types.insert(Kind::MarkingDefinition.as_str().to_owned());
+        }
+        Wish { types, every_version: false, since }
     }
 
     fn check(&self) -> Result<(), Refusal> {
         name("pull.name", &self.name)?;
         self.from.check("pull.from", self.kind == PullKind::Misp)?;
         span("pull.every", self.every, Span::seconds(10), Span::days(1))?;
-        self.wish().check()?;
+        Wish { types: self.types.clone(), ..Wish::default() }.check()?;
         into("pull.into", &self.into)?;
         if self.tlp_max == Tlp::Red || self.handling.tlp == Tlp::Red {
             return Err(malformed("pull.tlp_max", "red", "clear, green, amber or amber+strict"));

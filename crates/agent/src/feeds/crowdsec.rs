@@ -52,7 +52,7 @@ pub(super) async fn step(
 async fn ask(remote: &Remote, session: &mut Session, look: &Look) -> Result<Vec<u8>, Trouble> {
     if let Some(token) = &session.0 {
         match remote.with_token("v1/alerts", &look.ask(now()), token).await {
-            Err(Trouble::Later(..) | Trouble::Refused(..)) => session.0 = None,
+            Err(Trouble::Later(..) | Trouble::Answered(..) | Trouble::Refused(..)) => session.0 = None,
             answer => return answer,
         }
     }

@@ -74,9 +74,15 @@ async fn settle(to: &Remote, root: &str, body: &[u8], sent: usize, sorted: &mut 
         if !outcome.is_pending() {
             break;
         }
-        let path = format!("{root}status/{}/", segment(&outcome.id)?);
+        let Some(id) = segment(&outcome.id) else { break };
         tokio::time::sleep(ASK_EVERY).await;
-        body = to.taxii(&path, &[]).await?.bytes;
+        match to.taxii(&format!("{root}status/{id}/"), &[]).await {
+            Ok(got) => body = got.bytes,
+            Err(Trouble::Answered(500.., _)) => {}
+            // It took the envelope, and does not tell us what became of it. Sent again it would say the same.
+            Err(Trouble::Refused(..) | Trouble::Answered(..) | Trouble::TooLarge(_)) => break,
+            Err(later) => return Err(later),
+        }
     }
     let outcome = read(&body)?;
     let refused = outcome.failure_count.max(outcome.failures.len()).min(sent);
@@ -85,7 +91,9 @@ async fn settle(to: &Remote, root: &str, body: &[u8], sent: usize, sorted: &mut 
         sorted.note("refused:there", &failed.id, &why);
     }
     (outcome.failures.len()..refused).for_each(|_| sorted.count("refused:there"));
-    let waiting = outcome.pending_count.min(sent - refused);
+    // Not all servers say of how many they do not know yet.
+    let unknown = if outcome.is_pending() && outcome.pending_count == 0 { sent } else { outcome.pending_count };
+    let waiting = unknown.min(sent - refused);
     (0..waiting).for_each(|_| sorted.count("pending_there"));
     (0..sent - refused - waiting).for_each(|_| sorted.count("objects"));
     Ok(())
@@ -96,12 +104,9 @@ fn read(body: &[u8]) -> Result<Outcome<'_>, Trouble> {
 }
 
 /// An identifier that is one part of a path and nothing else.
-fn segment(id: &str) -> Result<&str, Trouble> {
+fn segment(id: &str) -> Option<&str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    match (1..=64).contains(&id.len()) && id.bytes().all(plain) {
-        true => Ok(id),
-        false => Err(Trouble::later("its status has an identifier that is none")),
-    }
+    ((1..=64).contains(&id.len()) && id.bytes().all(plain)).then_some(id)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::config::{Becomes, PullConfig};
 use crate::core::{FED_SIGHTINGS_MAX, Mark};
 use serde_json::json;
 use share::misp::feed::{EVENT, Listed, MANIFEST_BYTES_MAX, Place, news, objects, organisation};
-use share::stix::Markings;
+use share::stix::{Kind, Markings};
 use share::taxii::client::Page;
 use std::collections::VecDeque;
 
@@ -110,6 +110,11 @@ fn sort_event(
     let envelope = json!({ "objects": objects }).to_string();
     let page = Page::read(envelope.as_bytes())?;
     let fresh = vec![true; page.good.len()];
-    sorted.add(sort(&page, &fresh, &mut Markings::new(rules.alliance, []), rules));
+    let mut markings = Markings::new(rules.alliance, []);
+    for picked in page.good.iter().filter(|picked| picked.head.kind == Kind::MarkingDefinition) {
+        // One that says nothing we know stays unknown, and what it marks is refused.
+        let _ = markings.learn(&picked.head);
+    }
+    sorted.add(sort(&page, &fresh, &[], &markings, rules));
     Ok(())
 }

@@ -44,7 +44,7 @@ pub(super) struct Reader {
 }
 
 enum State {
-    Taxii(taxii::Walking),
+    Taxii(Box<taxii::Walking>),
     CrowdSec(crowdsec::Session),
     Misp(misp::Waiting),
 }
@@ -57,7 +57,7 @@ impl Reader {
     pub fn open(config: PullConfig) -> Result<Self, Error> {
         let remote = Remote::Other(Other::open(&config.from)?);
         let state = match config.kind {
-            PullKind::Taxii => State::Taxii(taxii::Walking::default()),
+            PullKind::Taxii => State::Taxii(Box::default()),
             PullKind::Crowdsec => State::CrowdSec(crowdsec::Session::default()),
             PullKind::Misp => State::Misp(misp::Waiting::default()),
         };
@@ -71,7 +71,7 @@ impl Reader {
     pub fn begin(&mut self) -> Result<(), Trouble> {
         self.remote.refresh()?;
         match &mut self.state {
-            State::Taxii(walking) => *walking = taxii::Walking::default(),
+            State::Taxii(walking) => walking.begin(),
             State::CrowdSec(_) => {}
             State::Misp(waiting) => *waiting = misp::Waiting::default(),
         }

@@ -34,6 +34,8 @@ const LOGIN_BYTES_MAX: usize = 64 << 10;
 pub(crate) enum Trouble {
     /// Try again, perhaps after so long.
     Later(String, Option<Duration>),
+    /// It answered with this status, which may pass: it does not let us in, or has failed.
+    Answered(u16, String),
     /// The answer is larger than what is read, or the request than what the other side takes.
     TooLarge(String),
     /// The other side will not take this request as it is.
@@ -43,7 +45,7 @@ pub(crate) enum Trouble {
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Later(text, _) | Self::TooLarge(text) => f.write_str(text),
+            Self::Later(text, _) | Self::Answered(_, text) | Self::TooLarge(text) => f.write_str(text),
             Self::Refused(status, text) => write!(f, "{status}: {text}"),
         }
     }
@@ -280,14 +282,19 @@ fn why(cause: &str) -> String {
 fn trouble(status: StatusCode, headers: &HeaderMap, said: &[u8]) -> Trouble {
     let text = format!("{status}{}", title(said));
     let wish = headers.get("retry-after").and_then(|value| retry_after(value.to_str().ok()?, crate::clock::wall()));
+    // At once is no wish: it would be asked without a pause.
+    let wish = wish.map(|wish| wish.to_std()).filter(|wish| !wish.is_zero());
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => Trouble::TooLarge(text),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Trouble::Later(text, wish.map(|w| w.to_std())),
-        status if status.is_server_error() => Trouble::Later(text, wish.map(|wish| wish.to_std())),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Trouble::Later(text, wish),
+        status if status.is_server_error() && wish.is_some() => Trouble::Later(text, wish),
+        status if status.is_server_error() => Trouble::Answered(status.as_u16(), text),
         status if status.is_redirection() => {
             Trouble::later(format!("{status}: it sends us elsewhere, which is not followed; correct the url"))
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Trouble::later(format!("it does not let us in: {text}")),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Trouble::Answered(status.as_u16(), format!("it does not let us in: {text}"))
+        }
         _ => Trouble::Refused(status.as_u16(), title(said)),
     }
 }

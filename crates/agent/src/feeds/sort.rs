@@ -1,6 +1,7 @@
 //! One page of others' objects, sorted without I/O: what is passed on, what this member's own sensors say, what
 //! came from us in the first place, and why the rest is left out.
 
+use super::beside::is_context;
 use crate::config::Becomes;
 use crate::strip::Strip;
 use model::{Handling, Sighting, Timestamp, Tlp};
@@ -73,8 +74,15 @@ impl Sorted {
     }
 }
 
-/// Sorts what is new on a page. `markings` learns the definitions that come along.
-pub(crate) fn sort(page: &Page<'_>, fresh: &[bool], markings: &mut Markings, rules: &Rules<'_>) -> Sorted {
+/// Sorts what is new on a page. `markings` knows the definitions that came along; `beside` was fetched because the page
+/// refers to it.
+pub(crate) fn sort(
+    page: &Page<'_>,
+    fresh: &[bool],
+    beside: &[Head<'_>],
+    markings: &Markings,
+    rules: &Rules<'_>,
+) -> Sorted {
     let mut sorted = Sorted::default();
     for (place, error) in &page.bad {
         sorted.note("refused:malformed", &format!("object {place}"), error);
@@ -82,10 +90,6 @@ pub(crate) fn sort(page: &Page<'_>, fresh: &[bool], markings: &mut Markings, rul
     let new = page.good.iter().zip(fresh).filter(|(_, fresh)| **fresh).map(|(picked, _)| &picked.head);
     let (mut kept, known): (Vec<&Head<'_>>, Vec<&Head<'_>>) = new.partition(|head| !is_ours(head, rules));
     known.iter().for_each(|_| sorted.count("echo"));
-    for head in kept.iter().filter(|head| head.kind == Kind::MarkingDefinition) {
-        // One that says nothing we know stays unknown, and what it marks is refused.
-        let _ = markings.learn(head);
-    }
     let authors = authors(&kept, markings, rules);
     kept.retain(|head| match held_back(head, &authors, markings, rules) {
         Some((what, why)) => {
@@ -96,9 +100,17 @@ pub(crate) fn sort(page: &Page<'_>, fresh: &[bool], markings: &mut Markings, rul
     });
     match rules.becomes {
         Becomes::Objects => {
-            sorted.objects = kept.iter().map(|head| head.raw.to_owned()).collect();
+            // Whoever gets the objects needs the definitions, and may not have them.
+            let definitions = beside.iter().filter(|head| head.kind == Kind::MarkingDefinition);
+            let definitions = definitions.filter(|head| held_back(head, &authors, markings, rules).is_none());
+            sorted.objects = definitions.chain(kept).map(|head| head.raw.to_owned()).collect();
         }
-        Becomes::Own => own(&kept, markings, rules, &mut sorted),
+        Becomes::Own => {
+            let old = page.good.iter().zip(fresh).filter(|(_, fresh)| !**fresh).map(|(picked, _)| &picked.head);
+            let context = old.chain(beside).filter(|head| is_context(head) && !is_ours(head, rules));
+            let context = context.filter(|head| held_back(head, &authors, markings, rules).is_none()).collect();
+            own(&kept, context, markings, rules, &mut sorted);
+        }
     }
     sorted
 }
@@ -173,8 +185,9 @@ fn too_wide(handling: &Handling, rules: &Rules<'_>) -> Option<String> {
     (handling.tlp > widest).then(|| format!("TLP:{}, at most {widest} is passed on", handling.tlp))
 }
 
-fn own(kept: &[&Head<'_>], markings: &Markings, rules: &Rules<'_>, sorted: &mut Sorted) {
-    let objects: Vec<&RawValue> = kept.iter().map(|head| head.raw).collect();
+/// What new objects say; `beside` is what they may refer to, and says nothing any more.
+fn own(kept: &[&Head<'_>], beside: Vec<&Head<'_>>, markings: &Markings, rules: &Rules<'_>, sorted: &mut Sorted) {
+    let objects: Vec<&RawValue> = kept.iter().copied().chain(beside).map(|head| head.raw).collect();
     let context = Context {
         defaults: rules.defaults,
         markings: markings.clone(),
@@ -182,7 +195,10 @@ fn own(kept: &[&Head<'_>], markings: &Markings, rules: &Rules<'_>, sorted: &mut 
         latest: StixTime::from(rules.latest),
         words_max: WORDS_MAX,
     };
-    let reading = share::stix::read(&objects, context);
+    let mut reading = share::stix::read(&objects, context);
+    reading.words.retain(|(place, _)| *place < kept.len());
+    reading.refused.retain(|(place, _)| *place < kept.len());
+    reading.skipped.retain(|(place, _)| *place < kept.len());
     let name = |place: usize| kept.get(place).map_or("object", |head| &*head.id).to_owned();
     heard(reading, &name, rules, sorted);
 }

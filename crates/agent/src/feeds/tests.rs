@@ -1,6 +1,7 @@
 //! What becomes of a page, object by object.
 
 mod http;
+mod taxii;
 
 use super::push::Choice;
 use super::sort::{Rules, Sorted, sort};
@@ -36,7 +37,7 @@ fn sorted(objects: &[Value], becomes: Becomes) -> Sorted {
     let latest: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
     let (alliance, hub, tlp_max) = ("ours", Some("hub.example"), Tlp::Green);
     let rules = Rules { alliance, hub, becomes, defaults: &defaults, tlp_max, strip: &strip, latest };
-    sort(&page, &vec![true; objects.len()], &mut Markings::new("ours", []), &rules)
+    sort(&page, &vec![true; objects.len()], &[], &Markings::new("ours", []), &rules)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::fault;
 use super::head::{Head, Text};
-use super::id::named;
+use super::id::{kind_of, named};
 use super::kind::Kind;
 use super::ours::{self, NAMESPACE};
 use crate::handling::{iep_words, of_iep_words};
@@ -114,6 +114,19 @@ impl Markings {
     /// Is it known what this marking means?
     pub fn knows(&self, id: &str) -> bool {
         self.meaning(id).is_some()
+    }
+
+    /// How many definitions were learned.
+    pub fn learned(&self) -> usize {
+        self.learned.len()
+    }
+
+    /// The markings of an object, those of its parts included, of which it is not known what they mean.
+    pub fn unknown(&self, head: &Head<'_>) -> Vec<String> {
+        // Parts that cannot be read are refused by whoever asks how the object is to be handled.
+        let parts = if head.granular { granular(head).unwrap_or_default() } else { Vec::new() };
+        let all = head.markings.iter().chain(&parts).filter(|id| kind_of(id) == Some(Kind::MarkingDefinition));
+        all.filter(|id| !self.knows(id)).map(|id| id.to_string()).collect()
     }
 
     fn meaning(&self, id: &str) -> Option<&Meaning> {

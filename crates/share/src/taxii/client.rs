@@ -92,6 +92,8 @@ pub enum Quirk {
     Crowded,
     /// It did not know its own `next` any more; the walk began again from the last time of adding.
     NextForgotten,
+    /// It says that objects were added in a time to come: such a time is no place to go on from.
+    Ahead,
 }
 
 impl Quirk {
@@ -103,6 +105,7 @@ impl Quirk {
             Self::Circle => "circle",
             Self::Crowded => "crowded",
             Self::NextForgotten => "next_forgotten",
+            Self::Ahead => "ahead",
         }
     }
 
@@ -114,6 +117,7 @@ impl Quirk {
             Self::Circle => "the server gives the same pages again and again: the walk was ended",
             Self::Crowded => "more objects have one time of adding than a page holds: some may have been passed over",
             Self::NextForgotten => "the server did not know its own place any more: gone on from the time of adding",
+            Self::Ahead => "the server says that objects were added in a time to come: not gone on from there",
         }
     }
 }
@@ -126,7 +130,7 @@ pub struct Taken {
     /// Is there more to be asked for now?
     pub more: bool,
     /// What is to be told about the server.
-    pub quirk: Option<Quirk>,
+    pub quirks: Vec<Quirk>,
 }
 
 /// One reading of a collection from where the last one stopped.
@@ -139,12 +143,25 @@ pub struct Walk {
     nexts: BTreeSet<u64>,
     idle: usize,
     pages: usize,
+    /// No time of adding after this is believed.
+    latest: i64,
 }
 
 impl Walk {
     /// Goes on from `place`.
     pub fn new(wish: Wish, place: Place) -> Self {
-        Self { wish, place, limit: LIMIT, nexts: BTreeSet::new(), idle: 0, pages: 0 }
+        Self { wish, place, limit: LIMIT, nexts: BTreeSet::new(), idle: 0, pages: 0, latest: i64::MAX }
+    }
+
+    /// Believes no time of adding after `latest`, in microseconds since 1970: from such a one nothing would be seen
+    /// before it has come. True: the place was one, and is given up; it is read from the beginning.
+    pub fn believe_until(&mut self, latest: i64) -> bool {
+        self.latest = latest;
+        let ahead = self.place.last.is_some_and(|last| last > latest);
+        if ahead {
+            self.place = Place { seen: std::mem::take(&mut self.place.seen), ..Place::default() };
+        }
+        ahead
     }
 
     /// How far it has come; to be written down once what was taken is safe.
@@ -185,14 +202,20 @@ impl Walk {
         let news = fresh.iter().any(|fresh| *fresh);
         self.idle = if news { 0 } else { self.idle + 1 };
         let after = self.after();
+        // Up to the first object of the page everything was shown.
+        let believed = |time: &i64| *time <= self.latest;
+        let ahead = last.is_some_and(|last| last > self.latest);
+        let first = first.filter(believed);
+        let last = if ahead { first.max(self.place.last) } else { last };
         let moved = last.is_some_and(|last| self.place.last.is_none_or(|known| known < last));
         self.remember(prints, first, last);
         let (more, quirk) = self.go_on(page, after, moved, last.is_some());
+        let quirks = quirk.into_iter().chain(ahead.then_some(Quirk::Ahead)).collect();
         if !more {
             self.place.next = None;
             self.place.after = None;
         }
-        Taken { fresh, more: more && self.pages < PAGES_MAX, quirk }
+        Taken { fresh, more: more && self.pages < PAGES_MAX, quirks }
     }
 
     /// An object that comes twice on one page is new once.

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Serves on a free port of this machine for as long as the test runs.
-async fn serve(router: Router) -> String {
+pub(super) async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -47,6 +47,7 @@ fn odd() -> Router {
     Router::new()
         .route("/api/shown", get(shown))
         .route("/api/slow", get(move || async move { later("17") }))
+        .route("/api/now", get(move || async move { later("0") }))
         .route("/api/slower", get(move || async move { later("999999999") }))
         .route("/api/away", get(|| async { (StatusCode::FOUND, [("location", "http://127.0.0.1:9/x")], "") }))
         .route("/api/endless", get(endless))
@@ -87,10 +88,11 @@ async fn each_kind_of_no_is_understood() {
     let trouble = async |path: &str| remote.taxii(path, &[]).await.unwrap_err();
     let Trouble::Later(text, Some(wait)) = trouble("slow").await else { panic!("no wish") };
     assert!(text.contains("slow down") && wait == Duration::from_secs(17), "{text}");
+    assert!(matches!(trouble("now").await, Trouble::Later(_, None)), "not each second without an end");
     assert!(matches!(trouble("slower").await, Trouble::Later(_, Some(wait)) if wait == Duration::from_secs(3_600)));
     assert!(matches!(trouble("away").await, Trouble::Later(text, None) if text.contains("not followed")));
-    assert!(matches!(trouble("shut").await, Trouble::Later(text, None) if text.contains("let us in")));
-    assert!(matches!(trouble("broken").await, Trouble::Later(_, None)));
+    assert!(matches!(trouble("shut").await, Trouble::Answered(401, text) if text.contains("let us in")));
+    assert!(matches!(trouble("broken").await, Trouble::Answered(500, _)));
     assert!(matches!(trouble("wrong").await, Trouble::Refused(422, _)));
     assert!(matches!(trouble("endless").await, Trouble::TooLarge(_)), "it is not read to its end");
 }

@@ -62,7 +62,7 @@ fn walk(server: &Server, place: Place, restarts: bool) -> (Vec<String>, Place, V
         let came = walk.take(&page, first, last);
         let fresh = page.good.iter().zip(&came.fresh).filter(|(_, fresh)| **fresh);
         taken.extend(fresh.map(|(picked, _)| picked.head.id.to_string()));
-        quirks.extend(came.quirk);
+        quirks.extend(came.quirks);
         if !came.more {
             return (taken, walk.place().clone(), quirks);
         }
@@ -143,20 +143,20 @@ fn a_server_that_turns_in_circles_is_left() {
     let same = format!(r#"{{"more":true,"next":"a","objects":[{}]}}"#, object(1));
     assert!(walk.take(&Page::read(same.as_bytes()).unwrap(), Some(5), Some(5)).more);
     let taken = walk.take(&Page::read(same.as_bytes()).unwrap(), Some(5), Some(5));
-    assert_eq!((taken.more, taken.quirk, taken.fresh), (false, Some(Quirk::Circle), vec![false]));
+    assert_eq!((taken.more, taken.quirks, taken.fresh), (false, vec![Quirk::Circle], vec![false]));
     assert_eq!((walk.place().last, walk.place().next.as_deref()), (Some(5), None));
     // Ever new places and nothing in them.
     let mut walk = Walk::new(Wish::default(), Place::default());
     let mut pages = 0;
-    let quirk = loop {
+    let quirks = loop {
         let empty = format!(r#"{{"more":true,"next":"{pages}"}}"#);
         let taken = walk.take(&Page::read(empty.as_bytes()).unwrap(), None, None);
         pages += 1;
         if !taken.more {
-            break taken.quirk;
+            break taken.quirks;
         }
     };
-    assert_eq!((quirk, pages), (Some(Quirk::Circle), IDLE_PAGES_MAX));
+    assert_eq!((quirks, pages), (vec![Quirk::Circle], IDLE_PAGES_MAX));
 }
 
 #[test]
@@ -167,11 +167,37 @@ fn what_is_missing_is_said_and_the_next_walk_begins_where_this_one_did() {
     ] {
         let mut walk = Walk::new(Wish { since: Some(T), ..Wish::default() }, Place::default());
         let taken = walk.take(&Page::read(body.as_bytes()).unwrap(), None, None);
-        assert_eq!((taken.more, taken.quirk), (false, Some(quirk)));
+        assert_eq!((taken.more, taken.quirks), (false, vec![quirk]));
         assert!(walk.ask().contains(&("added_after", cursor::text(T))));
         let again = walk.take(&Page::read(body.as_bytes()).unwrap(), None, None);
         assert_eq!(again.fresh, [false], "and takes nothing twice while it is remembered");
     }
+}
+
+#[test]
+fn a_time_to_come_is_no_place_to_go_on_from() {
+    let walk_on = |place: Place, objects: &[usize], first: i64, last: i64| {
+        let mut walk = Walk::new(Wish::default(), place);
+        let given_up = walk.believe_until(T + 100);
+        let texts: Vec<String> = objects.iter().map(|n| object(*n)).collect();
+        let body = format!(r#"{{"objects":[{}]}}"#, texts.join(","));
+        let taken = walk.take(&Page::read(body.as_bytes()).unwrap(), Some(first), Some(last));
+        (given_up, taken, walk.place().clone())
+    };
+    // Of three objects the last one has a time that no server can have.
+    let (_, taken, place) = walk_on(Place::default(), &[1, 2, 3], T, 9 * T);
+    assert_eq!((taken.fresh, taken.quirks, place.last), (vec![true; 3], vec![Quirk::Ahead], Some(T)));
+    // What comes between is seen, and nothing twice.
+    let (_, taken, place) = walk_on(place, &[1, 2, 4, 3], T, 9 * T);
+    assert_eq!((taken.fresh, place.last), (vec![false, false, true, false], Some(T)));
+    let (_, taken, again) = walk_on(place, &[3], 9 * T, 9 * T);
+    assert_eq!((taken.fresh, taken.quirks, again.last), (vec![false], vec![Quirk::Ahead], Some(T)));
+    // A server that has no other times has none.
+    let (_, taken, _) = walk_on(Place::default(), &[1], 9 * T, 9 * T);
+    assert_eq!(taken.quirks, [Quirk::NoDates, Quirk::Ahead]);
+    // What was written down before such times were known is given up.
+    let (given_up, taken, place) = walk_on(Place { last: Some(9 * T), ..Place::default() }, &[5], T, T);
+    assert_eq!((given_up, taken.fresh, place.last), (true, vec![true], Some(T)));
 }
 
 #[test]
