@@ -7,11 +7,11 @@ use crate::state::{Alliance, InForceCharter, MitigationRecord, PlanRecord, PlanS
 use charter::{Charter, Guards, SignedCharter};
 use corroborate::{Attestation, MemberIndex, MemberTrust, Sight, SightOutcome};
 use model::{
-    Family, Finding, FindingId, FindingState, MemberId, MemberKind, Mitigation, MitigationState, Observable, Plan,
-    PlanId, Receipt, Refusal, Sighting, SignedApproval, SignedReceipts, SignedRetraction, Span, Standing, Statement,
-    Timestamp, Withdrawal, finding_id,
+    Family, Finding, FindingId, FindingState, MemberId, MemberKind, Mitigation, MitigationId, MitigationState,
+    Observable, Plan, PlanId, Receipt, Refusal, Sighting, SignedApproval, SignedReceipts, SignedRetraction, Span,
+    Standing, Statement, Timestamp, Withdrawal, finding_id,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Faults for reporting what a guard protects.
@@ -286,7 +286,10 @@ impl Alliance {
             let outdated = newest.is_some_and(|newest| newest > mitigation.generation);
             let newest = lineage.entry(mitigation.member.clone()).or_default();
             let before = if outdated { None } else { newest.insert(mitigation.lineage(), mitigation_id) };
-            self.ledger.mitigations.insert(mitigation_id, record_of(mitigation, &plan, id, now));
+            let outlasts = |(_, earlier): &(_, &MitigationRecord)| earlier.expires > mitigation.expires;
+            let outlasted_by = before.and_then(|before| self.ledger.line(before).find(outlasts)).map(|(id, _)| id);
+            let record = MitigationRecord { outlasted_by, ..record_of(mitigation, &plan, id, now) };
+            self.ledger.mitigations.insert(mitigation_id, record);
             if let Some(before) = before {
                 self.ledger.renewals.insert(mitigation_id);
                 self.ongoing.note(&self.ledger, &before);
@@ -356,7 +359,9 @@ impl Alliance {
         if lineage.is_empty() {
             self.ledger.lineages.remove(&withdrawal.finding);
         }
-        for id in ended.values() {
+        let line = |newest: &MitigationId| self.ledger.line(*newest).map(|(id, _)| id).collect::<Vec<_>>();
+        let over: BTreeSet<MitigationId> = ended.values().flat_map(line).collect();
+        for id in &over {
             if let Some(record) = self.ledger.mitigations.get_mut(id) {
                 record.withdrawn = Some(withdrawal.made);
             }
@@ -429,6 +434,7 @@ fn record_of(mitigation: &Mitigation, plan: &Plan, id: PlanId, now: Timestamp) -
         packets: None,
         bytes: None,
         refusal: None,
+        outlasted_by: None,
         withdrawn: None,
     }
 }

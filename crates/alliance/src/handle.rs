@@ -183,7 +183,7 @@ impl Alliance {
         let lineage = self.ledger.lineages.get(&finding)?;
         // Whatever its agent reported last: one that refused it may have taken it later, and ending what is not in
         // force does no harm.
-        let live = |id: &model::MitigationId| self.ledger.mitigations.get(id).is_some_and(|m| m.expires > now);
+        let live = |newest: &MitigationId| self.ledger.line(*newest).any(|(_, m)| m.expires > now);
         let withdrawals: Vec<Withdrawal> = (lineage.iter().filter(|(_, newest)| newest.values().any(live)))
             .map(|(member, _)| Withdrawal { member: member.clone(), finding, reason: reason.to_owned(), made: now })
             .collect();
@@ -207,7 +207,7 @@ impl Alliance {
         let mut drafts = Vec::new();
         for (finding, lineage) in &self.ledger.lineages {
             let ended = lineage.iter().filter_map(|(member, newest)| {
-                let refusal = newest.values().find_map(|id| self.ended_by_law(id, charter, guards, now))?;
+                let refusal = newest.values().find_map(|id| self.line_ended_by_law(*id, charter, guards, now))?;
                 let reason = format!("{why}: {refusal}");
                 Some(Withdrawal { member: member.clone(), finding: *finding, reason, made: now })
             });
@@ -220,13 +220,31 @@ impl Alliance {
         drafts
     }
 
+    /// Asked of the newest of a line, once that has run out of what lasts longer. Agents ask it of each that they hold.
+    fn line_ended_by_law(
+        &self,
+        newest: MitigationId,
+        charter: &Charter,
+        guards: &Guards,
+        now: Timestamp,
+    ) -> Option<Refusal> {
+        let (id, _) = self.ledger.line(newest).find(|(_, m)| m.expires > now)?;
+        self.ended_by_law(&id, charter, guards, now)
+    }
+
     fn ended_by_law(&self, id: &MitigationId, charter: &Charter, guards: &Guards, now: Timestamp) -> Option<Refusal> {
         let record = self.ledger.mitigations.get(id).filter(|record| record.expires > now)?;
         let plan = self.ledger.plans.get(&record.plan)?;
         let mitigation = plan.plan.mitigations.iter().find(|mitigation| mitigation.id() == *id)?;
         let evidence = plan.plan.evidence.get(&mitigation.finding).map_or(&[][..], Vec::as_slice);
-        let rests_on = decide::rests_on(record.class, evidence, &plan.approvals);
         let (class, trust_alone) = (record.class, &BTreeSet::new());
+        let mut rests_on = decide::claimed(class, evidence, &plan.approvals);
+        // Where all that was brought forward is still heard, so is what counted of it, and no signature is verified.
+        if !decide::all_heard(&rests_on, class, charter) {
+            // As it was judged then: under the charter before the one that follows.
+            let (header, before) = (&plan.plan.header, &self.charter.as_ref()?.charter);
+            rests_on = decide::rests_on(header, mitigation, evidence, &plan.approvals, before, record.since);
+        }
         let asked = decide::Standings { class, mitigation, rests_on: &rests_on, trust_alone };
         decide::still_stands(asked, charter, guards).err()
     }

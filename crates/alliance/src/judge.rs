@@ -180,6 +180,7 @@ impl Alliance {
             false => self.line(reporter, alone && counts_to_act(reporter), truth, support),
             true => self.line(reporter, false, truth, support).map(|line| SumLine {
                 points: 0.0,
+                retracted: true,
                 note: REVOKED.to_owned(),
                 ..line
             }),
@@ -207,6 +208,7 @@ impl Alliance {
             decay: rounded(reporter.decay),
             dependence: rounded(reporter.dependence),
             points: rounded(reporter.points),
+            retracted: reporter.inform_limited == Some(Reason::Retracted),
             copies: self.copied(reporter, truth, support).cloned(),
             note: self.note(reporter, alone, support),
         })
@@ -241,8 +243,9 @@ impl Alliance {
 
 /// One line for all who wish to stay unnamed: their points, and how many they are.
 fn together(lines: impl Iterator<Item = SumLine>) -> Option<SumLine> {
-    let (mut count, mut points, mut best) = (0_u32, 0.0, None);
+    let (mut count, mut points, mut best, mut retracted) = (0_u32, 0.0, None, true);
     for line in lines {
+        retracted &= line.retracted;
         count += 1;
         points += line.points;
         best = best.max(Some(line.grade));
@@ -254,7 +257,7 @@ fn together(lines: impl Iterator<Item = SumLine>) -> Option<SumLine> {
     };
     let (member, weight) = (MemberId::unnamed(), points);
     let (age_days, decay, dependence, copies) = (0.0, 1.0, 0.0, None);
-    Some(SumLine { member, grade: best?, weight, age_days, decay, dependence, points, copies, note })
+    Some(SumLine { member, grade: best?, weight, age_days, decay, dependence, points, retracted, copies, note })
 }
 
 /// What is judged.

@@ -41,7 +41,9 @@ pub use follow::Followed;
 pub use handle::{Drafted, REASON_CHARS_MAX};
 pub use keys::{KeyView, KeysView};
 pub use membership::{Amendment, Applicant, Membership, Suspension};
-pub use objects::{Brief, Deleted, Objection, Objects, Said, Share, Shared, Shown, TakenBack, Unshare, objects_of};
+pub use objects::{
+    Brief, Deleted, Objection, ObjectionView, Objects, Said, Share, Shared, Shown, TakenBack, Unshare, objects_of,
+};
 pub use place::Place;
 pub use proposal::{Proposal, SignedProposal};
 pub use saving::Saving;

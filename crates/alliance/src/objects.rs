@@ -9,13 +9,14 @@ use crate::handle::{Drafted, REASON_CHARS_MAX};
 use crate::state::Alliance;
 use corroborate::{Guard, Reason};
 use model::{
-    Behaviour, CertificateId, Family, FindingId, Ground, Handling, MemberId, Observable, Refusal, Role, Rule, Sighting,
-    Timestamp, Tlp, TokenId,
+    Behaviour, CertificateId, Family, Finding, FindingId, Ground, Handling, MemberId, Observable, Refusal, Role, Rule,
+    Sighting, Timestamp, Tlp, TokenId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use share::stix::{SpecVersion, StixTime};
 use share::taxii::CollectionId;
+use share::{Terms, Viewer};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -110,6 +111,22 @@ pub struct Objection {
     pub ground: Ground,
     /// In its words.
     pub reason: String,
+    /// Who may see it, and whether its sender is named; absent in journals of before: as the finding, and named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handling: Option<Handling>,
+}
+
+/// An objection as somebody may see it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ObjectionView {
+    /// Who objects; none: a member that wishes to stay unnamed.
+    pub member: Option<MemberId>,
+    /// To which finding.
+    pub finding: FindingId,
+    /// On what ground.
+    pub ground: Ground,
+    /// In its words.
+    pub reason: String,
 }
 
 /// An object to be shared, its head read.
@@ -197,7 +214,10 @@ impl Alliance {
         }
         let taken = taken.into_iter();
         drafts.extend(taken.filter_map(|(handling, said)| self.taken_back(&member, by, handling, said, now)));
-        drafts.extend(objections.into_iter().filter_map(|objection| self.objected(&member, objection)));
+        drafts.extend(objections.into_iter().filter_map(|objection| {
+            let handling = audience.get(&objection.0)?;
+            self.objected(&member, objection, handling)
+        }));
         Ok(drafts)
     }
 
@@ -280,16 +300,41 @@ impl Alliance {
         truth.reporters.iter().any(|of| of.member == number && crate::place::is_unnamed(of.mark))
     }
 
-    /// Only to what the member may see, and once.
-    fn objected(&self, member: &MemberId, said: (usize, FindingId, Ground, String)) -> Option<Drafted> {
+    /// Only to what the member may see, and once; for those who may see both the finding and the objection.
+    fn objected(
+        &self,
+        member: &MemberId,
+        said: (usize, FindingId, Ground, String),
+        handling: &Handling,
+    ) -> Option<Drafted> {
         let (_, finding, ground, reason) = said;
         let known = self.finding(finding, Some(member))?;
         if self.objections(finding).iter().any(|objection| objection.member == *member) {
             return None;
         }
         let reason = reason.chars().take(REASON_CHARS_MAX).collect();
-        let objection = Objection { member: member.clone(), finding, ground, reason };
-        Some(Drafted::by(Author::Member(member.clone()), known.handling.clone(), Event::Objected(objection)))
+        let handling = known.handling.strictest(handling)?;
+        let objection = Objection { member: member.clone(), finding, ground, reason, handling: Some(handling.clone()) };
+        Some(Drafted::by(Author::Member(member.clone()), handling, Event::Objected(objection)))
+    }
+
+    /// What `viewer` may see of the objections to a finding; without a viewer it is the hub's own operator.
+    pub(crate) fn objections_seen(&self, viewer: Option<&MemberId>, finding: &Finding) -> Vec<ObjectionView> {
+        let seen = |objection: &Objection| {
+            let handling = objection.handling.as_ref().unwrap_or(&finding.handling);
+            let (own, unnamed) = (viewer == Some(&objection.member), handling.unnamed);
+            if !own && !self.may_see(viewer, handling) {
+                return None;
+            }
+            let terms = Terms { handling, group: None, author: Some(&objection.member), unnamed };
+            let member = match viewer {
+                Some(viewer) => share::shown_author(Viewer::Member(viewer), &terms),
+                None => terms.author.filter(|_| !unnamed),
+            };
+            let Objection { finding, ground, ref reason, .. } = *objection;
+            Some(ObjectionView { member: member.cloned(), finding, ground, reason: reason.clone() })
+        };
+        self.objections(finding.id).iter().filter_map(seen).collect()
     }
 
     /// What members object to a finding without a person's signature.

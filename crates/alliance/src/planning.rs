@@ -26,7 +26,7 @@ impl Alliance {
         for (i, judged) in judged.into_iter().enumerate() {
             audiences.entry((judged.finding.handling.group.clone(), i / at_once)).or_default().push(judged);
         }
-        let room_taken = self.room_taken(now);
+        let mut room_taken = self.room_taken(now);
         let mut drafts = Vec::new();
         let mut head = Head { plan: self.ledger.parent, generation: self.ledger.generation };
         for ((group, _), judged) in audiences {
@@ -50,7 +50,12 @@ impl Alliance {
             }
             for plan in planned.plans {
                 let handling = handling_of(&plan, &judged);
+                let (id, asked) = (plan.id(), members_asked(&plan, &in_force_now));
                 drafts.extend(self.propose_checked(plan, handling, &charter, guards, &mut head, now));
+                // What this one takes the next one does not have.
+                for member in asked.into_iter().filter(|_| head.plan == Some(id)) {
+                    *room_taken.entry(member).or_default() += 1;
+                }
             }
         }
         drafts
@@ -255,6 +260,12 @@ impl Alliance {
 fn findings_at_once(members: usize) -> usize {
     const PLAN_BYTES: usize = 8 << 20;
     (PLAN_BYTES / (8_192 + members * 1_024)).max(1)
+}
+
+/// Whom a plan asks for something new, once for each: what renews takes no room.
+fn members_asked(plan: &Plan, in_force: &BTreeMap<Lineage, InForce>) -> Vec<MemberId> {
+    let new = plan.mitigations.iter().filter(|mitigation| !in_force.contains_key(&Lineage::of(mitigation)));
+    new.map(|mitigation| mitigation.member.clone()).collect()
 }
 
 /// A mitigation whose member lifted or refused it is not in force there; its lineage may be asked again.

@@ -104,6 +104,14 @@ pub struct Ledger {
     pub protections: VecDeque<Protection>,
 }
 
+impl Ledger {
+    /// A mitigation and, behind it, what lasts longer than what took over from it.
+    pub(crate) fn line(&self, newest: MitigationId) -> impl Iterator<Item = (MitigationId, &MitigationRecord)> {
+        let known = |id: MitigationId| self.mitigations.get(&id).map(|record| (id, record));
+        std::iter::successors(known(newest), move |(_, record)| known(record.outlasted_by?))
+    }
+}
+
 /// One member's submissions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -220,6 +228,9 @@ pub struct MitigationRecord {
     pub bytes: Option<u64>,
     /// Which rule said no.
     pub refusal: Option<Refusal>,
+    /// What it took over from and lasts longer: that goes on where the member did not take this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlasted_by: Option<MitigationId>,
     /// Since when it is to be ended before its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<Timestamp>,

@@ -171,7 +171,7 @@ pub struct WhyFinding {
     /// Who disputes it.
     pub disputes: Vec<SignedDispute>,
     /// Who objects to it without a person's signature; that informs, and does not count.
-    pub objections: Vec<crate::objects::Objection>,
+    pub objections: Vec<crate::objects::ObjectionView>,
     /// Rules that kept it from going further.
     pub held: BTreeSet<Rule>,
 }
@@ -302,7 +302,7 @@ impl Alliance {
         let findings: Vec<WhyFinding> = (Family::ALL.iter())
             .filter_map(|family| self.judge_for(viewer, observable, *family, now, archive))
             .filter(|judged| self.may_see(viewer, &judged.finding.handling))
-            .map(|judged| self.why_finding(judged.finding, now))
+            .map(|judged| self.why_finding(judged.finding, viewer, now))
             .collect();
         let guards = self.charter.as_ref().and_then(|c| c.guards.as_ref());
         Why {
@@ -321,14 +321,14 @@ impl Alliance {
         Some(TimeToProtection { count, p50_ms: figures.p50_ms, p99_ms: figures.p99_ms, last_ms })
     }
 
-    fn why_finding(&self, finding: Finding, now: Timestamp) -> WhyFinding {
+    fn why_finding(&self, finding: Finding, viewer: Option<&MemberId>, now: Timestamp) -> WhyFinding {
         let id = finding.id;
         let of = self.ledger.mitigations.iter().filter(|(_, record)| record.finding == id);
         WhyFinding {
             sentence: finding.state.explains(),
             mitigations: of.map(|(mitigation, record)| mitigation_view(*mitigation, record, now)).collect(),
             disputes: self.ledger.disputes.get(&id).cloned().unwrap_or_default(),
-            objections: self.objections(id).to_vec(),
+            objections: self.objections_seen(viewer, &finding),
             held: self.ledger.held.get(&id).cloned().unwrap_or_default(),
             finding,
         }

@@ -7,10 +7,11 @@ use crate::check::mitigation::check_mitigation;
 use crate::check::{CheckContext, Faults, check_header};
 use crate::evidence::Verifier;
 use crate::orders::{StandingOrders, Then};
+use crate::still::{RestsOn, counted};
 use charter::{Charter, Guards};
 use model::{
-    Class, LineageId, Measure, MemberId, Mitigation, MitigationId, PartItem, PlanPart, PointName, Refusal, Rule,
-    Timestamp,
+    Class, Evidence, LineageId, Measure, MemberId, Mitigation, MitigationId, PartItem, PlanPart, PointName, Refusal,
+    Rule, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +33,9 @@ pub struct Context<'a> {
     pub allow: &'a AllowList,
     /// The last generation seen of each lineage.
     pub generations: &'a BTreeMap<LineageId, u64>,
+    /// Which lineages are held now: what goes on with one of them renews it. That a lineage's generation is still known
+    /// does not say so.
+    pub held: &'a BTreeSet<LineageId>,
     /// How many mitigations are in force here.
     pub in_force: usize,
     /// Which enforcement points would carry a measure out.
@@ -47,6 +51,8 @@ pub struct Judgement {
     pub mitigation: MitigationId,
     /// The decision.
     pub answer: Answer,
+    /// What it rests on; empty where it is refused.
+    pub rests_on: RestsOn,
 }
 
 /// The agent's decision.
@@ -134,16 +140,20 @@ struct Bench<'a> {
     accepted: usize,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
     fn judgement(&mut self, item: &PartItem) -> Judgement {
         let answer = match self.decide(item) {
             Ok(answer) => answer,
             Err(refusal) => Answer::Refuse(refusal),
         };
-        if answer == Answer::Accept && !self.context.generations.contains_key(&item.mitigation.lineage()) {
+        if answer == Answer::Accept && !self.context.held.contains(&item.mitigation.lineage()) {
             self.accepted += 1;
         }
-        Judgement { mitigation: item.mitigation.id(), answer }
+        let rests_on = match &answer {
+            Answer::Refuse(_) => RestsOn::new(),
+            _ => self.rests_on(&item.mitigation),
+        };
+        Judgement { mitigation: item.mitigation.id(), answer, rests_on }
     }
 
     /// Sound by itself first, then signed for, then as the owner wishes.
@@ -175,11 +185,20 @@ impl Bench<'_> {
 
     /// The checker's rules on this mitigation alone, evidence included.
     fn rules(&mut self, mitigation: &Mitigation) -> Result<(), Refusal> {
-        let evidence = self.part.evidence.get(&mitigation.finding).map_or(&[][..], Vec::as_slice);
+        let evidence = self.evidence(mitigation);
         let mut faults = Faults::default();
         let header = &self.part.header;
         check_mitigation(header, mitigation, evidence, &self.checked, &mut self.verifier, &mut faults);
         faults.first_refusal().cloned().map_or(Ok(()), Err)
+    }
+
+    fn rests_on(&mut self, mitigation: &Mitigation) -> RestsOn {
+        let (class, evidence) = (self.part.header.class, self.evidence(mitigation));
+        counted(class, mitigation, evidence, &self.part.approvals, &mut self.verifier, &self.tally)
+    }
+
+    fn evidence(&self, mitigation: &Mitigation) -> &'a [Evidence] {
+        self.part.evidence.get(&mitigation.finding).map_or(&[][..], Vec::as_slice)
     }
 
     fn as_ordered(&mut self, mitigation: &Mitigation) -> Result<Answer, Refusal> {
@@ -192,7 +211,7 @@ impl Bench<'_> {
         if lasts > orders.longest {
             return Err(Refusal::new(Rule::StandingOrder, format_args!("lasts {lasts}"), orders.longest));
         }
-        let renews = self.context.generations.contains_key(&mitigation.lineage());
+        let renews = self.context.held.contains(&mitigation.lineage());
         let limit = orders.max_in_force.min(self.context.charter.limits.in_force_per_member_max) as usize;
         if !renews && self.accepted >= limit {
             let value = format!("{} in force", self.accepted);

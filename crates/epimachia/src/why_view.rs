@@ -41,7 +41,8 @@ pub fn finding_block(shown: &WhyFinding, now: Timestamp) -> Vec<String> {
     }
     for objection in &shown.objections {
         let ground = serde_json::to_value(objection.ground).ok().and_then(|v| v.as_str().map(str::to_owned));
-        let (member, reason) = (&objection.member, model::parse::printable(&objection.reason));
+        let member = objection.member.as_ref().map_or("a member", |member| member.as_str());
+        let reason = model::parse::printable(&objection.reason);
         let ground = ground.unwrap_or_default();
         lines.push(format!("  objected  by {member}, {ground}: {reason}  (not signed by a person: it does not count)"));
     }

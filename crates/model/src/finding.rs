@@ -120,6 +120,9 @@ pub struct SumLine {
     pub dependence: f64,
     /// Points: weight * decay * (1 - dependence), or 0 where `note` says why.
     pub points: f64,
+    /// It said so and counts for it no more, for good: taken back, or signed with a key that was revoked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retracted: bool,
     /// Whose reports it seems to copy, for those to whom members are named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copies: Option<MemberId>,

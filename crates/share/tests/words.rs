@@ -366,6 +366,29 @@ fn neither_whom_a_line_copies_nor_whose_asset_it_is_is_told_to_whom_members_are_
 }
 
 #[test]
+fn what_a_reporter_took_back_is_a_revoked_sighting_and_is_not_counted() {
+    let mut finding = finding(FindingState::Faded);
+    finding.sum.lines[1].retracted = true;
+    finding.sum.lines[1].points = 0.0;
+    let objects = |named: bool| {
+        let names = move |_: &model::MemberId| named;
+        let writer = Writer { alliance: ALLIANCE, hub: None, named: &names };
+        writer.finding(&finding, finding.first)
+    };
+    let of = |objects: &[Value], kind: &str| -> Vec<Value> {
+        objects.iter().filter(|object| object["type"] == kind).cloned().collect()
+    };
+    let (members, public) = (objects(true), objects(false));
+    let revoked: Vec<Value> = of(&members, "sighting").iter().map(|object| object["revoked"].clone()).collect();
+    assert_eq!(revoked, [json!(false), json!(true)]);
+    assert_eq!(of(&public, "sighting")[0]["count"], 1);
+    for objects in [members, public] {
+        assert_eq!(of(&objects, "observed-data")[0]["number_observed"], 1);
+        assert_eq!(of(&objects, "indicator")[0]["extensions"][share::stix::ours::EXTENSION]["reporters"], 1);
+    }
+}
+
+#[test]
 fn a_plan_says_who_is_asked_for_what_and_a_closed_one_is_revoked() {
     let findings = STATES.map(|state| {
         let value = format!("{state}.example").parse().unwrap();

@@ -2,7 +2,7 @@
 
 use super::state::{Decision, Ending, Held, Lineage};
 use super::{AlarmKind, Core, Output, Record};
-use decide::{AllowList, Answer, Context};
+use decide::{AllowList, Answer, Context, RestsOn};
 use model::{
     FindingId, LineageId, Measure, Mitigation, MitigationId, MitigationState, PlanPart, Receipt, Refusal, Rule, Span,
     StreamMessage, Timestamp, Withdrawal,
@@ -67,7 +67,7 @@ impl Core {
         let judged = part.items.iter().zip(verdicts).filter(|(item, _)| new(item));
         judged
             .into_iter()
-            .any(|(item, verdict)| !matches!(self.own_rules(&item.mitigation, verdict), Answer::Refuse(_)))
+            .any(|(item, (judged, _))| !matches!(self.own_rules(&item.mitigation, judged), Answer::Refuse(_)))
     }
 
     pub(super) fn on_part(&mut self, part: &PlanPart) {
@@ -87,10 +87,10 @@ impl Core {
         let verdicts = self.verdicts(part);
         for i in new {
             let mitigation = &part.items[i].mitigation;
-            let judged = verdicts.get(i).cloned().unwrap_or_else(|| Answer::Refuse(not_judged()));
+            let (judged, rests_on) = verdicts.get(i).cloned().unwrap_or_else(|| refusing(not_judged()));
             match self.own_rules(mitigation, judged) {
-                Answer::Accept => self.accept(part, mitigation, None),
-                Answer::Ask { why: reason } => self.accept(part, mitigation, Some(reason)),
+                Answer::Accept => self.accept(part, mitigation, rests_on, None),
+                Answer::Ask { why: reason } => self.accept(part, mitigation, rests_on, Some(reason)),
                 Answer::Refuse(refusal) => self.refuse_mitigation(mitigation, refusal),
             }
         }
@@ -103,8 +103,8 @@ impl Core {
         last == Some(id) || self.state.held.contains_key(&id) || self.refused.contains(&id)
     }
 
-    fn verdicts(&self, part: &PlanPart) -> Vec<Answer> {
-        let refuse = |refusal: &Refusal| vec![Answer::Refuse(refusal.clone()); part.items.len()];
+    fn verdicts(&self, part: &PlanPart) -> Vec<(Answer, RestsOn)> {
+        let refuse = |refusal: &Refusal| vec![refusing(refusal.clone()); part.items.len()];
         let Some((charter, guards)) = self.law.as_ref().and_then(|law| Some((&law.charter, law.guards.as_ref()?)))
         else {
             return refuse(&Refusal::new(
@@ -122,6 +122,7 @@ impl Core {
             return refuse(&Refusal::new(Rule::StandingOrder, format_args!("kill switch: {}", killed.reason), limit));
         }
         let lineages = part.items.iter().map(|item| item.mitigation.lineage());
+        let held = lineages.clone().filter(|lineage| self.by_lineage.contains_key(lineage)).collect();
         let generation = |id| Some((id, self.state.lineages.get(&id)?.generation));
         let generations: BTreeMap<LineageId, u64> = lineages.filter_map(generation).collect();
         let points = |measure: &Measure| self.settings.points_for(&*self.router, measure);
@@ -132,11 +133,12 @@ impl Core {
             orders: &self.settings.orders,
             allow: &self.allow,
             generations: &generations,
+            held: &held,
             in_force: self.by_lineage.len(),
             points: &points,
             now: self.now,
         };
-        decide::judge(part, &context).into_iter().map(|judgement| judgement.answer).collect()
+        decide::judge(part, &context).into_iter().map(|judged| (judged.answer, judged.rests_on)).collect()
     }
 
     /// The agent's own rules, which no judgement can overrule: generations, the allow-list, persons, limits.
@@ -153,7 +155,7 @@ impl Core {
             let limit = format!("an end after {}", self.now);
             return Answer::Refuse(Refusal::new(Rule::ExpiryRequired, mitigation.expires, limit));
         }
-        if let Some(refusal) = self.allowed(mitigation).or_else(|| self.no_room(lineage)) {
+        if let Some(refusal) = self.allowed(mitigation).or_else(|| self.no_room(&mitigation.lineage())) {
             return Answer::Refuse(refusal);
         }
         if self.settings.points_for(&*self.router, &mitigation.measure).is_empty() {
@@ -163,11 +165,13 @@ impl Core {
         self.decided(mitigation, judged)
     }
 
-    fn no_room(&self, lineage: Option<&Lineage>) -> Option<Refusal> {
+    fn no_room(&self, lineage: &LineageId) -> Option<Refusal> {
         let held_max = self.charter().map_or(0, |charter| charter.limits.in_force_per_member_max) as usize;
         // A renewal is held beside what it replaces for a moment.
         let held = self.by_lineage.len();
-        if lineage.is_none() && (held >= held_max || self.state.lineages.len() >= LINEAGES_MAX) {
+        let renews = self.by_lineage.contains_key(lineage);
+        let known = self.state.lineages.contains_key(lineage);
+        if !renews && held >= held_max || !known && self.state.lineages.len() >= LINEAGES_MAX {
             let limit = format!("{held_max} in force for one member");
             return Some(Refusal::new(Rule::BlastRadius, format_args!("{held} in force"), limit));
         }
@@ -187,7 +191,7 @@ impl Core {
         }
     }
 
-    fn accept(&mut self, part: &PlanPart, mitigation: &Mitigation, asks: Option<String>) {
+    fn accept(&mut self, part: &PlanPart, mitigation: &Mitigation, rests_on: RestsOn, asks: Option<String>) {
         let id = mitigation.id();
         let lineage_id = mitigation.lineage();
         let keep = self.state.lineages.get(&lineage_id).map_or(Timestamp::MIN, |lineage| lineage.until);
@@ -198,13 +202,12 @@ impl Core {
         };
         self.persist(Record::Lineage(lineage_id, Some(lineage)));
         let points = self.settings.points_for(&*self.router, &mitigation.measure);
-        let evidence = part.evidence.get(&mitigation.finding).map_or(&[][..], Vec::as_slice);
         self.hold(Held {
             mitigation: mitigation.clone(),
             plan: part.header.id(),
             made: part.header.made,
             class: part.header.class,
-            rests_on: decide::rests_on(part.header.class, evidence, &part.approvals),
+            rests_on,
             state: MitigationState::Due,
             since: self.now,
             asks: asks.clone(),
@@ -418,6 +421,10 @@ fn receipt(mitigation: MitigationId, state: MitigationState, at: Timestamp) -> R
 /// A receipt that says why nothing was done yet.
 pub(super) fn due(mitigation: MitigationId, at: Timestamp, evidence: String) -> Receipt {
     Receipt { evidence, ..receipt(mitigation, MitigationState::Due, at) }
+}
+
+fn refusing(refusal: Refusal) -> (Answer, RestsOn) {
+    (Answer::Refuse(refusal), RestsOn::new())
 }
 
 fn not_judged() -> Refusal {

@@ -450,3 +450,19 @@ fn an_answer_about_the_next_number_that_was_overtaken_is_asked_for_again() {
     rig.give(Input::NextSequence(1));
     assert_eq!(rig.core.state().outbox.next, Some(1), "asked twice, a hub that was restored is believed");
 }
+
+#[test]
+fn what_ended_and_comes_back_takes_room_like_anything_else() {
+    let mut rig = Rig::with_room_for_one();
+    let first = rig.part(part(&rig.world, ME, &[BAD], 1, Span::hours(1)));
+    assert_eq!(rig.reported(&first).last(), Some(&Verified));
+    let renewal = rig.part(part(&rig.world, ME, &[BAD], 2, Span::hours(2)));
+    assert_eq!(rig.reported(&renewal).last(), Some(&Verified), "a renewal takes no more room");
+    rig.pass(Span::hours(2));
+    rig.world.now = rig.now;
+    let other = rig.part(part(&rig.world, ME, &["9.8.7.6"], 3, Span::hours(1)));
+    assert_eq!(rig.reported(&other).last(), Some(&Verified));
+    let back = rig.part(part(&rig.world, ME, &[BAD], 4, Span::hours(1)));
+    assert_eq!((rig.reported(&back), rig.refusals()), (vec![Refused], vec![Rule::StandingOrder]));
+    assert_eq!(rig.point.targets(), ["9.8.7.6"]);
+}

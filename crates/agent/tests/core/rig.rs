@@ -56,6 +56,19 @@ impl Rig {
         rig
     }
 
+    #[allow(dead_code, reason = "each test file uses a part of it")]
+    /// One whose charter lets each member have one mitigation in force.
+    pub fn with_room_for_one() -> Self {
+        let mut world = World::with(|charter| charter.limits.in_force_per_member_max = 1);
+        world.charter.guards.list.clear();
+        let charter = crate::common::signed(&world, &world.charter, &["telecom", "cloud", "bank"]);
+        let mut rig = Self::fresh_in(world, charter);
+        let signed = Box::new(rig.charter.clone());
+        rig.give(Input::Charter { signed, lists: Vec::new() });
+        rig.give(Input::NextSequence(1));
+        rig
+    }
+
     /// An agent that knows nothing but its configuration.
     pub fn fresh() -> Self {
         let (world, charter) = alliance();

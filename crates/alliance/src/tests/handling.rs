@@ -1,8 +1,9 @@
 //! Senders' wishes: to stay unnamed, and what recipients may do.
 
 use super::{World, member};
-use crate::{Author, Event};
-use model::{Actions, FindingState, MemberId, Rule, Sighting};
+use crate::objects::{Brief, Objection, Share, Shared, Shown};
+use crate::{Author, Command, Event};
+use model::{Actions, FindingState, Ground, Handling, MemberId, Rule, Sighting, Tlp};
 
 fn why(world: &World, viewer: &str) -> crate::view::WhyFinding {
     let why = world.alliance.why(&"1.2.3.4".parse().unwrap(), Some(&member(viewer)), world.now, world);
@@ -209,4 +210,67 @@ fn what_only_informs_all_gives_way_to_what_protects_a_group() {
     assert_eq!((seen[1].0, seen[1].1.as_deref()), (FindingState::Corroborated, Some("banks")), "{seen:?}");
     let asked = super::flow::last_plan(&world).mitigations;
     assert!(!asked.is_empty() && asked.iter().all(|mitigation| ["dns", "cloud"].contains(&mitigation.member.as_str())));
+}
+
+/// Somebody's opinion on the finding of 1.2.3.4, shared under this handling.
+fn object(world: &mut World, who: &str, handling: &Handling) -> Vec<&'static str> {
+    let finding = world.alliance.findings(None, None, None, 1)[0].id;
+    let id = format!("opinion--00000001-1111-4111-8111-{:012}", world.entries.len());
+    let object = format!(r#"{{"type":"opinion","id":"{id}"}}"#);
+    let brief = Brief { id, spec: share::stix::SpecVersion::V21, version: None, print: 1, mentions: None };
+    let object = serde_json::value::RawValue::from_string(object).unwrap();
+    let share = Share {
+        collection: share::taxii::CollectionId::of("test", &share::taxii::Root::Alliance, "sightings"),
+        member: member(who),
+        by: Shown::Token(model::TokenId::of(&model::Digest::of(&[b"token"]))),
+        objects: vec![Shared { place: 0, brief, handling: handling.clone(), object }],
+        sightings: Vec::new(),
+        retractions: Vec::new(),
+        objections: vec![(0, finding, Ground::FalsePositive, "our own scanner".to_owned())],
+    };
+    world.run(Command::Share(Box::new(share))).unwrap()
+}
+
+#[test]
+fn an_objection_is_seen_and_named_as_its_sender_wishes() {
+    let amber = Handling::alliance(Tlp::AmberStrict);
+    let unnamed = Handling { unnamed: true, ..Handling::alliance(Tlp::Green) };
+    let both = Handling { unnamed: true, ..amber.clone() };
+    // To an observer, another member, the sender: is it seen, and named?
+    let table = [
+        (&amber, [None, Some(true), Some(true)]),
+        (&unnamed, [Some(false), Some(false), Some(true)]),
+        (&both, [None, Some(false), Some(true)]),
+    ];
+    for (handling, wanted) in table {
+        let mut world = World::new("");
+        let last = world.alliance.signed_charter().unwrap().text.rfind("roles = ").unwrap();
+        let text = world.alliance.signed_charter().unwrap().text[last..].lines().next().unwrap().to_owned();
+        let block = format!("standing = \"probation\"\nsegments = [\"infrastructure\"]\n{text}");
+        let observer = block.replace(&text, "roles = [\"observer\"]");
+        super::amend::amend(&mut world, &[(&block, &observer)]).unwrap();
+        world.saw("telecom", "1.2.3.4");
+        world.saw("cloud", "1.2.3.4");
+        assert!(object(&mut world, "dns", handling).contains(&"objected"));
+        let entry = world.entries.iter().find(|entry| matches!(entry.event, Event::Objected(_))).unwrap();
+        assert_eq!((entry.handling.tlp, entry.handling.unnamed), (handling.tlp, handling.unnamed));
+        for (viewer, wanted) in ["newcomer", "cloud", "dns"].into_iter().zip(wanted) {
+            let seen = why(&world, viewer).objections;
+            let named = seen.first().map(|objection| objection.member == Some(member("dns")));
+            assert_eq!(named, wanted, "{handling} to {viewer}");
+            assert!(named != Some(false) || seen[0].member.is_none());
+        }
+    }
+}
+
+#[test]
+fn an_objection_of_an_earlier_journal_is_as_its_finding() {
+    let text = r#"{"member":"dns","finding":"ID","ground":"false-positive","reason":"ours"}"#;
+    let mut world = World::new("");
+    world.saw("telecom", "1.2.3.4");
+    world.saw("cloud", "1.2.3.4");
+    let finding = world.alliance.findings(None, None, None, 1)[0].id;
+    let old: Objection = serde_json::from_str(&text.replace("ID", &finding.to_string())).unwrap();
+    world.alliance.take_objection(&old);
+    assert_eq!(why(&world, "device").objections[0].member, Some(member("dns")));
 }

@@ -121,6 +121,7 @@ impl World {
             decay: 1.0,
             dependence: 0.0,
             points: 1.792,
+            retracted: false,
             copies: None,
             note: String::new(),
         };
@@ -220,6 +221,7 @@ impl World {
                 orders,
                 allow,
                 generations,
+                held: &generations.keys().copied().collect(),
                 in_force: 0,
                 points: &|_| BTreeSet::from(["edge".parse().unwrap()]),
                 now: self.now,

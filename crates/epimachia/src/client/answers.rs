@@ -207,7 +207,7 @@ pub struct WhyFinding {
     pub disputes: Vec<SignedDispute>,
     /// Who objects without a person's signature.
     #[serde(default)]
-    pub objections: Vec<alliance::Objection>,
+    pub objections: Vec<alliance::ObjectionView>,
     /// Rules that kept it from going further.
     pub held: Vec<String>,
 }

@@ -311,6 +311,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("decay", "number", "2^(-age / half-life)."),
         ("dependence", "number", "Share taken off for reporting what an earlier line's member reports."),
         ("points", "number", "weight * decay * (1 - dependence), or 0 where note says why."),
+        ("retracted", "boolean?", "Taken back, or signed with a key that was revoked."),
         ("copies", "MemberId?", "Whose reports it seems to copy."),
         ("note", "text?", "Why the points are fewer than the weight."),
     ]),
@@ -481,7 +482,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("findings", "[]WhyFinding", "What is held of it, by family."),
     ]),
     ("Objection", "A member objects to a finding through a tool that does not sign.", &[
-        ("member", "MemberId", "Who objects."),
+        ("member", "MemberId|null", "Who objects; null: a member that wishes to stay unnamed."),
         ("finding", "FindingId", "To which finding."),
         ("ground", "Ground", "On what ground."),
         ("reason", "text", "In its words."),

@@ -214,13 +214,13 @@ impl Frame<'_> {
             "actionable": finding.actionable,
             "points": finding.sum.total,
             "threshold": finding.sum.threshold,
-            "reporters": finding.sum.lines.len(),
+            "reporters": self.reporters(),
         })
     }
 
     fn observed(&self, seen: &Map<String, Value>) -> Value {
         let finding = self.finding;
-        let reports = u32::try_from(finding.sum.lines.len()).unwrap_or(NUMBER_MAX).clamp(1, NUMBER_MAX);
+        let reports = u32::try_from(self.reporters()).unwrap_or(NUMBER_MAX).clamp(1, NUMBER_MAX);
         self.with(
             Kind::ObservedData,
             "",
@@ -234,24 +234,28 @@ impl Frame<'_> {
         )
     }
 
-    /// One for each reporter who may be named, one for all others together.
+    /// Reporters whose word was not taken back.
+    fn reporters(&self) -> usize {
+        self.finding.sum.lines.iter().filter(|line| !line.retracted).count()
+    }
+
+    /// One for each reporter who may be named, one for all others together; revoked where it was taken back.
     fn sightings(&self) -> Vec<Value> {
         let lines = &self.finding.sum.lines;
         let (named, unnamed): (Vec<_>, Vec<_>) = lines.iter().partition(|line| self.writer.names(&line.member));
         let each = named.into_iter().map(|line| {
             let member = ours::member_id(self.writer.alliance, &line.member);
-            let last = self.finding.made.minus(Span::millis((line.age_days * 86_400_000.0).round() as i64));
-            self.seen(line.member.as_str(), last, 1, Some(member))
+            self.seen(line.member.as_str(), &[line], Some(member))
         });
-        let youngest = unnamed.iter().map(|line| line.age_days).fold(f64::INFINITY, f64::min);
-        let together = (!unnamed.is_empty()).then(|| {
-            let last = self.finding.made.minus(Span::millis((youngest * 86_400_000.0).round() as i64));
-            self.seen("\nunnamed", last, unnamed.len(), None)
-        });
+        let standing: Vec<_> = unnamed.iter().copied().filter(|line| !line.retracted).collect();
+        let shown = if standing.is_empty() { unnamed } else { standing };
+        let together = (!shown.is_empty()).then(|| self.seen("\nunnamed", &shown, None));
         each.chain(together).collect()
     }
 
-    fn seen(&self, part: &str, last: Timestamp, count: usize, by: Option<String>) -> Value {
+    fn seen(&self, part: &str, lines: &[&SumLine], by: Option<String>) -> Value {
+        let youngest = lines.iter().map(|line| line.age_days).fold(f64::INFINITY, f64::min);
+        let last = self.finding.made.minus(Span::millis((youngest * 86_400_000.0).round() as i64));
         let data = back::of_finding(Kind::ObservedData, self.writer.alliance, &self.finding.id, "");
         let mut sighting = self.with(
             Kind::Sighting,
@@ -260,7 +264,8 @@ impl Frame<'_> {
                 "sighting_of_ref": self.indicator_id(),
                 "observed_data_refs": [data],
                 "last_seen": time(last),
-                "count": count,
+                "count": lines.len(),
+                "revoked": lines.iter().all(|line| line.retracted),
                 "extensions": { EXTENSION: { "extension_type": "property-extension", "finding": self.finding.id } },
             }),
         );

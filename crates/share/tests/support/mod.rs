@@ -39,6 +39,7 @@ pub fn of(observable: &Observable, state: FindingState, handling: Handling) -> F
         decay: 0.976,
         dependence: 0.0,
         points,
+        retracted: false,
         copies: None,
         note: note.to_owned(),
     };
