@@ -149,7 +149,7 @@ impl Both {
             let version = |row: &Plain| share::taxii::filter::Version { time: row.version, spec: SpecVersion::V21 };
             let of: Vec<_> = visible.iter().filter(|other| other.id == row.id).map(|row| version(row)).collect();
             filter.wants(&row.id, kind)
-                && filter.keeps(version(row), &of)
+                && filter.keeps(version(row), &of.iter().copied().collect())
                 && filter.added_after.is_none_or(|time| row.added > time)
                 && filter.next.is_none_or(|next| row.sequence > next.0)
         });

@@ -42,7 +42,7 @@ fn findings() -> Subjects {
 
 fn seen(findings: &Subjects, sees: Sees) -> Vec<Seen> {
     let every = Filter::read([("match[version]", "all")]).unwrap();
-    findings.page(&every, &sees, 100).0
+    findings.page(&every, &sees, 100).versions
 }
 
 fn introduced(findings: &Subjects, sees: Sees) -> Vec<Value> {
@@ -127,18 +127,18 @@ fn what_was_introduced_is_found_by_its_identifier_and_by_nobody_outside() {
     let findings = findings();
     let wanted = ours::member_id(ALLIANCE, &member("cloud"));
     let filter = Filter::read([("match[id]", wanted.as_str())]).unwrap();
-    let (found, more) = findings.page(&filter, &MEMBERS, 10);
-    assert_eq!((found.len(), more), (1, false));
-    assert_eq!(findings.introduced(&found[0]).map(id), Some(wanted));
-    assert!(findings.page(&filter, &PUBLIC, 10).0.is_empty());
+    let found = findings.page(&filter, &MEMBERS, 10);
+    assert_eq!((found.versions.len(), found.more), (1, None));
+    assert_eq!(findings.introduced(&found.versions[0]).map(id), Some(wanted));
+    assert!(findings.page(&filter, &PUBLIC, 10).versions.is_empty());
 }
 
 #[test]
 fn what_is_introduced_takes_no_room_of_a_page_from_findings() {
-    let (found, more) = findings().page(&Filter::default(), &MEMBERS, 2);
+    let found = findings().page(&Filter::default(), &MEMBERS, 2);
     let findings = findings();
-    let versions = found.iter().filter(|seen| findings.introduced(seen).is_none()).count();
-    assert_eq!((versions, more), (2, true));
+    let versions = found.versions.iter().filter(|seen| findings.introduced(seen).is_none()).count();
+    assert_eq!((versions, found.more.is_some()), (2, true));
 }
 
 #[test]

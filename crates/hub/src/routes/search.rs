@@ -14,8 +14,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use share::search::{Ask, Found, Key, Noted, Reach, ranges};
 use share::stix::StixTime;
-use share::taxii::{Index, Root, Row, cursor};
+use share::taxii::{Index, Key as ObjectKey, Root, Row, cursor};
 use share::{Terms, Viewer};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What every search may be narrowed by: the value, who brought it, who may see it.
@@ -245,17 +246,30 @@ impl Wanted {
         })
     }
 
-    fn wants(&self, viewer: &MemberId, index: &Index, row: &Row, sees: &dyn Fn(&Row) -> bool) -> bool {
+    fn wants(&self, viewer: &MemberId, index: &Index, row: &Row, latest: &mut Latest<'_>) -> bool {
         let (Some(member), Some(handling)) = (index.author(row), index.handling(row)) else { return false };
         self.narrowed.wants(viewer, member, handling)
             && (self.since..=self.until).contains(&row.added)
             && self.kind.as_deref().is_none_or(|kind| index.kind_of(row) == Some(kind))
-            && sees(row)
+            && (latest.sees)(row)
             && match self.which {
                 Which::All => true,
                 Which::At(time) => row.version == time,
-                Which::Latest => index.siblings(row).filter(|row| sees(row)).all(|other| other.version <= row.version),
+                Which::Latest => latest.of(index, row) == Some(row.version),
             }
+    }
+}
+
+/// The latest version of each object that the caller may see, looked for once each.
+struct Latest<'a> {
+    sees: &'a dyn Fn(&Row) -> bool,
+    known: BTreeMap<ObjectKey, Option<StixTime>>,
+}
+
+impl Latest<'_> {
+    fn of(&mut self, index: &Index, row: &Row) -> Option<StixTime> {
+        let look = || index.siblings(row).filter(|row| (self.sees)(row)).map(|row| row.version).max();
+        *self.known.entry(row.key()).or_insert_with(look)
     }
 }
 
@@ -266,14 +280,15 @@ fn rows(core: &Core, caller: &Caller, wanted: &Wanted, ask: &Ask, id: Option<&st
         (Some(author), Some(handling)) => pass.may_see(&caller.member, &Author::Member(author.clone()), handling),
         _ => false,
     };
+    let mut latest = Latest { sees: &sees, known: BTreeMap::new() };
     let Some(id) = id else {
         let row = |place: u64, _: &Key, (): &()| {
-            index.at(place).filter(|row| wanted.wants(&caller.member, &index, row, &sees)).copied()
+            index.at(place).filter(|row| wanted.wants(&caller.member, &index, row, &mut latest)).copied()
         };
         return core.search.objects().find(ask, row);
     };
     let before = |row: &&Row| ask.before.is_none_or(|before| row.sequence < before);
-    let all = index.everywhere(id).filter(before).filter(|row| wanted.wants(&caller.member, &index, row, &sees));
+    let all = index.everywhere(id).filter(before).filter(|row| wanted.wants(&caller.member, &index, row, &mut latest));
     let mut things: Vec<Row> = all.copied().collect();
     things.sort_by_key(|row| std::cmp::Reverse(row.sequence));
     let more = things.len() > ask.limit;

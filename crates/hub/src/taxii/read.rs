@@ -13,11 +13,30 @@ use serde::Serialize;
 use share::taxii::{Ask, Filter, ManifestRecord, Next, Page, Root, cursor, resources};
 use std::sync::Arc;
 
-/// A page of a collection as this caller may see it.
-pub(super) fn page(core: &Core, access: &Access, filter: &Filter) -> Page {
+/// A page of a collection as this caller may see it: made here if that is next to no work, else none.
+fn brief(core: &Core, access: &Access, filter: &Filter) -> Option<Page> {
+    asked(access, filter, |ask| {
+        let index = core.taxii.index();
+        index.is_brief(ask).then(|| index.page(ask))
+    })
+}
+
+/// A page of a collection as this caller may see it: work for a worker.
+fn page(core: &Core, access: &Access, filter: &Filter) -> Page {
+    asked(access, filter, |ask| core.taxii.index().page(ask))
+}
+
+fn asked<T>(access: &Access, filter: &Filter, then: impl FnOnce(&Ask<'_>) -> T) -> T {
     let sees = |handling: &Handling, author: &MemberId| access.sees(handling, author);
-    let ask = Ask { collection: access.shelf, public: access.root == Root::Public, filter, sees: &sees };
-    core.taxii.index().page(&ask)
+    then(&Ask { collection: access.shelf, public: access.root == Root::Public, filter, sees: &sees })
+}
+
+/// A page, made where it costs nobody else's time.
+async fn paged(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Page, Trouble> {
+    match brief(core, &access, &filter) {
+        Some(page) => Ok(page),
+        None => Ok(core.work(move |core| Ok(page(core, &access, &filter))).await?),
+    }
 }
 
 /// When the first and the last object of a page were added.
@@ -61,16 +80,24 @@ fn of_one(core: &Core, access: &Access, object: &str, mut filter: Filter) -> Res
 }
 
 async fn envelope(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Response, Trouble> {
-    let page = page(core, &access, &filter);
-    let bytes = match page.rows.is_empty() {
+    let after = filter.added_after;
+    let brief = brief(core, &access, &filter);
+    let (page, bytes) = match brief {
         // Nothing new: what members hear all day needs nobody else's time.
-        true => share::taxii::Envelope::new(page.next, 0).finish(),
-        false => {
-            let asked = page.clone();
-            core.work(move |core| Ok(core.taxii.envelope(&asked)?)).await?
+        Some(page) if page.rows.is_empty() => {
+            let bytes = share::taxii::Envelope::new(page.next, 0).finish();
+            (page, bytes)
+        }
+        brief => {
+            let write = move |core: &Core| {
+                let page = brief.unwrap_or_else(|| page(core, &access, &filter));
+                let bytes = core.taxii.envelope(&page)?;
+                Ok((page, bytes))
+            };
+            core.work(write).await?
         }
     };
-    Ok(dated(body(StatusCode::OK, bytes), ends(&page), filter.added_after))
+    Ok(dated(body(StatusCode::OK, bytes), ends(&page), after))
 }
 
 /// A manifest (§5.3.1).
@@ -90,7 +117,8 @@ pub(crate) async fn manifest(State(core): State<Arc<Core>>, wish: Wish) -> Resul
     if access.holds != Holds::Objects {
         return subjects::manifest(&core, access, filter).await;
     }
-    let page = page(&core, &access, &filter);
+    let after = filter.added_after;
+    let page = paged(&core, access, filter).await?;
     let index = core.taxii.index();
     let record = |row| ManifestRecord {
         id: index.id(row),
@@ -101,7 +129,7 @@ pub(crate) async fn manifest(State(core): State<Arc<Core>>, wish: Wish) -> Resul
     let objects = page.rows.iter().map(record).collect();
     drop(index);
     let manifest = Manifest { more: page.next.is_some(), next: page.next.as_ref().map(Next::to_string), objects };
-    Ok(dated(json(StatusCode::OK, &manifest), ends(&page), filter.added_after))
+    Ok(dated(json(StatusCode::OK, &manifest), ends(&page), after))
 }
 
 /// Collections hold both versions of the standard, each object as it came.
@@ -131,8 +159,9 @@ pub(crate) async fn versions(State(core): State<Arc<Core>>, wish: Wish) -> Resul
     }
     let mut filter = of_one(&core, &access, &object, filter)?;
     filter.versions = share::taxii::Versions { all: true, ..share::taxii::Versions::default() };
-    let page = page(&core, &access, &filter);
+    let after = filter.added_after;
+    let page = paged(&core, access, filter).await?;
     let versions = page.rows.iter().map(|row| row.version.to_string()).collect();
     let document = Versions { more: page.next.is_some(), next: page.next.as_ref().map(Next::to_string), versions };
-    Ok(dated(json(StatusCode::OK, &document), ends(&page), filter.added_after))
+    Ok(dated(json(StatusCode::OK, &document), ends(&page), after))
 }

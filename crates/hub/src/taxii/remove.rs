@@ -65,7 +65,8 @@ fn own_rows(
         .collect();
     let all: Vec<_> =
         seen.iter().map(|row| share::taxii::filter::Version { time: row.version, spec: row.spec() }).collect();
-    let meant = seen.iter().zip(&all).filter(|(_, version)| !named || filter.keeps(**version, &all));
+    let ends = all.iter().copied().collect();
+    let meant = seen.iter().zip(&all).filter(|(_, version)| !named || filter.keeps(**version, &ends));
     let meant: Vec<&Row> = meant.map(|(row, _)| *row).collect();
     if meant.is_empty() {
         return Err(Trouble::not_found("an object, or a version of it, of this collection", object));

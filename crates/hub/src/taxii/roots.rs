@@ -157,8 +157,8 @@ impl Access {
 
     /// Observers read what is CLEAR or GREEN.
     fn reads(&self, handling: &Handling) -> bool {
-        let known = |caller: &Caller| self.pass.charter.as_ref()?.member(&caller.member).ok().cloned();
-        self.caller.as_ref().and_then(known).is_none_or(|member| member.reads(handling.tlp))
+        let (Some(caller), Some(charter)) = (&self.caller, &self.pass.charter) else { return true };
+        charter.member(&caller.member).ok().is_none_or(|member| member.reads(handling.tlp))
     }
 
     /// May the caller see a finding, or a plan, of this handling under this root?

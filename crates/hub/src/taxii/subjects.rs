@@ -11,8 +11,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use model::{Finding, FindingId, Handling, MemberId, Plan};
 use serde_json::Value;
-use share::stix::{PlanAt, Stage, StixTime, Subject, Writer, back};
-use share::taxii::{Envelope, Filter, ManifestRecord, Next, Seen, cursor, resources};
+use share::stix::{PlanAt, SpecVersion, Stage, StixTime, Subject, Writer, back};
+use share::taxii::filter::{Ends, LIMIT_MAX, Version};
+use share::taxii::{Envelope, Filter, Looked, ManifestRecord, Next, Seen, cursor, resources};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ struct Written {
     added: i64,
     sequence: u64,
     version: String,
+    time: StixTime,
     object: Value,
 }
 
@@ -49,16 +51,9 @@ pub(super) async fn objects(core: &Arc<Core>, access: Access, filter: Filter) ->
     Ok(envelope(&page, after))
 }
 
-pub(super) async fn object(
-    core: &Arc<Core>,
-    access: Access,
-    id: String,
-    mut filter: Filter,
-) -> Result<Response, Trouble> {
-    let access = require(core, access, &id, &filter).await?;
-    filter.types.clear();
-    filter.ids = [id].into();
-    objects(core, access, filter).await
+pub(super) async fn object(core: &Arc<Core>, access: Access, id: String, filter: Filter) -> Result<Response, Trouble> {
+    let after = filter.added_after;
+    Ok(envelope(&of_one(core, access, id, filter).await?, after))
 }
 
 pub(super) async fn manifest(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Response, Trouble> {
@@ -81,12 +76,9 @@ pub(super) async fn versions(
     id: String,
     mut filter: Filter,
 ) -> Result<Response, Trouble> {
-    let access = require(core, access, &id, &filter).await?;
-    filter.types.clear();
-    filter.ids = [id].into();
     filter.versions = share::taxii::Versions { all: true, ..share::taxii::Versions::default() };
     let after = filter.added_after;
-    let page = page(core, access, filter).await?;
+    let page = of_one(core, access, id, filter).await?;
     let versions = page.objects.iter().map(|written| written.version.clone()).collect();
     let document = Versions { more: page.next.is_some(), next: page.next.as_ref().map(Next::to_string), versions };
     Ok(dated(json(StatusCode::OK, &document), page.ends(), after))
@@ -98,21 +90,37 @@ fn envelope(page: &Page, after: Option<i64>) -> Response {
     dated(body(StatusCode::OK, envelope.finish()), page.ends(), after)
 }
 
-/// The object is there for this caller, in some version.
-async fn require(core: &Arc<Core>, access: Access, id: &str, filter: &Filter) -> Result<Access, Trouble> {
-    let any = Filter {
-        ids: [id.to_owned()].into(),
+/// The versions of one object that are asked for, of all that this caller may see: it may begin with any version of
+/// what it is about, and end with any.
+async fn of_one(core: &Arc<Core>, access: Access, id: String, mut filter: Filter) -> Result<Page, Trouble> {
+    filter.types.clear();
+    filter.ids = [id.clone()].into();
+    let mut any = Filter {
+        ids: filter.ids.clone(),
         versions: share::taxii::Versions { all: true, ..share::taxii::Versions::default() },
-        limit: 1,
+        limit: LIMIT_MAX,
         specs: filter.specs.clone(),
         ..Filter::default()
     };
-    let access = Arc::new(access);
-    let found = of(core, Arc::clone(&access), any).await?;
-    match (found.objects.is_empty(), Arc::try_unwrap(access)) {
-        (false, Ok(access)) => Ok(access),
-        _ => Err(Trouble::not_found("an object of this collection", id)),
+    let (access, mut all) = (Arc::new(access), Vec::new());
+    loop {
+        let found = of(core, Arc::clone(&access), any.clone()).await?;
+        all.extend(found.objects);
+        any.next = found.next;
+        if any.next.is_none() {
+            break;
+        }
     }
+    if all.is_empty() {
+        return Err(Trouble::not_found("an object of this collection", &id));
+    }
+    let version = |written: &Written| Version { time: written.time, spec: SpecVersion::V21 };
+    let versions: Ends = all.iter().map(version).collect();
+    let kept = all.into_iter().filter(|written| filter.keeps(version(written), &versions));
+    let mut page = Page::default();
+    // A full page says where it goes on.
+    let _ = page.take(&filter, kept);
+    Ok(page)
 }
 
 async fn page(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Page, Trouble> {
@@ -122,28 +130,29 @@ async fn page(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Page, 
 async fn of(core: &Arc<Core>, access: Arc<Access>, filter: Filter) -> Result<Page, Trouble> {
     let most = if access.holds == Holds::Plans { PLANS_MAX } else { WRITTEN_MAX };
     let max = (filter.limit / OBJECTS_MIN + 2).min(most);
-    let sees = |handling: &model::Handling| access.sees_subject(handling);
-    let (seen, more) = core.taxii.subjects(access.holds).page(&filter, &sees, max);
-    if seen.is_empty() {
-        return Ok(Page::default());
+    let find = move |core: &Core, access: &Access, filter: &Filter| {
+        let sees = |handling: &Handling| access.sees_subject(handling);
+        core.taxii.subjects(access.holds).page(filter, &sees, max)
+    };
+    let is_brief = core.taxii.subjects(access.holds).is_brief(&filter);
+    let brief = is_brief.then(|| find(core, &access, &filter));
+    if let Some(next) = brief.as_ref().filter(|looked| looked.versions.is_empty()).map(|looked| looked.more) {
+        return Ok(Page { next, ..Page::default() });
     }
-    Ok(core.work(move |core| write(core, &access, &filter, &seen, more)).await?)
+    let work = move |core: &Core| {
+        let looked = brief.unwrap_or_else(|| find(core, &access, &filter));
+        write(core, &access, &filter, &looked)
+    };
+    Ok(core.work(work).await?)
 }
 
 /// Writes the versions and keeps what the filter leaves, up to the limit.
-fn write(
-    core: &Core,
-    access: &Access,
-    filter: &Filter,
-    seen: &[Seen],
-    more: bool,
-) -> Result<Page, crate::problem::Problem> {
+fn write(core: &Core, access: &Access, filter: &Filter, looked: &Looked) -> Result<Page, crate::problem::Problem> {
     let named = |_: &MemberId| access.root != share::taxii::Root::Public;
     let hub = core.directory.identity().names.first().map(|name| format!("https://{name}"));
     let writer = Writer { alliance: core.taxii.alliance(), hub: hub.as_deref(), named: &named };
-    let (mut page, mut last) = (Page::default(), None);
-    let mut reading = Reading::default();
-    for seen in seen {
+    let (mut page, mut reading) = (Page::default(), Reading::default());
+    for seen in &looked.versions {
         let introduced = core.taxii.subjects(access.holds).introduced(seen).cloned();
         let objects = match introduced {
             Some(object) => vec![(0, object)],
@@ -152,9 +161,8 @@ fn write(
         if page.take(filter, objects.into_iter().map(|(at, object)| written(seen, at, object))).is_break() {
             return Ok(page);
         }
-        last = Some(seen.last());
     }
-    page.next = last.filter(|_| more);
+    page.next = looked.more;
     Ok(page)
 }
 
@@ -245,9 +253,11 @@ fn lacking(seen: &Seen, what: &str) -> journal::Error {
 fn written(seen: &Seen, at: usize, object: Value) -> Written {
     // A subject has fewer objects than an entry has places.
     let added = seen.added + i64::try_from(at).unwrap_or(i64::MAX);
-    let version = object["modified"].as_str().map_or_else(|| StixTime::from(seen.made).to_string(), ToOwned::to_owned);
+    let made = StixTime::from(seen.made);
+    let version = object["modified"].as_str().map_or_else(|| made.to_string(), ToOwned::to_owned);
+    let time = StixTime::parse("modified", &version).unwrap_or(made);
     let id = object["id"].as_str().unwrap_or_default().to_owned();
-    Written { id, added, sequence: seen.sequence + at as u64, version, object }
+    Written { id, added, sequence: seen.sequence + at as u64, version, time, object }
 }
 
 fn wanted(filter: &Filter, written: &Written) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::support::{Bench, now, sighting};
 use crate::taxii::{SIGHTINGS, get, get_json, ids, indicator, push};
+use model::{Retraction, SignedRetraction};
 use serde_json::{Value, json};
 
 const FINDINGS: &str = "/taxii2/alliance/collections/findings/objects/";
@@ -109,6 +110,60 @@ async fn findings_page_by_next_and_by_time_without_a_gap() {
     let indicators = get_json(&bench, "bank", &format!("{FINDINGS}?match[type]=indicator")).await.1;
     assert_eq!(ids(&indicators).len(), 6);
     assert!(get_json(&bench, "bank", &format!("{FINDINGS}?match[type]=malware")).await.1["objects"].is_null());
+}
+
+/// A member's agent takes back what it said of an address.
+async fn retract(bench: &Bench, member: &str, sequence: u64, value: &str) {
+    let key = crate::support::key(member, false);
+    let retraction = Retraction {
+        author: member.parse().unwrap(),
+        key: key.public().id(),
+        sequence,
+        made: now(),
+        observable: value.parse().unwrap(),
+        behaviour: model::Behaviour::Scan,
+        reason: "our own scanner".to_owned(),
+    };
+    let body = json!(SignedRetraction { signature: key.sign(&retraction), retraction });
+    assert_eq!(bench.post(member, "/api/v1/retractions", &body).await.0, 200);
+}
+
+/// All versions of all objects once there are so many versions of the indicator.
+async fn every_version(bench: &Bench, of_indicators: usize) -> Vec<Value> {
+    loop {
+        let all = wait_for(bench, "bank", &format!("{FINDINGS}?match[version]=all")).await;
+        if of_type(&all, "indicator").len() >= of_indicators {
+            break all;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_version_on_a_page_is_got_by_its_identifier_whichever_versions_have_the_object() {
+    let bench = Bench::start().await;
+    let value = "80.2.3.1";
+    corroborate(&bench, 1, value, json!({ "tlp": "green" })).await;
+    every_version(&bench, 1).await;
+    retract(&bench, "cloud", 2, value).await;
+    every_version(&bench, 2).await;
+    // A reporter that the first version did not know of.
+    let mut seen = sighting(value);
+    seen["handling"] = json!({ "tlp": "green" });
+    assert_eq!(bench.report("bank", crate::support::signed_report("bank", 1, &[seen])).await.0, 200);
+    let all = every_version(&bench, 3).await;
+    let sightings = of_type(&all, "sighting");
+    assert!(sightings.iter().any(|sighting| sighting["revoked"] == true), "what cloud took back: {sightings:?}");
+    for object in &all {
+        let id = object["id"].as_str().unwrap();
+        let (code, one) = get_json(&bench, "bank", &format!("{FINDINGS}{id}/?match[version]=all")).await;
+        assert_eq!(code, 200, "{id}");
+        assert!(one["objects"].as_array().unwrap().contains(object), "{id}: {one}");
+        let (_, versions) = get_json(&bench, "bank", &format!("{FINDINGS}{id}/versions/")).await;
+        let version = object.get("modified").or_else(|| object.get("created"));
+        let versions = versions["versions"].as_array().unwrap();
+        assert!(version.is_none_or(|version| versions.contains(version)), "{id}: {version:?} of {versions:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

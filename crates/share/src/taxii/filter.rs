@@ -76,6 +76,43 @@ pub struct Version {
     pub spec: SpecVersion,
 }
 
+/// What filters ask of all versions of one object together: of each standard the first and the last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ends {
+    old: Option<(StixTime, StixTime)>,
+    new: Option<(StixTime, StixTime)>,
+}
+
+impl Ends {
+    /// Takes one more version.
+    pub fn add(&mut self, Version { time, spec }: Version) {
+        let ends = match spec {
+            SpecVersion::V20 => &mut self.old,
+            SpecVersion::V21 => &mut self.new,
+        };
+        *ends = Some(ends.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
+    }
+
+    const fn of(&self, spec: SpecVersion) -> Option<(StixTime, StixTime)> {
+        match spec {
+            SpecVersion::V20 => self.old,
+            SpecVersion::V21 => self.new,
+        }
+    }
+
+    const fn is_latest(&self, spec: SpecVersion) -> bool {
+        matches!(spec, SpecVersion::V21) || self.new.is_none()
+    }
+}
+
+impl FromIterator<Version> for Ends {
+    fn from_iter<I: IntoIterator<Item = Version>>(versions: I) -> Self {
+        let mut ends = Self::default();
+        versions.into_iter().for_each(|version| ends.add(version));
+        ends
+    }
+}
+
 impl Filter {
     /// Reads the pairs of a query, already decoded. Pairs that the standard does not have are passed over.
     ///
@@ -120,18 +157,18 @@ impl Filter {
     }
 
     /// Does this version of an object pass, of all the versions that the collection has of it?
-    pub fn keeps(&self, version: Version, of: &[Version]) -> bool {
-        let spec = |v: &Version| match self.specs.is_empty() {
-            true => of.iter().map(|v| v.spec).max() == Some(v.spec),
-            false => self.specs.contains(&v.spec),
+    pub fn keeps(&self, version: Version, of: &Ends) -> bool {
+        let spec = match self.specs.is_empty() {
+            true => of.is_latest(version.spec),
+            false => self.specs.contains(&version.spec),
         };
-        let times = || of.iter().filter(|v| spec(v) && v.spec == version.spec).map(|v| v.time);
         let Versions { all, first, last, times: wanted } = &self.versions;
+        let (time, ends) = (version.time, of.of(version.spec));
         let right = *all
-            || wanted.contains(&version.time)
-            || (*first && times().min() == Some(version.time))
-            || (*last && times().max() == Some(version.time));
-        spec(&version) && right
+            || wanted.contains(&time)
+            || (*first && ends.is_some_and(|(first, _)| first == time))
+            || (*last && ends.is_some_and(|(_, last)| last == time));
+        spec && right
     }
 }
 
@@ -201,7 +238,8 @@ mod tests {
     /// Which of these days pass.
     fn kept(pairs: &[(&'static str, &'static str)], of: &[Version]) -> Vec<usize> {
         let filter = read(pairs).unwrap();
-        (0..of.len()).filter(|at| filter.keeps(of[*at], of)).collect()
+        let ends = of.iter().copied().collect();
+        (0..of.len()).filter(|at| filter.keeps(of[*at], &ends)).collect()
     }
 
     #[test]

@@ -86,18 +86,24 @@ impl Row {
         if self.flags & OLD != 0 { SpecVersion::V20 } else { SpecVersion::V21 }
     }
 
+    /// Who may see it, and who brought it: rows with the same two are seen by the same.
+    pub(super) const fn audience(&self) -> (u16, u16) {
+        (self.handling, self.author)
+    }
+
     pub(super) const fn is_gone(&self) -> bool {
         self.flags & GONE != 0
     }
 
-    fn key(&self) -> Key {
+    /// Which object it is a version of, and where.
+    pub const fn key(&self) -> Key {
         Key { uuid: self.uuid, kind: self.kind, shelf: self.shelf }
     }
 }
 
 /// What an object is known by in a collection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Key {
+pub struct Key {
     uuid: [u8; 16],
     kind: u16,
     shelf: u16,
@@ -352,10 +358,12 @@ impl Index {
         self.kinds.get(usize::from(row.kind)).map(|kind| &**kind)
     }
 
-    /// The number of a row among all.
-    pub(super) fn place_of(&self, row: &Row) -> u32 {
-        // Fewer than 2^32 rows, as `add` looks at.
-        self.rows.partition_point(|other| other.sequence < row.sequence) as u32
+    /// The numbers of the rows of an object, shown or not, from the one that was added last.
+    pub(super) fn numbers(&self, collection: CollectionId, id: &str) -> impl Iterator<Item = u32> {
+        let newest = self.key(collection, id).and_then(|key| self.newest.get(&key).copied());
+        std::iter::successors(newest, |at| {
+            self.rows.get(*at as usize).map(|row| row.previous).filter(|previous| *previous != NONE)
+        })
     }
 
     /// The rows of the same object in the same collection that are shown.

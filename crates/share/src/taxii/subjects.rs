@@ -2,12 +2,13 @@
 //! objects are written from the journal when they are asked for. Between them stand the objects that they refer to.
 
 use super::cursor::{Clock, Next};
-use super::filter::{self, Filter};
+use super::filter::{self, Ends, Filter};
 use super::index::Row;
 use super::introduced::{Introduced, Introduction};
 use crate::stix::{SpecVersion, StixTime, Subject, id, plan, sco};
 use model::{Finding, Handling, Plan, PlanId, Span, Timestamp};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Room in the order for the objects of a finding beside one for each reporter: indicator, observed data, observable,
@@ -15,6 +16,17 @@ use std::collections::{BTreeMap, BTreeSet};
 const OBJECTS: usize = 6;
 /// Most versions that are looked at for one page.
 const LOOKED_AT_MAX: usize = 20_000;
+/// A page that has to look at no more versions than this is made at once.
+const BRIEF_MAX: u32 = 32;
+
+/// What was looked through for a page.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Looked {
+    /// Versions that may have objects for it, in order.
+    pub versions: Vec<Seen>,
+    /// Where it goes on, if not all was looked at.
+    pub more: Option<Next>,
+}
 
 /// One version of a subject, or an object that subjects refer to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -174,34 +186,55 @@ impl Subjects {
 
     /// The latest version of a subject that is shown and that the caller may see.
     pub fn latest(&self, subject: Subject, sees: impl Fn(&Handling) -> bool) -> Option<Seen> {
+        let sees = |number: u16| self.handlings.get(usize::from(number)).is_some_and(&sees);
         self.visible(subject, &sees).next().copied()
     }
 
-    /// Up to `max` versions that may have objects for this page, in order, with what they refer to, and whether there
-    /// may be more after them.
-    pub fn page(&self, filter: &Filter, sees: &dyn Fn(&Handling) -> bool, max: usize) -> (Vec<Seen>, bool) {
+    /// Is a page made in next to no time?
+    pub fn is_brief(&self, filter: &Filter) -> bool {
+        filter.ids.is_empty() && self.shown.saturating_sub(self.first_after(filter)) <= BRIEF_MAX
+    }
+
+    /// Up to `max` versions that may have objects for this page, with what they refer to.
+    pub fn page(&self, filter: &Filter, sees: &dyn Fn(&Handling) -> bool, max: usize) -> Looked {
+        let first = self.first_after(filter);
         let candidates: Vec<u32> = match filter.ids.is_empty() {
-            true => (self.first_after(filter)..self.shown).take(LOOKED_AT_MAX + 1).collect(),
-            false => self.of_ids(filter),
+            true => (first..self.shown).take(LOOKED_AT_MAX + 1).collect(),
+            false => self.of_ids(filter).into_iter().filter(|at| *at >= first).collect(),
         };
-        let (mut found, mut versions, mut looked_at) = (Vec::new(), 0, 0);
+        let (mut looked, mut versions, mut looked_at, mut last) = (Looked::default(), 0, 0, None);
+        let asked = RefCell::new(BTreeMap::new());
+        // Asked once for each handling.
+        let sees = |number: u16| {
+            let sees = || self.handlings.get(usize::from(number)).is_some_and(sees);
+            *asked.borrow_mut().entry(number).or_insert_with(sees)
+        };
+        let version = |seen: &Seen| filter::Version { time: StixTime::from(seen.made), spec: SpecVersion::V21 };
+        let mut ends: BTreeMap<Subject, Ends> = BTreeMap::new();
         for at in candidates {
             let Some(seen) = self.seen.get(at as usize) else { break };
-            looked_at += 1;
-            if versions >= max || looked_at > LOOKED_AT_MAX {
-                return (found, true);
+            if versions >= max || looked_at >= LOOKED_AT_MAX {
+                looked.more = last;
+                return looked;
             }
-            let keeps = || {
-                let version = |seen: &Seen| filter::Version { time: StixTime::from(seen.made), spec: SpecVersion::V21 };
-                let all: Vec<filter::Version> = self.visible(seen.subject, &sees).map(version).collect();
-                filter.keeps(version(seen), &all)
-            };
-            if self.may_see(seen, &sees) && keeps() {
+            looked_at += 1;
+            last = Some(seen.last());
+            if !sees(seen.handling) {
+                continue;
+            }
+            let ends = ends.entry(seen.subject).or_insert_with(|| {
+                let count = |version| {
+                    looked_at += 1;
+                    version
+                };
+                self.visible(seen.subject, &sees).map(version).map(count).collect()
+            });
+            if filter.keeps(version(seen), ends) {
                 versions += usize::from(!seen.is_introduction);
-                found.push(*seen);
+                looked.versions.push(*seen);
             }
         }
-        (found, false)
+        looked
     }
 
     /// The first version that may have objects after the place or the time that is asked for.
@@ -238,13 +271,10 @@ impl Subjects {
         self.rows(subject).filter_map(|at| self.seen.get(at as usize))
     }
 
-    fn visible<'s>(&'s self, subject: Subject, sees: &'s dyn Fn(&Handling) -> bool) -> impl Iterator<Item = &'s Seen> {
+    /// The versions whose handling, by its number, the caller may see.
+    fn visible<'s>(&'s self, subject: Subject, sees: &'s dyn Fn(u16) -> bool) -> impl Iterator<Item = &'s Seen> {
         let shown = self.rows(subject).filter(|at| *at < self.shown);
-        shown.filter_map(|at| self.seen.get(at as usize)).filter(move |seen| self.may_see(seen, sees))
-    }
-
-    fn may_see(&self, seen: &Seen, sees: &dyn Fn(&Handling) -> bool) -> bool {
-        self.handlings.get(usize::from(seen.handling)).is_some_and(sees)
+        shown.filter_map(|at| self.seen.get(at as usize)).filter(move |seen| sees(seen.handling))
     }
 }
 
@@ -279,13 +309,13 @@ mod tests {
         }
     }
 
-    fn positions(found: &(Vec<Seen>, bool)) -> Vec<u64> {
+    fn positions(found: &Looked) -> Vec<u64> {
         versions(found).iter().map(Seen::position).collect()
     }
 
     /// Without what they refer to.
-    fn versions(found: &(Vec<Seen>, bool)) -> Vec<Seen> {
-        found.0.iter().filter(|seen| !seen.is_introduction).copied().collect()
+    fn versions(found: &Looked) -> Vec<Seen> {
+        found.versions.iter().filter(|seen| !seen.is_introduction).copied().collect()
     }
 
     #[test]
@@ -303,7 +333,8 @@ mod tests {
         assert_eq!(positions(&findings.page(&Filter::default(), &clear, 10)), [3, 9], "each viewer's own latest");
         let every = Filter::read([("match[version]", "all")]).unwrap();
         assert_eq!(positions(&findings.page(&every, &all, 10)), [3, 4, 7, 9]);
-        assert_eq!((positions(&findings.page(&every, &all, 2)), findings.page(&every, &all, 2).1), (vec![3, 4], true));
+        let two = findings.page(&every, &all, 2);
+        assert_eq!((positions(&two), two.more), (vec![3, 4], two.versions.last().map(Seen::last)));
         let one = back::indicator_id("ours", &finding(1, 0, Tlp::Clear).id);
         let one = Filter::read([("match[id]", one.as_str()), ("match[version]", "all")]).unwrap();
         assert_eq!(positions(&findings.page(&one, &all, 10)), [3, 7]);
@@ -328,9 +359,53 @@ mod tests {
         assert!(every.windows(2).all(|two| two[0].last_added() < two[1].added && two[0].last().0 < two[1].sequence));
         assert_eq!(every.iter().map(|seen| seen.number).collect::<Vec<_>>(), [0, 1].repeat(9));
         let filter = Filter { next: Some(every[8].last()), ..Filter::default() };
-        assert_eq!(findings.page(&filter, &all, 2).0, every[9..11], "the second one of the entry");
+        assert_eq!(findings.page(&filter, &all, 2).versions, every[9..11], "the second one of the entry");
         let filter = Filter { added_after: Some(every[9].added + 1), ..Filter::default() };
-        assert_eq!(findings.page(&filter, &all, 2).0, every[9..11]);
+        assert_eq!(findings.page(&filter, &all, 2).versions, every[9..11]);
+    }
+
+    #[test]
+    fn a_page_of_which_nothing_is_left_says_where_it_goes_on() {
+        let mut findings = Subjects::default();
+        let objects = 3 * LOOKED_AT_MAX as u64 / 2;
+        let dull = |n| Finding { made: Timestamp::MIN, ..finding(n as u8, 0, Tlp::Red) };
+        (1..objects).for_each(|at| findings.add_findings(at, &[dull(at % 200)]));
+        findings.add_findings(objects, &[finding(250, 0, Tlp::Clear)]);
+        findings.settle();
+        let clear = |handling: &Handling| handling.tlp == Tlp::Clear;
+        let mut filter = Filter::default();
+        let mut pages = Vec::new();
+        loop {
+            let looked = findings.page(&filter, &clear, 10);
+            pages.push(versions(&looked).len());
+            assert!(looked.more.is_none() || looked.more > filter.next, "it goes on");
+            filter.next = looked.more;
+            if filter.next.is_none() {
+                break;
+            }
+        }
+        assert!(pages.len() > 1, "{pages:?}");
+        assert_eq!((pages.last(), pages.iter().sum()), (Some(&1), 1));
+    }
+
+    #[test]
+    fn versions_of_one_object_are_gone_through_page_by_page() {
+        let mut findings = Subjects::default();
+        (1..=9).for_each(|at| findings.add_findings(at, &[finding(1, at as i64, Tlp::Clear)]));
+        findings.settle();
+        let id = back::indicator_id("ours", &finding(1, 0, Tlp::Clear).id);
+        let mut filter = Filter::read([("match[id]", id.as_str()), ("match[version]", "all")]).unwrap();
+        let mut seen = Vec::new();
+        loop {
+            let looked = findings.page(&filter, &|_: &Handling| true, 2);
+            seen.extend(positions(&looked));
+            filter.next = looked.more;
+            if filter.next.is_none() {
+                break;
+            }
+            assert_eq!(looked.versions.len(), 2);
+        }
+        assert_eq!(seen, (1..=9).collect::<Vec<_>>());
     }
 
     #[test]
@@ -345,7 +420,7 @@ mod tests {
         let all = |_: &Handling| true;
         assert_eq!(positions(&plans.page(&Filter::default(), &all, 10)), [6]);
         let every = Filter::read([("match[version]", "all")]).unwrap();
-        let (versions, _) = plans.page(&every, &all, 10);
+        let versions = plans.page(&every, &all, 10).versions;
         assert_eq!(versions.iter().map(Seen::position).collect::<Vec<_>>(), [5, 6]);
         assert!(versions[0].made < versions[1].made && versions[0].last_added() < versions[1].added);
         assert_eq!(plans.first(&versions[1]), versions[0]);
