@@ -140,6 +140,8 @@ pub struct Shared {
     pub handling: Handling,
     /// The object.
     pub object: Box<RawValue>,
+    /// Does it come into the collection? Else it is heard only: what it takes back or objects to.
+    pub kept: bool,
 }
 
 /// What a member shares at a time, with what it says in our words. What belongs to an object carries its place.
@@ -199,7 +201,7 @@ impl Alliance {
         let first = self.next_position();
         let audience: BTreeMap<usize, Handling> =
             objects.iter().map(|object| (object.place, object.handling.clone())).collect();
-        let mut drafts: Vec<Drafted> = in_entries(objects)
+        let mut drafts: Vec<Drafted> = in_entries(objects.into_iter().filter(|object| object.kept))
             .into_iter()
             .map(|Together { handling, objects, briefs, .. }| {
                 let shared = Objects { collection, member: member.clone(), by, objects, briefs };
@@ -362,7 +364,7 @@ struct Together {
 }
 
 /// Objects in entries: each of one handling, and small enough to be read for the sake of one.
-fn in_entries(objects: Vec<Shared>) -> Vec<Together> {
+fn in_entries(objects: impl Iterator<Item = Shared>) -> Vec<Together> {
     let mut entries: Vec<Together> = Vec::new();
     for Shared { handling, object, brief, .. } in objects {
         let bytes = object.get().len();

@@ -2,6 +2,7 @@
 //! for the sequencer.
 
 use crate::ca::Fault;
+use crate::taxii::Identities;
 use alliance::joining::Issued;
 use alliance::{Alliance, Author, CollectionRecord, Event, Scope, Suspension, TokenRecord};
 use charter::Charter;
@@ -46,6 +47,8 @@ pub(crate) struct Pass {
     pub(crate) collections: BTreeMap<CollectionId, Arc<CollectionRecord>>,
     /// What objects may be marked with under the charter.
     pub(crate) markings: Markings,
+    /// In whose name objects are under the charter.
+    pub(crate) identities: Arc<Identities>,
 }
 
 /// A certificate that a client has shown, and whose key it has.
@@ -147,16 +150,18 @@ impl Pass {
         let tokens: BTreeMap<Digest, TokenRecord> =
             state.tokens().into_iter().map(|token| (token.hash, token.clone())).collect();
         let admins = tokens.values().any(|token| token.scopes.contains(&Scope::Admin));
-        let (charter, markings) = match (&self.charter, state.charter()) {
-            (Some(known), Some(now)) if **known == *now => (Some(Arc::clone(known)), self.markings.clone()),
-            (_, Some(now)) => (Some(Arc::new(now.clone())), markings_of(now)),
-            (_, None) => (None, Markings::default()),
+        let (charter, markings, identities) = match (&self.charter, state.charter()) {
+            (Some(known), Some(now)) if **known == *now => {
+                (Some(Arc::clone(known)), self.markings.clone(), Arc::clone(&self.identities))
+            }
+            (_, Some(now)) => (Some(Arc::new(now.clone())), markings_of(now), Arc::new(Identities::of(now))),
+            (_, None) => (None, Markings::default(), Arc::default()),
         };
         let certificates = state.certificates().map(|issued| (issued.record.digest, Arc::clone(issued))).collect();
         let suspended = state.membership().suspended().clone();
         let first = self.first.clone().filter(|_| !admins);
         let collections = state.collections().clone();
-        Self { charter, tokens, first, suspended, certificates, collections, markings }
+        Self { charter, tokens, first, suspended, certificates, collections, markings, identities }
     }
 
     /// Who comes with this `Authorization` header or certificate, if that allows what is needed. A token that is shown

@@ -50,6 +50,7 @@ impl World {
             },
             handling: Handling::alliance(Tlp::Green),
             object: RawValue::from_string(object.to_owned()).unwrap(),
+            kept: true,
         };
         let (objects, member) = (vec![object], member(who));
         let (sightings, retractions, objections) = (Vec::new(), Vec::new(), Vec::new());

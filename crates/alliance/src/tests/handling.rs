@@ -223,7 +223,7 @@ fn object(world: &mut World, who: &str, handling: &Handling) -> Vec<&'static str
         collection: share::taxii::CollectionId::of("test", &share::taxii::Root::Alliance, "sightings"),
         member: member(who),
         by: Shown::Token(model::TokenId::of(&model::Digest::of(&[b"token"]))),
-        objects: vec![Shared { place: 0, brief, handling: handling.clone(), object }],
+        objects: vec![Shared { place: 0, brief, handling: handling.clone(), object, kept: true }],
         sightings: Vec::new(),
         retractions: Vec::new(),
         objections: vec![(0, finding, Ground::FalsePositive, "our own scanner".to_owned())],

@@ -5,7 +5,7 @@ use super::answer::{Trouble, body};
 use super::roots::{Access, Asking, access, shown};
 use super::store::{Fate, IMMUTABLE};
 use super::stored::{self, Found, Whose};
-use super::{ask, subjects};
+use super::{ask, reserved, subjects};
 use crate::core::Core;
 use crate::intake::{self, Bounds, Packed};
 use alliance::{Brief, Said, Share, Shared};
@@ -29,6 +29,8 @@ use std::sync::Arc;
 const REFERRED_MAX: usize = 1_000;
 /// Reports are held against the clock once more when they are ordered: what is just not too old here is not then.
 const ORDERED_WITHIN: Span = Span::minutes(2);
+/// What is said of an object of the alliance's own that somebody sends back.
+const HEARD: &str = "heard, and not kept: the alliance alone writes the objects of its findings and plans";
 /// Longest identifier that an answer repeats, in characters.
 const ID_CHARS_MAX: usize = 288;
 
@@ -130,7 +132,7 @@ impl Prepared {
     fn settle(&mut self, fates: BTreeMap<usize, Fate>) {
         for (place, fate) in fates {
             match fate {
-                Fate::Added => {}
+                Fate::Added | Fate::Heard => {}
                 Fate::Same => drop(self.notes.insert(place, "it was there before".to_owned())),
                 Fate::Refused(why) => drop(self.refused.insert(place, why.to_owned())),
                 Fate::Other(..) => drop(self.refused.insert(place, IMMUTABLE.to_owned())),
@@ -191,6 +193,8 @@ fn prepare(
     if reader.lacks.get() {
         return Ok(None);
     }
+    let heard = retractions.iter().map(|(place, ..)| *place).chain(objections.iter().map(|(place, ..)| *place));
+    reader.hear(&objects, &heard.collect());
     let Reader { refused, notes, .. } = reader;
     let mut share = Share {
         collection: access.shelf,
@@ -278,9 +282,11 @@ impl<'a> Reader<'a> {
     /// The heads of objects that have a good one; markings that come along are learned.
     fn heads<'o>(&mut self, objects: &[&'o RawValue]) -> Vec<Option<Head<'o>>> {
         let latest = StixTime::from(self.latest);
+        let caller = self.access.caller.as_ref().map(|caller| &caller.member);
         let mut heads = Vec::with_capacity(objects.len());
         for (place, object) in objects.iter().enumerate() {
             let head = Head::read(object).and_then(|head| head.not_after(latest).map(|()| head));
+            let head = head.and_then(|head| self.access.pass.identities.admit(&head, caller).map(|()| head));
             let head = head.and_then(|head| match head.kind {
                 Kind::MarkingDefinition => self.markings.learn(&head).map(|()| head),
                 _ => Ok(head),
@@ -289,6 +295,17 @@ impl<'a> Reader<'a> {
         }
         self.learn_stored(&heads);
         heads
+    }
+
+    /// Of what the alliance alone writes, what objects or takes back is heard, and nothing is kept.
+    fn hear(&mut self, objects: &[Shared], heard: &BTreeSet<usize>) {
+        for object in objects.iter().filter(|object| !object.kept) {
+            if heard.contains(&object.place) {
+                self.notes.insert(object.place, HEARD.to_owned());
+            } else {
+                self.refused.entry(object.place).or_insert_with(|| reserved::refused(&object.brief.id).to_string());
+            }
+        }
     }
 
     /// Markings that the caller defined in this collection before: nobody else says what its markings mean.
@@ -331,6 +348,7 @@ impl<'a> Reader<'a> {
                     },
                     handling,
                     object: head.raw.to_owned(),
+                    kept: !self.access.pass.identities.reserves(&head.id),
                 }),
                 Err(error) => drop(self.refused.insert(place, error.to_string())),
             }

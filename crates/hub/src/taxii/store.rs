@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use alliance::{Brief, Entry, Event, Share, objects_of};
 use journal::Journal;
 use serde_json::value::RawValue;
-use share::stix::{Head, StixTime};
+use share::stix::{Head, StixTime, back};
 use share::taxii::index::print;
 use share::taxii::{Envelope, Index, Known, NewObject, Page, Row, Source, Subjects};
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ const KIND_WITHIN: usize = 1 << 10;
 pub(crate) enum Fate {
     /// It was added.
     Added,
+    /// It is not kept, and what it says is taken.
+    Heard,
     /// It stood there before.
     Same,
     /// This version stands there with other bytes: whether they say something else is for [`Store::weigh`] to find.
@@ -70,7 +72,7 @@ impl Store {
     pub(crate) fn new(alliance: &str, journal: Arc<dyn Journal>) -> Self {
         Self {
             alliance: alliance.to_owned(),
-            tag: share::stix::back::tag(alliance),
+            tag: back::tag(alliance),
             journal,
             index: RwLock::default(),
             findings: RwLock::new(Subjects::new(alliance)),
@@ -186,15 +188,22 @@ impl Store {
                 let mut after = shared.objects.iter().map(|object| object.get().len() + 1).sum::<usize>() + ENTRY_END;
                 for (at, object) in shared.objects.iter().enumerate() {
                     after -= object.get().len() + 1;
-                    if let Some(brief) = shared.briefs.get(at) {
-                        let new = of_brief(brief, object.get().len());
-                        debug_assert!(Head::read(object).is_ok_and(|head| of_head(&head, object) == new));
-                        index.add(&source, at, &NewObject { after, ..new });
-                        continue;
+                    let head;
+                    let new = match shared.briefs.get(at) {
+                        Some(brief) => of_brief(brief, object.get().len()),
+                        None => {
+                            // It was read before it was taken in.
+                            let Ok(read) = Head::read(object) else { continue };
+                            head = read;
+                            of_head(&head, object)
+                        }
+                    };
+                    debug_assert!(Head::read(object).is_ok_and(|head| of_head(&head, object) == new));
+                    index.add(&source, at, &NewObject { after, ..new });
+                    // Journals of before have what members sent back of the alliance's own: nobody is shown it.
+                    if back::finding_marked(self.tag, new.id).is_some() {
+                        index.delete(shared.collection, &shared.member, new.id, &[]);
                     }
-                    // It was read before it was taken in.
-                    let Ok(head) = Head::read(object) else { continue };
-                    index.add(&source, at, &NewObject { after, ..of_head(&head, object) });
                 }
             }
             Event::ObjectsDeleted(deleted) => {
@@ -225,11 +234,15 @@ impl Store {
         let mut fates = BTreeMap::new();
         let mut here: BTreeMap<(&str, Option<StixTime>), u64> = BTreeMap::new();
         for object in &share.objects {
-            let brief = &object.brief;
+            let (brief, bytes) = (&object.brief, object.object.get().len());
+            if !object.kept {
+                fates.insert(object.place, Fate::Heard);
+                continue;
+            }
             let fate = match here.get(&(brief.id.as_str(), brief.version)) {
                 Some(print) if *print == brief.print => Fate::Same,
                 Some(_) if brief.version.is_some() => Fate::Refused(IMMUTABLE),
-                _ => match index.known(share.collection, &share.member, &of_brief(brief, object.object.get().len())) {
+                _ => match index.known(share.collection, &share.member, &of_brief(brief, bytes)) {
                     Known::New => Fate::Added,
                     Known::Same => Fate::Same,
                     Known::Other(row) => Fate::Other(row, object.object.get().to_owned()),
@@ -241,7 +254,7 @@ impl Store {
             fates.insert(object.place, fate);
         }
         drop(index);
-        share.retain(|object| fates.get(&object.place) == Some(&Fate::Added));
+        share.retain(|object| matches!(fates.get(&object.place), Some(Fate::Added | Fate::Heard)));
         fates
     }
 
@@ -402,82 +415,4 @@ pub(crate) fn from_kind(entry: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alliance::{Author, ENTRY_VERSION};
-    use journal::{FileJournal, Options};
-    use model::{Digest, Handling, Timestamp, Tlp};
-
-    fn entry() -> Entry {
-        let event = Event::Backlog { waiting: 0 };
-        let handling = Handling::alliance(Tlp::Green);
-        Entry { v: ENTRY_VERSION, time: Timestamp::MIN, author: Author::Hub, handling, event }
-    }
-
-    #[test]
-    fn an_index_that_is_behind_says_so_and_takes_what_passed_it_from_the_journal() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = Arc::new(FileJournal::open(dir.path(), Options::new(Digest::of(&[b"test"]))).unwrap());
-        let packed = || journal::Entry::new([0; 32], &entry().to_bytes()).unwrap();
-        journal.append(0, &[packed(), packed(), packed()]).unwrap();
-        let store = Store::new("test", journal.clone());
-        assert!(store.require_ready().is_err());
-        store.take(3, &entry());
-        assert!(!store.catch_up(1, &|| false).unwrap(), "one of three, and one that is being written");
-        assert!(store.require_ready().is_err());
-        journal.append(3, &[packed()]).unwrap();
-        assert!(store.catch_up(u64::MAX, &|| false).unwrap());
-        store.require_ready().unwrap();
-        store.take(4, &entry());
-        assert!(store.catch_up(u64::MAX, &|| false).unwrap(), "what is taken before it is durable is no fault");
-        store.require_ready().unwrap();
-    }
-
-    #[test]
-    fn an_object_is_found_in_its_entry_without_reading_what_stands_around_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = Arc::new(FileJournal::open(dir.path(), Options::new(Digest::of(&[b"test"]))).unwrap());
-        let texts: Vec<String> = (1..=5)
-            .map(|n| {
-                let filler = "é]}},{\\\"".repeat(n);
-                format!(
-                    r#"{{"type":"malware", "spec_version":"2.1","id":"malware--0000000{n}-1111-4111-8111-111111111111",
-                    "created":"2026-01-01T00:00:00Z","modified":"2026-01-01T00:00:00Z","x":"{filler}"}}"#
-                )
-            })
-            .collect();
-        let shared = alliance::Objects {
-            collection: share::taxii::CollectionId::of("test", &share::taxii::Root::Alliance, "sightings"),
-            member: "cloud".parse().unwrap(),
-            by: alliance::Shown::Token(model::TokenId::of(&Digest::of(&[b"token"]))),
-            objects: texts.iter().map(|text| RawValue::from_string(text.clone()).unwrap()).collect(),
-            briefs: Vec::new(),
-        };
-        let entry = Entry { event: Event::ObjectsShared(Box::new(shared)), ..entry() };
-        let (store, bytes) = (Store::new("test", journal), entry.to_bytes());
-        store.take(0, &entry);
-        store.settle();
-        let rows: Vec<Row> = {
-            let index = store.index();
-            let of = |n: usize| format!("malware--0000000{n}-1111-4111-8111-111111111111");
-            let collection = share::taxii::CollectionId::of("test", &share::taxii::Root::Alliance, "sightings");
-            (1..=5).flat_map(|n| index.versions(collection, &of(n)).copied().collect::<Vec<_>>()).collect()
-        };
-        let found: Vec<&str> = rows.iter().filter_map(|row| row.object_in(&bytes)).collect();
-        assert_eq!(found, texts.iter().map(String::as_str).collect::<Vec<_>>());
-        let longer = [&bytes[..], b" "].concat();
-        assert!(rows.iter().all(|row| row.object_in(&longer).is_none() && row.object_in(&bytes[..40]).is_none()));
-        let mut read = Vec::new();
-        in_entry(&rows, &longer, &mut |object| read.push(object.to_owned())).unwrap();
-        assert_eq!(read, texts, "where it is not as expected, the whole entry is read");
-    }
-
-    #[test]
-    fn only_the_beginning_tells_what_is_indexed() {
-        assert!(!is_ours(&entry().to_bytes()));
-        let of = |kind: &str| format!("{{\"v\":1,\"author\":\"hub\",\"event\":{{\"kind\":\"{kind}\",\"body\":{{}}}}}}");
-        assert!(is_ours(of("objects-shared").as_bytes()) && is_ours(of("findings-changed").as_bytes()));
-        assert!(is_ours(of("plan-in-force").as_bytes()));
-        assert!(!is_ours(of("sightings-reported").as_bytes()) && !is_ours(b""));
-    }
-}
+mod tests;

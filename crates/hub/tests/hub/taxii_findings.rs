@@ -205,6 +205,78 @@ async fn opinions_and_revocations_of_findings_are_objections_that_a_person_has_t
     assert!(lines.iter().any(|line| line["member"] == "bank"), "a sighting of the finding counts: {why}");
 }
 
+/// A later version of a finding's indicator, revoked, under the alliance's own identifier: in a collection it would be
+/// the alliance's word to whoever follows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_alliance_alone_writes_is_heard_from_others_and_never_served_as_theirs() {
+    let bench = Bench::start().await;
+    corroborate(&bench, 1, "80.2.4.1", json!({ "tlp": "clear" })).await;
+    let objects = wait_for(&bench, "cloud", FINDINGS).await;
+    let (indicator, note) = (of_type(&objects, "indicator")[0], of_type(&objects, "note")[0]);
+    let later = |object: &Value| {
+        let mut object = object.clone();
+        object["modified"] = json!(now());
+        object
+    };
+    let mut revoked = later(indicator);
+    revoked["revoked"] = true.into();
+    let (_, status) = push(&bench, "cloud", SIGHTINGS, std::slice::from_ref(&revoked)).await;
+    assert!(status["successes"][0]["message"].as_str().unwrap().contains("not kept: the alliance alone"), "{status}");
+    let mut other = later(indicator);
+    other["pattern"] = "[ipv4-addr:value = '80.2.4.2']".into();
+    let identity = |name: &str| json!(share::stix::ours::member_id("test.alliance", &name.parse().unwrap()));
+    let alliance = json!(share::stix::ours::alliance_id("test.alliance"));
+    let of_who = |id: &Value| {
+        let mut object = later(&share::stix::ours::alliance("test.alliance"));
+        object["id"] = id.clone();
+        object
+    };
+    let upper = json!(alliance.as_str().unwrap().to_uppercase().replace("IDENTITY", "identity"));
+    let own = [other, later(note), of_who(&alliance), of_who(&upper), of_who(&identity("bank"))];
+    let (_, status) = push(&bench, "cloud", SIGHTINGS, &own).await;
+    assert_eq!((&status["success_count"], &status["failure_count"]), (&json!(0), &json!(5)), "{status}");
+    for failure in status["failures"].as_array().unwrap() {
+        assert!(failure["message"].as_str().unwrap().contains("the alliance alone writes"), "{failure}");
+    }
+    for root in ["public", "alliance"] {
+        let path = format!("/taxii2/{root}/collections/sightings/objects/?match[version]=all");
+        assert_eq!(ids(&get_json(&bench, "bank", &path).await.1), Vec::<String>::new(), "{root}");
+        let path = format!("{path}&match[id]={}", indicator["id"].as_str().unwrap());
+        assert_eq!(ids(&get_json(&bench, "bank", &path).await.1), Vec::<String>::new(), "{root}");
+    }
+    let (_, why) = bench.get("telecom", "/api/v1/why?value=80.2.4.1").await;
+    assert_eq!(why["findings"][0]["objections"][0]["member"], "cloud", "{why}");
+    assert_eq!(why["findings"][0]["objections"].as_array().unwrap().len(), 1, "{why}");
+    assert_eq!(bench.get("telecom", "/api/v1/why?value=80.2.4.2").await.1["known"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_in_their_members_name_or_in_that_of_somebody_outside() {
+    let bench = Bench::start().await;
+    let by = |n: u32, author: String| {
+        let mut object = indicator(n);
+        object["created_by_ref"] = author.into();
+        object
+    };
+    let of_member = |name: &str| share::stix::ours::member_id("test.alliance", &name.parse().unwrap());
+    let mut foreign = by(3, share::stix::ours::alliance_id("other.alliance"));
+    let finding = model::FindingId::of(&model::Digest::of(&[b"theirs"]));
+    foreign["id"] = share::stix::back::indicator_id("other.alliance", &finding).into();
+    let objects = [
+        by(1, share::stix::ours::alliance_id("test.alliance")),
+        by(2, of_member("bank")),
+        foreign.clone(),
+        by(4, of_member("cloud")),
+        by(5, "identity--f431f809-377b-45e0-aa1c-6a4751cae5ff".to_owned()),
+    ];
+    let (_, status) = push(&bench, "cloud", SIGHTINGS, &objects).await;
+    let refused = status["failures"].as_array().unwrap();
+    let told = |n: usize, word| refused[n]["message"].as_str().unwrap().contains(word);
+    assert!(refused.len() == 2 && told(0, "that of the alliance") && told(1, "that of another member"), "{status}");
+    let (_, kept) = get_json(&bench, "bank", &format!("{SIGHTINGS}/objects/")).await;
+    assert_eq!(kept["objects"], json!([foreign, objects[3], objects[4]]), "another alliance's with its origin");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_a_course_of_action_that_mitigates_its_findings() {
     const PLANS: &str = "/taxii2/alliance/collections/plans/objects/";
