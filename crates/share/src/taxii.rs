@@ -17,7 +17,7 @@ pub use client::{Page as PulledPage, Place, Walk};
 pub use collection::{CollectionId, Root};
 pub use cursor::{Clock, Next};
 pub use filter::{Filter, Versions};
-pub use index::{Index, Key, Known, NewObject, Row, Source};
+pub use index::{Index, Key, Known, NewObject, Room, Row, Source};
 pub use page::{Ask, Page};
 pub use resources::{ApiRoot, Collection, Details, Discovery, Envelope, Failure, ManifestRecord, State, Status};
 pub use subjects::{Looked, Seen, Subjects};

@@ -5,6 +5,7 @@
 use model::{Handling, MemberId, Timestamp, Tlp};
 use proptest::prelude::*;
 use share::stix::{SpecVersion, StixTime};
+use share::taxii::index::{MEMBER_TYPES_MAX, TYPES_MAX};
 use share::taxii::{Ask, CollectionId, Filter, Index, Known, NewObject, Next, Page, Root, Row, Source};
 
 const KINDS: [&str; 3] = ["indicator", "malware", "x-own"];
@@ -80,7 +81,7 @@ impl Both {
                     bytes: 9,
                     after: 0,
                 };
-                let known = self.index.known(self.collection, &by, &new);
+                let known = self.known(&by, &new);
                 assert_eq!(word(known), self.expected(&id, at.map(version), content, &by), "{step:?}");
                 if known == Known::New {
                     self.add(&new, &by, clear);
@@ -98,6 +99,11 @@ impl Both {
                 self.leaving.drain(..).for_each(|at| self.plain[at].gone = true);
             }
         }
+    }
+
+    /// What is known of one that comes alone.
+    fn known(&self, by: &MemberId, new: &NewObject<'_>) -> Known {
+        self.index.known(self.collection, by, new, &mut self.index.room(by))
     }
 
     fn add(&mut self, new: &NewObject<'_>, by: &MemberId, clear: bool) {
@@ -185,6 +191,7 @@ fn word(known: Known) -> &'static str {
         Known::Other(_) => "other",
         Known::Foreign => "foreign",
         Known::Full => "full",
+        Known::Types => "types",
     }
 }
 
@@ -227,13 +234,70 @@ fn a_collection_keeps_a_thousand_versions_of_an_object() {
     let (id, by) = (id(2, 0), author(0));
     for content in 0..1_001 {
         let new = NewObject { id: &id, spec: SpecVersion::V21, version: None, print: content, bytes: 9, after: 0 };
-        let known = both.index.known(both.collection, &by, &new);
+        let known = both.known(&by, &new);
         assert_eq!(known, if content < 1_000 { Known::New } else { Known::Full }, "{content}");
         if known == Known::New {
             both.add(&new, &by, false);
         }
     }
     let new = NewObject { id: &id, spec: SpecVersion::V21, version: None, print: 2_000, bytes: 9, after: 0 };
-    let known = both.index.known(both.collection, &author(1), &new);
+    let known = both.known(&author(1), &new);
     assert_eq!(known, Known::New, "one member's do not take another's room");
+}
+
+fn of_type(id: &str) -> NewObject<'_> {
+    NewObject { id, spec: SpecVersion::V21, version: None, print: 1, bytes: 9, after: 0 }
+}
+
+fn typed(name: &str) -> String {
+    format!("{name}--00000001-1111-4111-8111-111111111111")
+}
+
+impl Both {
+    /// Brings what may come of types that nobody brought before, one by one; how many of them may not.
+    fn bring(&mut self, by: &MemberId, names: impl Iterator<Item = String>) -> usize {
+        let one = |name: String| {
+            let id = typed(&name);
+            let known = self.known(by, &of_type(&id));
+            if known == Known::New {
+                self.add(&of_type(&id), by, false);
+            }
+            known == Known::Types
+        };
+        names.map(one).filter(|refused| *refused).count()
+    }
+}
+
+#[test]
+fn no_member_uses_up_the_types_of_all() {
+    let mut both = Both::new();
+    let names = |by: usize, count| (0..count).map(move |n| format!("x-of{by}-{n}"));
+    let member = |n: usize| -> MemberId { format!("m{n}").parse().unwrap() };
+    assert_eq!(both.bring(&member(0), names(0, MEMBER_TYPES_MAX + 3)), 3, "a member's own limit");
+    assert_eq!(both.bring(&member(0), names(0, MEMBER_TYPES_MAX)), 0, "further objects of the types that are known");
+    let members = TYPES_MAX / MEMBER_TYPES_MAX;
+    for by in 1..members {
+        assert_eq!(both.bring(&member(by), names(by, MEMBER_TYPES_MAX)), 0, "{by}");
+    }
+    assert_eq!(both.bring(&member(members), names(members, 5)), 5, "all together");
+    assert_eq!(both.bring(&member(members), names(0, 5)), 0, "of types that others brought");
+    let standard = ["malware", "vulnerability", "language-content"].map(ToOwned::to_owned);
+    assert_eq!(both.bring(&member(members), standard.into_iter()), 0, "nobody is without the standard's");
+}
+
+#[test]
+fn what_comes_together_is_counted_together_and_what_was_accepted_stays() {
+    let mut both = Both::new();
+    both.bring(&author(0), (1..MEMBER_TYPES_MAX).map(|n| format!("x-own-{n}")));
+    let ids = ["x-one", "x-one", "x-two", "tool"].map(typed);
+    let mut room = both.index.room(&author(0));
+    let known = ids.each_ref().map(|id| word(both.index.known(both.collection, &author(0), &of_type(id), &mut room)));
+    assert_eq!(known, ["new", "new", "types", "new"], "room for one more");
+    // A journal of before has more of one member's.
+    let more: Vec<String> = (0..MEMBER_TYPES_MAX).map(|n| typed(&format!("x-more-{n}"))).collect();
+    more.iter().for_each(|id| both.add(&of_type(id), &author(0), false));
+    both.index.settle();
+    assert!(more.iter().all(|id| both.index.versions(both.collection, id).count() == 1));
+    assert_eq!(both.known(&author(0), &of_type(&ids[0])), Known::Types);
+    assert_eq!(both.known(&author(1), &of_type(&ids[0])), Known::New);
 }

@@ -231,6 +231,7 @@ impl Store {
     /// that of two who bring the same at once one is first.
     pub(crate) fn sort(&self, share: &mut Share) -> BTreeMap<usize, Fate> {
         let index = self.index();
+        let mut room = index.room(&share.member);
         let mut fates = BTreeMap::new();
         let mut here: BTreeMap<(&str, Option<StixTime>), u64> = BTreeMap::new();
         for object in &share.objects {
@@ -242,12 +243,13 @@ impl Store {
             let fate = match here.get(&(brief.id.as_str(), brief.version)) {
                 Some(print) if *print == brief.print => Fate::Same,
                 Some(_) if brief.version.is_some() => Fate::Refused(IMMUTABLE),
-                _ => match index.known(share.collection, &share.member, &of_brief(brief, bytes)) {
+                _ => match index.known(share.collection, &share.member, &of_brief(brief, bytes), &mut room) {
                     Known::New => Fate::Added,
                     Known::Same => Fate::Same,
                     Known::Other(row) => Fate::Other(row, object.object.get().to_owned()),
                     Known::Foreign => Fate::Refused(FOREIGN),
                     Known::Full => Fate::Refused(FULL),
+                    Known::Types => Fate::Refused(TYPES),
                 },
             };
             here.insert((&brief.id, brief.version), brief.print);
@@ -376,7 +378,9 @@ fn in_entry(rows: &[Row], entry: &[u8], each: &mut impl FnMut(&str)) -> Result<(
 pub(super) const IMMUTABLE: &str = "this version is there with other content; versions do not change: send it with a \
                                     later `modified`";
 const FOREIGN: &str = "another member brought this object, and alone brings its versions";
-const FULL: &str = "there are as many versions of this object, or types of objects, as the hub keeps";
+const FULL: &str = "there are as many versions of this object as the hub keeps";
+const TYPES: &str =
+    "the standard does not have this type, and the hub takes no more such types of this member, or of all";
 
 /// The last entry that is read together with the first: as long as not too much between them is read for nothing.
 fn run_end(rows: &[Row]) -> u64 {

@@ -124,3 +124,23 @@ async fn a_report_is_of_the_value_that_its_member_means() {
     }
     assert_eq!(known, [true, false, false, true, false]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_makes_up_types_without_end_takes_them_from_nobody() {
+    let bench = Bench::start().await;
+    let own = |n: u32| {
+        let mut object = address(&format!("x-own-{n}--{n:08x}-1111-4111-8111-111111111111"), "80.0.0.1");
+        object["type"] = format!("x-own-{n}").into();
+        object
+    };
+    let many: Vec<Value> = (0..300).map(own).collect();
+    let (_, status) = push(&bench, "cloud", SIGHTINGS, &many).await;
+    assert_eq!((&status["success_count"], &status["failure_count"]), (&json!(256), &json!(44)), "{status}");
+    assert!(status["failures"][0]["message"].as_str().unwrap().contains("types"), "{status}");
+    let (_, again) = push(&bench, "cloud", SIGHTINGS, &many[..256]).await;
+    assert_eq!(again["success_count"], 256, "they are there: {again}");
+    let bench = bench.restart().await;
+    assert_eq!(push(&bench, "cloud", SIGHTINGS, &many[256..]).await.1["failure_count"], 44);
+    assert_eq!(push(&bench, "bank", SIGHTINGS, &many[256..]).await.1["success_count"], 44);
+    assert_eq!(push(&bench, "cloud", SIGHTINGS, &[indicator(1)]).await.1["success_count"], 1, "what the standard has");
+}

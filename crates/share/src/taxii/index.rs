@@ -6,16 +6,18 @@
 
 use super::collection::CollectionId;
 use super::cursor::Clock;
-use crate::stix::{SpecVersion, StixTime, id};
+use crate::stix::{Kind, SpecVersion, StixTime, id};
 use model::{Handling, MemberId, Timestamp, Tlp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Most versions that a collection keeps of one object; of one without versions of its own, which every member may
 /// bring, of each member.
 pub const VERSIONS_MAX: usize = 1_000;
-/// Most types of objects that a hub knows.
+/// Most types of objects that a hub takes beyond those of the standard.
 pub const TYPES_MAX: usize = 4_096;
+/// Most of them that one member is the first to bring.
+pub const MEMBER_TYPES_MAX: usize = 256;
 /// Bits of a sequence for the object's number in its entry.
 const NUMBER_BITS: u32 = 14;
 /// No row.
@@ -119,13 +121,22 @@ pub(super) struct Shelf {
     pub(super) by_kind: BTreeMap<u16, Vec<u32>>,
 }
 
+/// A type of objects.
+#[derive(Clone, Debug)]
+struct Type {
+    name: Arc<str>,
+    /// Who brought the first object of it; none for those of the standard.
+    by: Option<u16>,
+}
+
 /// All rows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Index {
     rows: Vec<Row>,
     newest: BTreeMap<Key, u32>,
     shelves: Vec<Shelf>,
-    kinds: Vec<Arc<str>>,
+    /// The standard's first, as [`Kind::ALL`] has them.
+    kinds: Vec<Type>,
     authors: Vec<MemberId>,
     handlings: Vec<Handling>,
     clock: Clock,
@@ -176,19 +187,70 @@ pub enum Known {
     Other(Row),
     /// The object was brought by another member, who alone brings its versions.
     Foreign,
-    /// There are as many versions, or types, as may be.
+    /// There are as many versions as may be.
     Full,
+    /// It is of a type that the standard does not have, and there are as many of those, or of this member, as may be.
+    Types,
+}
+
+/// The types that a member may still be the first to bring: counted over all that is to be added together.
+#[derive(Clone, Debug)]
+pub struct Room<'a> {
+    types: BTreeSet<&'a str>,
+    max: usize,
+}
+
+impl<'a> Room<'a> {
+    /// Is there room for this type, too?
+    fn takes(&mut self, name: &'a str) -> bool {
+        let takes = self.types.contains(name) || self.types.len() < self.max;
+        takes.then(|| self.types.insert(name));
+        takes
+    }
+}
+
+impl Default for Index {
+    /// Nothing but the standard's types: nobody can leave others without them.
+    fn default() -> Self {
+        let kinds = Kind::ALL.iter().map(|kind| Type { name: Arc::from(kind.as_str()), by: None }).collect();
+        Self {
+            rows: Vec::new(),
+            newest: BTreeMap::new(),
+            shelves: Vec::new(),
+            kinds,
+            authors: Vec::new(),
+            handlings: Vec::new(),
+            clock: Clock::default(),
+            shown: 0,
+            leaving: Vec::new(),
+        }
+    }
 }
 
 impl Index {
-    /// What the collection knows of an object of `author`'s.
-    pub fn known(&self, collection: CollectionId, author: &MemberId, object: &NewObject<'_>) -> Known {
-        let Some((kind, uuid)) = parts(object.id) else { return Known::Full };
-        let Some(kind) = self.kinds.iter().position(|known| **known == *kind) else {
-            return if self.kinds.len() >= TYPES_MAX { Known::Full } else { Known::New };
+    /// The types that `author` may still be the first to bring. What stands in the journal counts, and stays.
+    pub fn room(&self, author: &MemberId) -> Room<'static> {
+        let of = self.authors.iter().position(|known| known == author).map(number);
+        let own = self.kinds.iter().filter(|kind| kind.by.is_some() && kind.by == of).count();
+        let all = self.kinds.len() - Kind::ALL.len();
+        let max = MEMBER_TYPES_MAX.saturating_sub(own).min(TYPES_MAX.saturating_sub(all));
+        Room { types: BTreeSet::new(), max }
+    }
+
+    /// What the collection knows of an object of `author`'s; a type that is new takes its place of the room.
+    pub fn known<'o>(
+        &self,
+        collection: CollectionId,
+        author: &MemberId,
+        object: &NewObject<'o>,
+        room: &mut Room<'o>,
+    ) -> Known {
+        let Some((name, uuid)) = parts(object.id) else { return Known::Full };
+        let Some(kind) = self.kind_number(name) else {
+            return if room.takes(name) { Known::New } else { Known::Types };
         };
         let Some(shelf) = self.shelf_of(collection) else { return Known::New };
-        let key = Key { uuid, kind: number(kind), shelf };
+        let key = Key { uuid, kind, shelf };
         let (mut versions, mut owner) = (0, None);
         for row in self.chain(key).filter(|row| !row.is_gone()) {
             let own = self.authors[usize::from(row.author)] == *author;
@@ -210,24 +272,21 @@ impl Index {
         }
     }
 
-    /// Adds the object with this number in its entry. Entries come in the order of the journal. An object whose
-    /// identifier is none, or beyond what may be counted, is left out: it was refused before.
+    /// Adds the object with this number in its entry. Entries come in the order of the journal. What was accepted
+    /// stays: limits are for [`Index::known`]. An object whose identifier is none, or beyond what can be counted, is
+    /// left out.
     pub fn add(&mut self, source: &Source<'_>, at: usize, object: &NewObject<'_>) {
         let (Some((kind, uuid)), false) = (parts(object.id), self.rows.len() >= NONE as usize) else { return };
-        let Some(kind) = interned(&mut self.kinds, TYPES_MAX, |known| **known == *kind, || Arc::from(kind)) else {
-            return;
-        };
-        let names = usize::from(u16::MAX);
-        let author = interned(&mut self.authors, names, |known| known == source.author, || source.author.clone());
-        let handling =
-            interned(&mut self.handlings, names, |known| known == source.handling, || source.handling.clone());
+        let author = interned(&mut self.authors, |known| known == source.author, || source.author.clone());
+        let new = || Type { name: Arc::from(kind), by: author };
+        let kind = interned(&mut self.kinds, |known| *known.name == *kind, new);
+        let handling = interned(&mut self.handlings, |known| known == source.handling, || source.handling.clone());
         let shelf = interned(
             &mut self.shelves,
-            names,
             |known| known.id == source.collection,
             || Shelf { id: source.collection, all: Vec::new(), clear: Vec::new(), by_kind: BTreeMap::new() },
         );
-        let (Some(author), Some(handling), Some(shelf)) = (author, handling, shelf) else { return };
+        let (Some(author), Some(kind), Some(handling), Some(shelf)) = (author, kind, handling, shelf) else { return };
         let added = self.clock.tick(source.time);
         let old = if object.spec == SpecVersion::V20 { OLD } else { 0 };
         let key = Key { uuid, kind, shelf };
@@ -300,7 +359,7 @@ impl Index {
 
     /// The identifier of a row's object.
     pub fn id(&self, row: &Row) -> String {
-        let kind = self.kinds.get(usize::from(row.kind)).map_or("", |kind| kind);
+        let kind = self.kinds.get(usize::from(row.kind)).map_or("", |kind| &kind.name);
         format!("{kind}--{}", id::uuid_text(&row.uuid))
     }
 
@@ -340,7 +399,7 @@ impl Index {
     }
 
     pub(super) fn kind_number(&self, name: &str) -> Option<u16> {
-        self.kinds.iter().position(|known| **known == *name).map(number)
+        self.kinds.iter().position(|known| *known.name == *name).map(number)
     }
 
     /// The row with this number, if it is shown.
@@ -355,7 +414,7 @@ impl Index {
 
     /// The type of a row's object.
     pub fn kind_of(&self, row: &Row) -> Option<&str> {
-        self.kinds.get(usize::from(row.kind)).map(|kind| &**kind)
+        self.kinds.get(usize::from(row.kind)).map(|kind| &*kind.name)
     }
 
     /// The numbers of the rows of an object, shown or not, from the one that was added last.
@@ -422,11 +481,11 @@ fn number(at: usize) -> u16 {
     u16::try_from(at).unwrap_or(u16::MAX)
 }
 
-fn interned<T>(names: &mut Vec<T>, max: usize, same: impl Fn(&T) -> bool, name: impl FnOnce() -> T) -> Option<u16> {
+fn interned<T>(names: &mut Vec<T>, same: impl Fn(&T) -> bool, name: impl FnOnce() -> T) -> Option<u16> {
     if let Some(known) = names.iter().position(same) {
         return Some(number(known));
     }
-    if names.len() >= max {
+    if names.len() >= usize::from(u16::MAX) {
         return None;
     }
     names.push(name());
