@@ -4,8 +4,8 @@ use crate::archive::Archive;
 use crate::state::{Alliance, MitigationRecord, PlanRecord, PlanState};
 use model::{
     BlastRadius, Capability, Class, Family, Finding, FindingId, FindingState, GuardHit, MemberId, MemberKind,
-    MitigationId, MitigationState, Observable, PlanId, Role, Rule, Segment, SignedDispute, Standing, Timestamp,
-    Verdict,
+    MitigationId, MitigationNow, MitigationState, Observable, PlanId, Role, Rule, Segment, SignedDispute, Standing,
+    Timestamp, Verdict,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ pub struct Status {
     pub findings: BTreeMap<&'static str, u64>,
     /// Plans that wait for approvals.
     pub plans_waiting: usize,
-    /// Mitigations by state, expired ones left out.
+    /// Mitigations by what is known of them now.
     pub mitigations: BTreeMap<&'static str, u64>,
     /// Refusals in the journal, by rule.
     pub refusals: BTreeMap<&'static str, u64>,
@@ -113,8 +113,8 @@ pub struct MitigationView {
     /// What is known of it.
     #[serde(flatten)]
     pub record: MitigationRecord,
-    /// The state as of now: what nobody reported on after its end has expired.
-    pub now: MitigationState,
+    /// What is known as of now: after its end, that its agent has not said how it ended.
+    pub now: MitigationNow,
 }
 
 /// One member.
@@ -378,13 +378,13 @@ fn mitigation_view(id: MitigationId, record: &MitigationRecord, now: Timestamp) 
     MitigationView { id, record: record.clone(), now: state_now(record, now) }
 }
 
-/// What nobody reported on after its end has expired: that is what its agent's own clock does.
-fn state_now(record: &MitigationRecord, now: Timestamp) -> MitigationState {
+/// It ends by its agent's own clock; that it has ended only its agent can say. One that failed is not done by its end.
+fn state_now(record: &MitigationRecord, now: Timestamp) -> MitigationNow {
     match record.state {
-        state if state.is_final() => state,
-        _ if record.expires <= now => MitigationState::Expired,
         // Nobody took it up before it was taken back; whoever comes now is not given it.
-        MitigationState::Due if record.withdrawn.is_some() => MitigationState::Withdrawn,
-        state => state,
+        MitigationState::Due if record.withdrawn.is_some() => MitigationState::Withdrawn.into(),
+        state if state.is_final() || state == MitigationState::Failed => state.into(),
+        _ if record.expires <= now => MitigationNow::Unreported,
+        state => state.into(),
     }
 }

@@ -3,7 +3,7 @@
 use crate::client::answers::{MitigationView, Why, WhyFinding};
 use crate::clock::{short, told};
 use crate::out::{Colour, coloured};
-use model::{Finding, FindingState, GuardHit, MitigationState, Observable, Sum, Timestamp};
+use model::{Finding, FindingState, GuardHit, MitigationNow, MitigationState, Observable, Sum, Timestamp};
 
 /// Mitigations of one finding that are shown; the rest is counted.
 const MITIGATIONS_SHOWN_MAX: usize = 50;
@@ -162,10 +162,11 @@ fn mitigation(shown: &MitigationView, now: Timestamp) -> String {
 }
 
 /// A state in colour: only what was read back is green.
-pub fn coloured_state(state: MitigationState) -> String {
+pub fn coloured_state(state: impl Into<MitigationNow>) -> String {
+    let state = state.into();
     let colour = match state {
-        MitigationState::Verified => Colour::Green,
-        MitigationState::Refused | MitigationState::Failed => Colour::Red,
+        MitigationNow::Known(MitigationState::Verified) => Colour::Green,
+        MitigationNow::Known(MitigationState::Refused | MitigationState::Failed) => Colour::Red,
         _ => Colour::Yellow,
     };
     coloured(state.as_str(), colour)

@@ -60,7 +60,7 @@ metrics! {
     FINDINGS = "epimachia_findings" Gauge "state": "Findings the alliance holds.",
     PLANS = "epimachia_plans_total" Counter "outcome": "Plans proposed, in force and closed.",
     MITIGATIONS = "epimachia_mitigations" Gauge "state":
-        "Mitigations of plans in force, as their agents reported them.",
+        "Mitigations of plans in force, as their agents reported them; `unreported` after their end.",
     PROTECTION_SECONDS = "epimachia_time_to_protection_seconds" Histogram "scope":
         "From the corroborating sighting to the read-back, in seconds; scope is alliance.",
     MEMBER_HEARD = "epimachia_member_last_heard_timestamp_seconds" Gauge "member":

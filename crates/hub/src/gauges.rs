@@ -6,7 +6,7 @@ use crate::figures::{
     QUEUE, READ_ONLY, REFUSALS, seconds,
 };
 use crate::problem::Problem;
-use model::{FindingState, MitigationState, Rule};
+use model::{FindingState, MitigationNow, MitigationState, Rule};
 use std::sync::{Mutex, PoisonError};
 
 /// Members that have a gauge of their own: labels stay bounded.
@@ -47,7 +47,7 @@ pub(crate) fn render(core: &Core) -> Result<String, Problem> {
         let count = status.findings.get(state.as_str()).copied().unwrap_or_default();
         figures.gauge(&FINDINGS, &[("state", state.as_str())]).set(count as f64);
     }
-    for state in MITIGATION_STATES {
+    for state in MitigationState::ALL.map(MitigationNow::from).into_iter().chain([MitigationNow::Unreported]) {
         let count = status.mitigations.get(state.as_str()).copied().unwrap_or_default();
         figures.gauge(&MITIGATIONS, &[("state", state.as_str())]).set(count as f64);
     }
@@ -75,16 +75,6 @@ const FINDING_STATES: [FindingState; 5] = [
     FindingState::Guarded,
     FindingState::Faded,
     FindingState::Revoked,
-];
-
-const MITIGATION_STATES: [MitigationState; 7] = [
-    MitigationState::Due,
-    MitigationState::Applied,
-    MitigationState::Verified,
-    MitigationState::Withdrawn,
-    MitigationState::Expired,
-    MitigationState::Refused,
-    MitigationState::Failed,
 ];
 
 #[cfg(test)]

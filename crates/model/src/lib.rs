@@ -39,7 +39,7 @@ pub use measure::{Action, Class, Measure, Scope, Target};
 pub use observable::{Domain, FileHash, Observable, Prefix, WebUrl};
 pub use parse::ParseError;
 pub use plan::{BlastRadius, Inverse, Mitigation, PartItem, Plan, PlanHeader, PlanPart, Withdrawal};
-pub use receipt::{MitigationState, Receipt, Receipts, SignedReceipts};
+pub use receipt::{MitigationNow, MitigationState, Receipt, Receipts, SignedReceipts};
 pub use refusal::{Refusal, Rule};
 pub use retraction::{Retraction, SignedRetraction};
 pub use sighting::{Batch, BatchHeader, Evidence, Opening, Salt, Sighting, finding_id};

@@ -31,6 +31,10 @@ pub enum MitigationState {
 }
 
 impl MitigationState {
+    /// Every state.
+    pub const ALL: [Self; 7] =
+        [Self::Due, Self::Applied, Self::Verified, Self::Withdrawn, Self::Expired, Self::Refused, Self::Failed];
+
     /// The state as one word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,6 +67,44 @@ impl MitigationState {
 }
 
 impl fmt::Display for MitigationState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What is known of a mitigation at some moment. As JSON it is one word.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MitigationNow {
+    /// Its end has passed, and its agent has not said how it ended. No agent says this of itself.
+    Unreported,
+    /// Where it stands.
+    #[serde(untagged)]
+    Known(MitigationState),
+}
+
+impl MitigationNow {
+    /// The state as one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreported => "unreported",
+            Self::Known(state) => state.as_str(),
+        }
+    }
+
+    /// Is it known to have ended?
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Known(state) if state.is_final())
+    }
+}
+
+impl From<MitigationState> for MitigationNow {
+    fn from(state: MitigationState) -> Self {
+        Self::Known(state)
+    }
+}
+
+impl fmt::Display for MitigationNow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -151,14 +193,25 @@ mod tests {
     use super::*;
     use MitigationState::*;
 
-    const ALL: [MitigationState; 7] = [Due, Applied, Verified, Withdrawn, Expired, Refused, Failed];
-
     #[test]
     fn ended_states_are_left_by_none() {
-        for state in ALL {
-            let leaves = ALL.iter().any(|next| state.may_become(*next));
+        for state in MitigationState::ALL {
+            let leaves = MitigationState::ALL.iter().any(|next| state.may_become(*next));
             assert_eq!(leaves, !state.is_final(), "{state}");
         }
+    }
+
+    #[test]
+    fn what_is_known_now_is_one_word_which_reads_back() {
+        let known = MitigationState::ALL.map(MitigationNow::from);
+        for now in known.into_iter().chain([MitigationNow::Unreported]) {
+            let json = serde_json::to_string(&now).unwrap();
+            assert_eq!(json, format!("\"{now}\""));
+            assert_eq!(serde_json::from_str::<MitigationNow>(&json).unwrap(), now);
+            let said = serde_json::from_str::<MitigationState>(&json).ok().map(MitigationNow::from);
+            assert_eq!(said, Some(now).filter(|now| *now != MitigationNow::Unreported), "what an agent may say");
+        }
+        assert!(serde_json::from_str::<MitigationNow>("\"active\"").is_err());
     }
 
     #[test]

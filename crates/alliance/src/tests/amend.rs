@@ -198,6 +198,6 @@ fn what_was_withdrawn_before_its_agent_took_it_up_is_not_shown_as_due() {
     super::flow::dispute(&mut world, "dns", model::Ground::FalsePositive).unwrap();
     super::flow::dispute(&mut world, "device", model::Ground::FalsePositive).unwrap();
     let shown = world.alliance.mitigations(None, Some(&member("dns")), world.now);
-    assert_eq!(shown.iter().map(|view| view.now).collect::<Vec<_>>(), [MitigationState::Withdrawn]);
+    assert_eq!(shown.iter().map(|view| view.now).collect::<Vec<_>>(), [MitigationState::Withdrawn.into()]);
     assert_eq!(world.alliance.status(world.now).mitigations.get("due"), None);
 }

@@ -3,9 +3,9 @@
 use super::{World, at, key, member};
 use crate::{Command, Event, Proposal, SignedProposal};
 use model::{
-    Action, Approval, Class, Dispute, FindingId, FindingState, Ground, Measure, MitigationState, Plan, PlanId, Receipt,
-    Receipts, Rule, Scope, SignedApproval, SignedDispute, SignedReceipts, Span, Statement as _, StreamMessage, Target,
-    Verdict,
+    Action, Approval, Class, Dispute, FindingId, FindingState, Ground, Measure, MitigationId, MitigationState, Plan,
+    PlanId, Receipt, Receipts, Rule, Scope, SignedApproval, SignedDispute, SignedReceipts, Span, Statement as _,
+    StreamMessage, Target, Verdict,
 };
 
 pub fn last_plan(world: &World) -> Plan {
@@ -162,32 +162,60 @@ fn upheld_dispute_withdraws_everywhere_and_bars() {
     assert!(!followed.contains(&"plan-proposed"), "revoked does not come back: {followed:?}");
 }
 
+/// A member's agent reports where a mitigation stands.
+fn said(world: &mut World, name: &str, mitigation: MitigationId, state: MitigationState) {
+    let receipt = Receipt {
+        mitigation,
+        state,
+        point: Some("rpz".parse().unwrap()),
+        at: world.now,
+        evidence: "NXDOMAIN".to_owned(),
+        packets: None,
+        bytes: None,
+        refusal: None,
+    };
+    let (signer, author, made) = (key(name), member(name), world.now);
+    let sequence = world.alliance.next_sequence(&author);
+    let receipts = Receipts { author, key: signer.public().id(), sequence, made, receipts: vec![receipt] };
+    world.run(Command::Receipts(SignedReceipts::sign(receipts, &signer))).unwrap();
+}
+
+#[test]
+fn what_became_of_a_mitigation_after_its_end_its_agent_alone_can_say() {
+    use MitigationState::{Applied, Expired, Failed, Verified};
+    for (last, then) in [
+        (&[][..], "unreported"),
+        (&[Applied], "unreported"),
+        (&[Applied, Verified], "unreported"),
+        (&[Applied, Failed], "failed"),
+        (&[Applied, Verified, Expired], "expired"),
+    ] {
+        let mut world = corroborated("1.2.3.4");
+        let mitigation = last_plan(&world).mitigations.into_iter().find(|m| m.member == member("dns")).unwrap();
+        let now = |world: &World| {
+            let shown = world.alliance.mitigations(None, Some(&member("dns")), world.now);
+            shown.iter().find(|view| view.id == mitigation.id()).unwrap().now.to_string()
+        };
+        last.iter().for_each(|state| said(&mut world, "dns", mitigation.id(), *state));
+        assert_eq!(now(&world), last.last().map_or("due", |last| last.as_str()), "{last:?}");
+        world.now = mitigation.expires;
+        assert_eq!(now(&world), then, "{last:?}");
+        assert!(world.alliance.status(world.now).mitigations.contains_key(then), "{last:?}");
+        if then != "expired" {
+            said(&mut world, "dns", mitigation.id(), Expired);
+            assert_eq!(now(&world), "expired", "late, and said");
+        }
+    }
+}
+
 #[test]
 fn receipts_move_a_mitigation_and_measure_time_to_protection() {
     let mut world = corroborated("1.2.3.4");
     let plan = last_plan(&world);
     let mitigation = plan.mitigations.iter().find(|m| m.member == member("dns")).unwrap().id();
     world.now = at(11);
-    for (sequence, state) in [(1, MitigationState::Applied), (2, MitigationState::Verified)] {
-        let receipt = Receipt {
-            mitigation,
-            state,
-            point: Some("rpz".parse().unwrap()),
-            at: world.now,
-            evidence: "NXDOMAIN".to_owned(),
-            packets: None,
-            bytes: None,
-            refusal: None,
-        };
-        let signer = key("dns");
-        let receipts = Receipts {
-            author: member("dns"),
-            key: signer.public().id(),
-            sequence,
-            made: world.now,
-            receipts: vec![receipt],
-        };
-        world.run(Command::Receipts(SignedReceipts::sign(receipts, &signer))).unwrap();
+    for state in [MitigationState::Applied, MitigationState::Verified] {
+        said(&mut world, "dns", mitigation, state);
     }
     let status = world.alliance.status(world.now);
     assert_eq!(status.mitigations.get("verified"), Some(&1));
@@ -317,20 +345,7 @@ fn who_was_away_hears_what_was_withdrawn_before_the_plan_that_took_its_place() {
 fn a_members_refusal_does_not_keep_a_withdrawal_from_it() {
     let mut world = corroborated("1.2.3.4");
     let mitigation = last_plan(&world).mitigations.into_iter().find(|m| m.member == member("dns")).unwrap().id();
-    let (signer, state) = (key("dns"), MitigationState::Refused);
-    let receipt = Receipt {
-        mitigation,
-        state,
-        point: None,
-        at: world.now,
-        evidence: String::new(),
-        packets: None,
-        bytes: None,
-        refusal: None,
-    };
-    let (author, made) = (member("dns"), world.now);
-    let receipts = Receipts { author, key: signer.public().id(), sequence: 1, made, receipts: vec![receipt] };
-    world.run(Command::Receipts(SignedReceipts::sign(receipts, &signer))).unwrap();
+    said(&mut world, "dns", mitigation, MitigationState::Refused);
     dispute(&mut world, "dns", Ground::FalsePositive).unwrap();
     dispute(&mut world, "device", Ground::FalsePositive).unwrap();
     let last = world.entries.iter().rev().find_map(|entry| match &entry.event {

@@ -1,8 +1,8 @@
 //! The hub's answers, as far as this program shows them to people; a newer hub may tell more.
 
 use model::{
-    BlastRadius, Class, Digest, Finding, FindingId, GuardHit, MemberId, MitigationId, MitigationState, Observable,
-    Plan, PlanId, PointName, Refusal, SignedDispute, Timestamp, TokenId,
+    BlastRadius, Class, Digest, Finding, FindingId, GuardHit, MemberId, MitigationId, MitigationNow, Observable, Plan,
+    PlanId, PointName, Refusal, SignedDispute, Timestamp, TokenId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -152,8 +152,8 @@ pub struct MitigationView {
     pub packets: Option<u64>,
     /// Which rule said no.
     pub refusal: Option<Refusal>,
-    /// The state as of now.
-    pub now: MitigationState,
+    /// What is known as of now.
+    pub now: MitigationNow,
 }
 
 /// One member.

@@ -57,6 +57,11 @@ const WORDS: &[(&str, &str, &[&str])] = &[
         "Where a mitigation stands; only `verified` may be called active.",
         &["due", "applied", "verified", "withdrawn", "expired", "refused", "failed"],
     ),
+    (
+        "MitigationNow",
+        "What is known of a mitigation now; `unreported`: its end has passed, and its agent has not said how it ended.",
+        &["due", "applied", "verified", "withdrawn", "expired", "refused", "failed", "unreported"],
+    ),
     ("Kind", "What to do about a problem.", &["refused", "unavailable", "broken"]),
     ("Condition", "How the hub is.", &["serving", "read-only", "broken"]),
 ];
@@ -450,7 +455,7 @@ const OBJECTS: &[(&str, &str, &[Field])] = &[
         ("bytes", "integer|null", "Bytes affected."),
         ("refusal", "Refusal|null", "Which rule said no."),
         ("withdrawn", "Timestamp?", "When it was withdrawn; its agent may not have heard yet."),
-        ("now", "MitigationState", "The state as of now: what nobody reported on after its end has expired."),
+        ("now", "MitigationNow", "What is known as of now: after its end, that its agent has not said how it ended."),
     ]),
     ("MemberView", "One member.", &[
         ("id", "MemberId", "Short name."),
