@@ -4,12 +4,16 @@
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::BufReader;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const OWN: &str = "198.51.100.0/24";
+/// How long what must come may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn event(kind: &str, minute: u32, from: &str, to: &str, rest: &str) -> String {
     format!(r#"{{"timestamp":"2026-01-31T12:{minute:02}:00.000000+0000","event_type":"{kind}","src_ip":"{from}","#)
@@ -180,27 +184,45 @@ fn a_log_is_followed_through_rotation_and_ctrl_c_ends_with_a_report() {
     let dir = tempfile::tempdir().unwrap();
     scene(dir.path());
     let follow = ["--findings", "findings.json", "--follow", "--every", "1", "--json"];
-    let mut running = shadow(dir.path(), &follow).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut running = Running(shadow(dir.path(), &follow).stdout(Stdio::piped()).spawn().unwrap());
+    let reports = reports(running.0.stdout.take().unwrap());
+    let read = |count: u64| while reports.recv_timeout(PATIENCE).unwrap()["lines"]["read"] != count {};
+    read(10);
     let (log, old) = (dir.path().join("eve.json"), dir.path().join("eve.json.1"));
-    std::thread::sleep(Duration::from_millis(1_500));
     std::fs::rename(&log, &old).unwrap();
     std::fs::write(&log, attack(50, "1.2.3.5") + &attack(51, "1.2.3.5")).unwrap();
-    std::thread::sleep(Duration::from_millis(1_500));
-    let stopped = Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    read(12);
+    let stopped = Command::new("kill").args(["-INT", &running.0.id().to_string()]).status().unwrap();
     assert!(stopped.success());
-    let begun = Instant::now();
-    while running.try_wait().unwrap().is_none() {
-        if begun.elapsed() > Duration::from_secs(20) {
-            running.kill().unwrap();
-            panic!("it does not stop");
-        }
-        std::thread::sleep(Duration::from_millis(20));
+    // It says more until it has stopped, and then no more.
+    let (begun, mut last) = (Instant::now(), None);
+    while let Ok(report) = reports.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
+        last = Some(report);
     }
-    let text = done(&running.wait_with_output().unwrap());
-    let reports: Vec<Value> = serde_json::Deserializer::from_str(&text).into_iter().collect::<Result<_, _>>().unwrap();
-    assert!(reports.len() >= 2, "reports come while it runs");
-    assert_eq!(reports.last().unwrap()["lines"]["read"], 12);
-    assert_eq!(reports.last().unwrap()["blocked"]["stopped"], 5);
+    assert!(begun.elapsed() < PATIENCE, "it does not stop");
+    assert!(running.0.wait().unwrap().success());
+    let last = last.unwrap();
+    assert_eq!((&last["lines"]["read"], &last["blocked"]["stopped"]), (&json!(12), &json!(5)));
+}
+
+/// A process that ends with the test, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Its reports, each as soon as it is there.
+fn reports(stdout: ChildStdout) -> mpsc::Receiver<Value> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let reports = serde_json::Deserializer::from_reader(BufReader::new(stdout)).into_iter();
+        reports.map(Result::unwrap).try_for_each(|report| sender.send(report))
+    });
+    receiver
 }
 
 #[test]
