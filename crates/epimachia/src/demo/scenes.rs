@@ -11,10 +11,11 @@ use model::{
     Sighting, SignedApproval, SignedDispute, Span, StreamMessage, Target, Timestamp, Tlp, Verdict,
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long a scene waits for what it expects.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -130,7 +131,7 @@ async fn forged_packets(stage: &mut Stage, transcript: &mut Transcript) -> Resul
 
 async fn two_members(stage: &mut Stage, transcript: &mut Transcript) -> Result<(), Failure> {
     transcript.scene("Two independent members");
-    let before = stage.ask(CORROBORATED)?;
+    let before = stage.ask_until(CORROBORATED, "NOERROR").await?;
     transcript.note("resolver", "answers", format_args!("{CORROBORATED}: {before}"));
     stage.report("security", &sighting(CORROBORATED, Behaviour::Phishing, Grade::Payload)?).await?;
     transcript.note("security", "reports", format_args!("{CORROBORATED} imitates a bank"));
@@ -141,8 +142,7 @@ async fn two_members(stage: &mut Stage, transcript: &mut Transcript) -> Result<(
     let finding = &why["findings"][0]["finding"];
     let id = finding["id"].as_str().unwrap_or_default();
     transcript.note("alliance", "finds", format_args!("{id}: {}", sum_of(finding)));
-    let verified = mitigations(&why).filter(|m| m["now"] == "verified").count();
-    transcript.note("members", "protect", format_args!("{verified} read back as enforcing"));
+    transcript.note("members", "protect", format_args!("{} read back as enforcing", read_back(&why)));
     let after = stage.ask_until(CORROBORATED, "NXDOMAIN").await?;
     transcript.note("resolver", "answers", format_args!("{CORROBORATED}: {after} ({})", stage.resolver));
     Ok(())
@@ -197,7 +197,7 @@ async fn approved_network(stage: &mut Stage, transcript: &mut Transcript) -> Res
     let target = NETWORK.to_owned();
     let what = format!("{id} verified at telecom");
     let held = stage.until(&what, |mitigations| {
-        let found = |m: &&Value| text(&m["measure"]).contains(&target) && stateful(m);
+        let found = |m: &&Value| text(&m["measure"]).contains(&target) && was_in_force(m);
         mitigations.iter().filter(found).count() >= 1
     });
     held.await?;
@@ -232,9 +232,9 @@ async fn own_allow_list(stage: &mut Stage, transcript: &mut Transcript) -> Resul
     transcript.note("dns", "allows", format_args!("{ALLOWED}: its own customer asks for it"));
     let answer = stage.ask_until(ALLOWED, "NOERROR").await?;
     transcript.note("resolver", "answers", format_args!("{ALLOWED}: {answer}; lifted at dns"));
-    let why = stage.known(ALLOWED).await?;
-    let others = mitigations(&why).filter(|m| m["member"] != "dns" && m["now"] == "verified").count();
-    expect(others > 0, "the other members keep their part", &why.to_string())?;
+    let others = |why: &Value| mitigations(why).filter(|m| m["member"] != "dns" && m["now"] == "verified").count();
+    let why = stage.why_once(ALLOWED, "the other members to keep their part", |why| others(why) > 0).await?;
+    let others = others(&why);
     transcript.note("others", "keep", format_args!("theirs: {others} verified"));
     Ok(())
 }
@@ -381,8 +381,16 @@ pub fn mitigations(why: &Value) -> impl Iterator<Item = &Value> {
     why["findings"].as_array().into_iter().flatten().flat_map(|f| f["mitigations"].as_array().into_iter().flatten())
 }
 
-fn stateful(mitigation: &Value) -> bool {
-    mitigation["now"] == "verified" || (mitigation["now"] == "applied" && mitigation["point"] == "preview")
+/// How many members have read it back as enforced. Not all at one moment: on a slow machine one may end before the last
+/// is read back.
+pub fn read_back(why: &Value) -> usize {
+    mitigations(why).filter(|m| m["verified"].is_string()).map(|m| text(&m["member"])).collect::<BTreeSet<_>>().len()
+}
+
+/// Was it read back, or at a preview, where there is nothing to be read back, applied? It may have ended since.
+fn was_in_force(mitigation: &Value) -> bool {
+    let applied = matches!(mitigation["now"].as_str(), Some("applied" | "expired"));
+    mitigation["verified"].is_string() || (applied && mitigation["point"] == "preview")
 }
 
 fn sum_of(finding: &Value) -> String {

@@ -120,10 +120,10 @@ impl Stage {
         self.why_once(value, "its reporters", |why| lines(why) >= count).await
     }
 
-    /// Why VALUE, as soon as a member has read it back as enforced.
+    /// Why VALUE, as soon as three members have read it back as enforced.
     pub async fn blocked(&self, value: &str) -> Result<Value, Failure> {
-        let verified = |why: &Value| scenes::mitigations(why).filter(|m| m["now"] == "verified").count();
-        self.why_once(value, "it to be read back as enforced", |why| blocked(why) > 0 && verified(why) >= 3).await
+        let what = "it to be read back as enforced";
+        self.why_once(value, what, |why| blocked(why) > 0 && scenes::read_back(why) >= 3).await
     }
 
     /// Why VALUE, as soon as its finding is in a state.
