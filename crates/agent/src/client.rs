@@ -64,7 +64,7 @@ impl Away {
 #[derive(Clone)]
 pub(crate) struct Client {
     shared: Arc<Shared>,
-    pub(crate) base: Url,
+    base: Url,
     token: Option<Arc<str>>,
     member: MemberId,
 }

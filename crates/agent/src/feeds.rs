@@ -132,7 +132,7 @@ async fn tell(around: &Around, name: &str, trouble: &Trouble, failures: u32) {
 /// Broken: a file cannot be used. Unavailable: the other side gives nothing that can be read.
 pub async fn probe(config: &PullConfig, strip: &Strip, alliance: &str) -> Result<Probe, Error> {
     let mut reader = Reader::open(config.clone())?;
-    let step = reader.step(None, &Here { alliance, hub: None, strip }).await;
+    let step = reader.step(None, &Here { alliance, strip }).await;
     let Step { sorted, more, odd, .. } = step.map_err(|trouble| Error::Unavailable(trouble.to_string()))?;
     let objects = sorted.objects.len();
     let (sightings, counts, samples) = (sorted.sightings, sorted.counts, sorted.samples);

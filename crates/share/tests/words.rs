@@ -124,6 +124,26 @@ fn a_finding_is_no_evidence_when_it_comes_back() {
 }
 
 #[test]
+fn a_finding_under_other_names_is_no_evidence_when_it_comes_back() {
+    let writer = Writer { alliance: ALLIANCE, hub: Some("https://hub.example"), named: &|_| true };
+    let finding = finding(FindingState::Corroborated);
+    let mut objects = writer.finding(&finding, finding.first);
+    for (object, n) in objects.iter_mut().zip(0..).filter(|(object, _)| object["type"] != "url") {
+        assert_eq!(object["external_references"][0]["source_name"], format!("epimachia {ALLIANCE}"), "{object}");
+        let url = format!("https://hub.example/api/v1/findings/{}", finding.id);
+        assert_eq!(object["external_references"][0]["url"], url, "{object}");
+        object["id"] = format!("{}--{n:08x}-2222-4222-8222-222222222222", object["type"].as_str().unwrap()).into();
+        object["labels"] = json!(["scan"]);
+        object.as_object_mut().unwrap().remove("extensions");
+    }
+    let said = |objects: &[Value]| sightings(&read(objects)).len();
+    assert_eq!(said(&objects), 0);
+    let observed = objects.iter_mut().find(|object| object["type"] == "observed-data").unwrap();
+    observed.as_object_mut().unwrap().remove("external_references");
+    assert_eq!(said(&objects), 1, "it would be, if it did not say so");
+}
+
+#[test]
 fn opinions_on_our_findings_become_disputes_and_agreements() {
     let finding = finding(FindingState::Corroborated).id;
     let about = |opinion: &str, rest: Value| {

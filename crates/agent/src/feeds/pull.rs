@@ -39,7 +39,7 @@ impl Pull {
         let alliance = alliance(&self.around).await?;
         self.reader.begin()?;
         loop {
-            let here = Here { alliance: &alliance, hub: self.around.client.base.host_str(), strip: &self.around.strip };
+            let here = Here { alliance: &alliance, strip: &self.around.strip };
             let step = self.reader.step(self.mark.as_ref(), &here).await?;
             step.odd.iter().for_each(|odd| self.around.board.odd(&self.name, odd));
             self.hand_on(step.sorted, step.mark).await?;

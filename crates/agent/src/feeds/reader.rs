@@ -18,8 +18,6 @@ const SKEW_MAX: Span = Span::minutes(5);
 pub(super) struct Here<'a> {
     /// Our alliance's name.
     pub alliance: &'a str,
-    /// The name of our hub in addresses.
-    pub hub: Option<&'a str>,
     /// What points to this member stays here.
     pub strip: &'a Strip,
 }
@@ -92,7 +90,6 @@ impl Reader {
         };
         let rules = Rules {
             alliance: here.alliance,
-            hub: here.hub,
             becomes: config.becomes,
             defaults: &defaults,
             tlp_max: config.tlp_max,

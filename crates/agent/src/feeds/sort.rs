@@ -21,8 +21,6 @@ const WORDS_MAX: usize = 100_000;
 pub(crate) struct Rules<'a> {
     /// Our alliance's name.
     pub alliance: &'a str,
-    /// The name of our hub in addresses, where it is known.
-    pub hub: Option<&'a str>,
     /// What becomes of them.
     pub becomes: Becomes,
     /// What they are worth where they do not say.
@@ -125,13 +123,10 @@ pub(crate) fn is_ours(head: &Head<'_>, rules: &Rules<'_>) -> bool {
         || leads_back(head, rules)
 }
 
-/// Does the object carry the way back to a finding or plan? No finding is own evidence, whoever made it; as an object
-/// another alliance's is welcome, and ours is known by our hub's name.
+/// Does the object carry the way back to a finding or plan? None is own evidence, whoever made it; as an object another
+/// alliance's is welcome.
 fn leads_back(head: &Head<'_>, rules: &Rules<'_>) -> bool {
-    back::references(head).any(|reference| match rules.becomes {
-        Becomes::Own => true,
-        Becomes::Objects => reference.hub.is_some() && reference.hub.as_deref() == rules.hub,
-    })
+    back::references(head).any(|back| rules.becomes == Becomes::Own || back.alliance.as_deref() == Some(rules.alliance))
 }
 
 /// Who made what goes on. Few mark the identities that they name as authors: such a one goes with what it made.

@@ -35,8 +35,8 @@ fn sorted(objects: &[Value], becomes: Becomes) -> Sorted {
     let handling = Handling::alliance(Tlp::Amber);
     let defaults = Defaults { handling, behaviour: None, sensor: Sensor::List, grade: Grade::Spoofable };
     let latest: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
-    let (alliance, hub, tlp_max) = ("ours", Some("hub.example"), Tlp::Green);
-    let rules = Rules { alliance, hub, becomes, defaults: &defaults, tlp_max, strip: &strip, latest };
+    let (alliance, tlp_max) = ("ours", Tlp::Green);
+    let rules = Rules { alliance, becomes, defaults: &defaults, tlp_max, strip: &strip, latest };
     sort(&page, &vec![true; objects.len()], &[], &Markings::new("ours", []), &rules)
 }
 
@@ -134,30 +134,62 @@ fn own_sensors_become_sightings_and_an_alliances_finding_never_does() {
     assert!(sorted.objects.is_empty());
 }
 
-#[test]
-fn a_finding_that_came_back_under_another_name_is_an_echo() {
-    // As tools give it out that make identifiers and authors of their own and keep what they know.
-    let renamed = |n: u32, hub: Option<&str>| {
-        let written = Writer { alliance: "ours", hub, named: &|_| true };
-        let finding = finding(3.0, "corroborated", "green");
-        let mut object =
-            written.finding(&finding, finding.made).into_iter().find(|o| o["type"] == "indicator").unwrap();
-        object["id"] = format!("indicator--{n:08x}-2222-4222-8222-222222222222").into();
+/// A finding's objects as tools give them out that make identifiers and authors of their own, drop what they do not
+/// know and keep the rest.
+fn renamed(alliance: &str, n: u32) -> Vec<Value> {
+    let written = Writer { alliance, hub: None, named: &|_| true };
+    let finding = finding(3.0, "corroborated", "green");
+    let mut objects = written.finding(&finding, finding.made);
+    let ids: Vec<String> = objects.iter().map(|object| object["id"].as_str().unwrap().to_owned()).collect();
+    for (object, place) in objects.iter_mut().zip(0..) {
         let fields = object.as_object_mut().unwrap();
         fields.remove("extensions");
-        fields.insert("created_by_ref".to_owned(), json!("identity--f431f809-377b-45e0-aa1c-6a4751cae5ff"));
-        object
-    };
-    let objects = [Some("https://hub.example"), Some("https://hub.elsewhere.example"), None];
-    let objects: Vec<Value> = (1..).zip(objects).map(|(n, hub)| renamed(n, hub)).collect();
-    let own = sorted(&objects, Becomes::Own);
-    assert_eq!((own.counts.get("echo"), own.sightings.len()), (Some(&3), 0), "no finding is evidence: {own:?}");
-    let passed = sorted(&objects, Becomes::Objects);
-    assert_eq!((passed.counts.get("echo"), passed.objects.len()), (Some(&1), 2), "{passed:?}");
+        fields.insert("labels".to_owned(), json!(["scan"]));
+        if fields.insert("created_by_ref".to_owned(), json!("identity--f431f809-377b-45e0-aa1c-6a4751cae5ff")).is_none()
+        {
+            // An observable has no author, and is called as everybody calls it.
+            fields.remove("created_by_ref");
+        }
+        let mut text = object.to_string();
+        for (id, at) in ids.iter().zip(0..) {
+            let kind = id.split("--").next().unwrap();
+            let other = format!("{kind}--{n:08x}-2222-4222-8222-{at:012x}");
+            text = if kind == "ipv4-addr" { text } else { text.replace(id.as_str(), &other) };
+        }
+        *object = serde_json::from_str(&text).unwrap();
+        assert!(object["type"] == "ipv4-addr" || object["id"] != ids[place], "{object}");
+    }
+    objects
+}
+
+#[test]
+fn what_came_back_under_another_name_is_an_echo() {
+    let (ours, theirs) = (renamed("ours", 1), renamed("theirs", 2));
+    let kinds: Vec<&str> = ours.iter().map(|object| object["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["indicator", "observed-data", "ipv4-addr", "sighting", "sighting", "note"]);
+    for objects in [&ours, &theirs] {
+        let own = sorted(objects, Becomes::Own);
+        assert_eq!((own.counts["echo"], own.sightings.len()), (5, 0), "no finding is evidence: {own:?}");
+        for object in objects {
+            let own = sorted(&[object.clone(), ours[2].clone()], Becomes::Own);
+            assert!(own.sightings.is_empty(), "nor one object of it by itself: {own:?}");
+        }
+    }
+    let passed = sorted(&ours, Becomes::Objects);
+    assert_eq!((passed.counts["echo"], passed.objects.len()), (5, 1), "all but the address: {passed:?}");
+    let passed = sorted(&theirs, Becomes::Objects);
+    assert_eq!((passed.counts.get("echo"), passed.objects.len()), (None, 6), "{passed:?}");
+    // Before references named the alliance.
+    let mut of_old = ours[0].clone();
+    of_old["external_references"][0]["source_name"] = json!("epimachia");
+    assert_eq!(sorted(&[of_old], Becomes::Own).counts["echo"], 1);
     let mut other = indicator(9, "[ipv4-addr:value = '80.0.0.9']", GREEN);
-    other["external_references"] = json!([{"source_name": "epimachia", "external_id": "our ticket 7"},
-        {"source_name": "cve", "external_id": objects[0]["external_references"][0]["external_id"]}]);
-    assert_eq!(sorted(&[other], Becomes::Own).sightings.len(), 1, "a word of ours is no way back");
+    other["external_references"] = json!([null, {"source_name": "epimachia ours", "external_id": "our ticket 7"},
+        {"source_name": "epimachian", "external_id": ours[0]["external_references"][0]["external_id"]},
+        {"source_name": "cve", "external_id": ours[0]["external_references"][0]["external_id"]}]);
+    assert_eq!(sorted(&[other.clone()], Becomes::Own).sightings.len(), 1, "a word of ours is no way back");
+    other["external_references"].as_array_mut().unwrap().push(ours[0]["external_references"][0].clone());
+    assert_eq!(sorted(&[other], Becomes::Own).counts["echo"], 1, "one that is not well formed hides no other");
 }
 
 /// A finding of two members, as the hub shows it to a third.

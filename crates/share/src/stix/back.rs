@@ -9,8 +9,14 @@ pub use super::ours::tag;
 use model::{FindingId, PlanId};
 use serde::Deserialize;
 
-/// What external references to findings and plans name as their source.
-pub const SOURCE: &str = "epimachia";
+/// What external references to findings and plans name as their source, before the alliance.
+const SOURCE: &str = "epimachia";
+
+/// The source that external references to the findings and plans of the alliance called `alliance` name. Another
+/// alliance's finding of the same observable has the same identifier.
+pub fn source(alliance: &str) -> String {
+    format!("{SOURCE} {alliance}")
+}
 
 /// What our objects are about, as 60 bits: those of its own identifier.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -40,32 +46,29 @@ impl Subject {
 /// objects other identifiers keep it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WayBack {
-    /// The name of the hub in its address; none where it gives no address.
-    pub hub: Option<String>,
+    /// The alliance's name; none where it does not say.
+    pub alliance: Option<String>,
 }
 
 /// The ways back among the `external_references` of an object.
 pub fn references(head: &Head<'_>) -> impl Iterator<Item = WayBack> + use<> {
     #[derive(Deserialize)]
     struct Object {
+        // One that is not well formed hides none of the others.
         #[serde(default)]
-        external_references: Vec<Reference>,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Reference {
-        source_name: String,
-        external_id: Option<String>,
-        url: Option<String>,
+        external_references: Vec<serde_json::Value>,
     }
     // Most objects name us nowhere, and are not read.
     let text = Some(head.raw.get()).filter(|text| text.contains(SOURCE));
     let object = text.and_then(|text| serde_json::from_str::<Object>(text).ok());
     object.into_iter().flat_map(|object| object.external_references).filter_map(|reference| {
-        let id = reference.external_id.as_deref()?;
+        let id = reference["external_id"].as_str()?;
         let leads = id.parse::<FindingId>().is_ok() || id.parse::<PlanId>().is_ok();
-        let hub = reference.url.as_deref().and_then(|url| url.strip_prefix("https://")?.split(['/', ':']).next());
-        (leads && reference.source_name == SOURCE).then(|| WayBack { hub: hub.map(ToOwned::to_owned) })
+        let alliance = match reference["source_name"].as_str()?.strip_prefix(SOURCE)? {
+            "" => None,
+            named => Some(named.strip_prefix(' ')?.to_owned()),
+        };
+        leads.then_some(WayBack { alliance })
     })
 }
 

@@ -1,6 +1,6 @@
 //! A plan as STIX objects: a course of action, and for each finding a relationship that says who is asked to do what.
 
-use super::back::{self, course_of_action_id, indicator_id, of_plan};
+use super::back::{course_of_action_id, indicator_id, of_plan};
 use super::kind::Kind;
 use super::ours::{self, EXTENSION};
 use super::write::{Writer, members, time};
@@ -95,26 +95,12 @@ impl Writer<'_> {
         }
         let mut rest = json!({
             "name": format!("Plan {}: {} mitigations by {} members", header.generation, header.count, members.len()),
-            "external_references": [self.way_back(at)],
             "extensions": { EXTENSION: extension },
         });
         if !header.reasons.is_empty() {
             rest["description"] = header.reasons.join("\n").into();
         }
         self.of_plan(at, Kind::CourseOfAction, "", rest)
-    }
-
-    fn way_back(&self, at: &PlanAt<'_>) -> Value {
-        let plan = at.plan.id();
-        let mut reference = json!({
-            "source_name": back::SOURCE,
-            "external_id": plan.to_string(),
-            "description": "The plan with all its mitigations, reasons and approvals",
-        });
-        if let Some(hub) = self.hub {
-            reference["url"] = format!("{hub}/api/v1/plans/{plan}").into();
-        }
-        reference
     }
 
     fn mitigates(&self, at: &PlanAt<'_>, finding: &FindingId, asked: &[&Mitigation]) -> Value {
@@ -145,14 +131,16 @@ impl Writer<'_> {
     }
 
     fn of_plan(&self, at: &PlanAt<'_>, kind: Kind, part: &str, rest: Value) -> Value {
-        let made = at.plan.header.made;
+        let (plan, made) = (at.plan.id(), at.plan.header.made);
+        let what = "The plan with all its mitigations, reasons and approvals";
         let mut object: Map<String, Value> = members(json!({
             "type": kind.as_str(),
             "spec_version": "2.1",
-            "id": of_plan(kind, self.alliance, &at.plan.id(), part),
+            "id": of_plan(kind, self.alliance, &plan, part),
             "created": time(made),
             "modified": time(at.since.max(made)),
             "created_by_ref": ours::alliance_id(self.alliance),
+            "external_references": [self.reference(&plan.to_string(), "/api/v1/plans/", what)],
             "revoked": matches!(at.stage, Stage::Closed(_)),
         }));
         object.extend(members(rest));

@@ -7,7 +7,7 @@ use super::head::{Head, SpecVersion, Text};
 use super::kind::Kind;
 use super::marking::Markings;
 use super::time::StixTime;
-use super::{sco, upgrade};
+use super::{back, sco, upgrade};
 use crate::meaning;
 use crate::pattern::{Pattern, Reduction};
 use crate::reading::{Defaults, Reading, Silent, Skip, Word};
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
             let dispute = Word::Dispute { finding, ground: Ground::FalsePositive, reason };
             return if item.head.revoked { Ok(vec![dispute]) } else { Err(Skip::Finding.into()) };
         }
-        if ours.finding {
+        if ours.finding || leads_back(item) {
             return Err(Skip::Finding.into());
         }
         let observables = self.meant(item, indicator)?;
@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
 
     fn observed(&self, item: &Item<'_>, data: &ObservedData<'_>) -> Result<Vec<Word>, Silent> {
         let ours = Ours::read(&data.extensions)?;
-        if ours.finding {
+        if ours.finding || leads_back(item) {
             return Err(Skip::Finding.into());
         }
         let behaviour = ours.behaviour.or_else(|| meaning::behaviour(data.labels.iter().map(|label| &**label)));
@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
 
     fn seen(&self, item: &Item<'_>, seen: &Seen<'_>) -> Result<Vec<Word>, Silent> {
         let mut ours = Ours::read(&seen.extensions)?;
-        if ours.finding {
+        if ours.finding || leads_back(item) {
             return Err(Skip::Finding.into());
         }
         if seen.count == Some(0) {
@@ -399,6 +399,11 @@ impl<'a> Reader<'a> {
         };
         Ok(findings.into_iter().map(|finding| word(finding, said)).collect())
     }
+}
+
+/// Does it carry the way back to a finding or plan, whatever its identifier is by now? Then it is no evidence.
+fn leads_back(item: &Item<'_>) -> bool {
+    back::references(&item.head).next().is_some()
 }
 
 /// Takes from what is left, if there is that much.

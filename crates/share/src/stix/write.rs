@@ -107,6 +107,17 @@ impl Writer<'_> {
         !member.is_unnamed() && (self.named)(member)
     }
 
+    /// The way back to the alliance's own answer, which is shown at the hub's `path`. Every object of ours that
+    /// somebody could take for evidence carries it: tools that give objects other identifiers and authors keep it.
+    pub(super) fn reference(&self, id: &str, path: &str, description: &str) -> Value {
+        let source = back::source(self.alliance);
+        let mut reference = json!({ "source_name": source, "external_id": id, "description": description });
+        if let Some(hub) = self.hub {
+            reference["url"] = format!("{hub}{path}{id}").into();
+        }
+        reference
+    }
+
     pub(super) fn marked(&self, mut object: Map<String, Value>, handling: &Handling) -> Map<String, Value> {
         object.insert("object_marking_refs".to_owned(), marking::references(self.alliance, handling).into());
         object
@@ -152,6 +163,11 @@ impl Frame<'_> {
             "created": time(self.created),
             "modified": time(finding.made),
             "created_by_ref": ours::alliance_id(self.writer.alliance),
+            "external_references": [self.writer.reference(
+                &finding.id.to_string(),
+                "/api/v1/findings/",
+                "Why: the alliance's sum behind it",
+            )],
         });
         self.writer.marked(members(object), &finding.handling)
     }
@@ -179,7 +195,6 @@ impl Frame<'_> {
                 "valid_from": time(finding.first),
                 "revoked": finding.state == FindingState::Revoked,
                 "confidence": confidence(finding),
-                "external_references": [self.reference()],
                 "extensions": { EXTENSION: self.extension() },
             }),
         );
@@ -188,20 +203,6 @@ impl Frame<'_> {
             object.insert("valid_until".to_owned(), time(finding.made).into());
         }
         indicator
-    }
-
-    /// The way back to the alliance's own answer.
-    fn reference(&self) -> Value {
-        let description = "Why: the alliance's sum behind this indicator";
-        let mut reference = json!({
-            "source_name": back::SOURCE,
-            "external_id": self.finding.id.to_string(),
-            "description": description,
-        });
-        if let Some(hub) = self.writer.hub {
-            reference["url"] = format!("{hub}/api/v1/findings/{}", self.finding.id).into();
-        }
-        reference
     }
 
     fn extension(&self) -> Value {

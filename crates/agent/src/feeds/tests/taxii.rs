@@ -92,7 +92,7 @@ fn reader(url: &str, rest: &str) -> Reader {
 
 async fn step(reader: &mut Reader, mark: Option<&Mark>) -> Result<Step, Trouble> {
     let strip = Strip::new(&StripConfig::default(), &serde_json::from_str::<Networks>("[]").unwrap());
-    reader.step(mark, &Here { alliance: "ours", hub: None, strip: &strip }).await
+    reader.step(mark, &Here { alliance: "ours", strip: &strip }).await
 }
 
 /// One round: everything that was sorted, and how far it is then.
