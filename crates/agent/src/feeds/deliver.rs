@@ -14,7 +14,13 @@ const BYTES_MAX: usize = 4 << 20;
 const ASKED_MAX: usize = 60;
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
+/// What is odd about a server that says yes and nothing else.
+const SILENT: &str = "it takes objects and does not say what becomes of them";
+/// So much of a page for people is told, in characters.
+const TOLD_MAX: usize = 80;
+
 /// Sends all objects to the collection at `path`, in order. What the other side refuses is counted and not sent again.
+/// `odd` is told what is odd about it.
 ///
 /// # Errors
 /// It did not take some of them now. Sending all again does no harm: it knows what it has.
@@ -24,13 +30,20 @@ pub(crate) async fn deliver(
     collection: &str,
     objects: &[Box<RawValue>],
     sorted: &mut Sorted,
+    odd: impl Fn(&'static str),
 ) -> Result<(), Trouble> {
     let mut waiting: Vec<&[Box<RawValue>]> = parts(objects);
     waiting.reverse();
     while let Some(part) = waiting.pop() {
         let path = format!("{root}collections/{collection}/objects/");
         match to.add(&path, envelope(part)).await {
-            Ok(got) => settle(to, root, &got.bytes, part.len(), sorted).await?,
+            Ok(got) if is_page(&got.bytes) => return Err(page(&got.bytes)),
+            // It said yes. Sent again it would say the same, and with it whatever comes after would wait for ever.
+            Ok(got) if Outcome::read(&got.bytes).is_err() => {
+                odd(SILENT);
+                part.iter().for_each(|_| sorted.count("pending_there"));
+            }
+            Ok(got) => settle(to, root, got.bytes, part.len(), sorted).await?,
             // Halved until what is at fault stands alone.
             Err(Trouble::TooLarge(_) | Trouble::Refused(..)) if part.len() > 1 => {
                 let (first, second) = part.split_at(part.len() / 2);
@@ -66,25 +79,41 @@ fn envelope(objects: &[Box<RawValue>]) -> Vec<u8> {
     format!("{{\"objects\":[{}]}}", texts.join(",")).into_bytes()
 }
 
+/// HTML, or the XML of TAXII 1: no TAXII 2.1 server took anything, whatever the status is.
+fn is_page(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.trim_ascii_start().starts_with(b"<")
+}
+
+fn page(body: &[u8]) -> Trouble {
+    let text: String = String::from_utf8_lossy(body).trim().chars().take(TOLD_MAX).collect();
+    let text = model::parse::printable(&text);
+    Trouble::later(format!(
+        "it answers with a page and not as a TAXII 2.1 server; look at the url and who may in: {text}"
+    ))
+}
+
 /// Counts what became of an envelope; a server that is not done yet is asked again for a while.
-async fn settle(to: &Remote, root: &str, body: &[u8], sent: usize, sorted: &mut Sorted) -> Result<(), Trouble> {
-    let mut body = body.to_vec();
+async fn settle(to: &Remote, root: &str, body: Vec<u8>, sent: usize, sorted: &mut Sorted) -> Result<(), Trouble> {
+    let mut body = body;
     for _ in 0..ASKED_MAX {
-        let outcome = read(&body)?;
+        let outcome = Outcome::read(&body).unwrap_or_default();
         if !outcome.is_pending() {
             break;
         }
         let Some(id) = segment(&outcome.id) else { break };
+        let path = format!("{root}status/{id}/");
         tokio::time::sleep(ASK_EVERY).await;
-        match to.taxii(&format!("{root}status/{id}/"), &[]).await {
-            Ok(got) => body = got.bytes,
-            Err(Trouble::Answered(500.., _)) => {}
+        match to.taxii(&path, &[]).await {
+            Ok(got) if Outcome::read(&got.bytes).is_ok() => body = got.bytes,
+            // One that cannot be read says no more than the last one.
+            Ok(_) | Err(Trouble::Answered(500.., _)) => {}
             // It took the envelope, and does not tell us what became of it. Sent again it would say the same.
             Err(Trouble::Refused(..) | Trouble::Answered(..) | Trouble::TooLarge(_)) => break,
             Err(later) => return Err(later),
         }
     }
-    let outcome = read(&body)?;
+    let outcome = Outcome::read(&body).unwrap_or_default();
     let refused = outcome.failure_count.max(outcome.failures.len()).min(sent);
     for failed in outcome.failures.iter().take(refused) {
         let why = failed.message.as_deref().unwrap_or("it does not say why");
@@ -97,10 +126,6 @@ async fn settle(to: &Remote, root: &str, body: &[u8], sent: usize, sorted: &mut 
     (0..waiting).for_each(|_| sorted.count("pending_there"));
     (0..sent - refused - waiting).for_each(|_| sorted.count("objects"));
     Ok(())
-}
-
-fn read(body: &[u8]) -> Result<Outcome<'_>, Trouble> {
-    Outcome::read(body).map_err(|error| Trouble::later(format!("its answer: {error}")))
 }
 
 /// An identifier that is one part of a path and nothing else.

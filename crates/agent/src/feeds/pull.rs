@@ -55,7 +55,8 @@ impl Pull {
         if !objects.is_empty() {
             let (root, collection) = self.into.split_once('/').unwrap_or((&self.into, ""));
             let hub = Remote::Hub(self.around.client.clone());
-            deliver(&hub, &format!("/taxii2/{root}/"), collection, &objects, &mut sorted).await?;
+            let odd = |odd| self.around.board.odd(&self.name, odd);
+            deliver(&hub, &format!("/taxii2/{root}/"), collection, &objects, &mut sorted, odd).await?;
         }
         self.around.board.samples(&self.name, std::mem::take(&mut sorted.samples));
         let news = FedNews { feed: self.name.clone(), mark: mark.clone(), at: now(), counts: sorted.counts };

@@ -68,7 +68,8 @@ impl Push {
             let mut sorted = Sorted::default();
             let heads: Vec<&Head<'_>> = new.map(|(picked, _)| &picked.head).collect();
             let chosen = choice.of(&heads, &mut sorted);
-            deliver(&self.remote, "", &self.config.collection, &chosen, &mut sorted).await?;
+            let odd = |odd| self.around.board.odd(&self.config.name, odd);
+            deliver(&self.remote, "", &self.config.collection, &chosen, &mut sorted, odd).await?;
             self.around.board.samples(&self.config.name, std::mem::take(&mut sorted.samples));
             let mark = Mark::Taxii(walk.place().clone());
             let (feed, counts) = (self.config.name.clone(), sorted.counts);
@@ -87,7 +88,7 @@ impl Push {
         }
         let objects = common(alliance, self.config.widest());
         // Whether the other side wants them is its own business: findings go all the same.
-        deliver(&self.remote, "", &self.config.collection, &objects, &mut Sorted::default()).await?;
+        deliver(&self.remote, "", &self.config.collection, &objects, &mut Sorted::default(), |_| {}).await?;
         self.introduced = true;
         Ok(())
     }

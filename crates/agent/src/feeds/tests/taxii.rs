@@ -18,6 +18,7 @@ use observe::Networks;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 const STATEMENT: &str = "marking-definition--00000000-1111-4111-8111-111111111111";
@@ -260,6 +261,54 @@ async fn a_time_of_adding_that_has_not_come_holds_nothing_up() {
     assert!(matches!(mark, Some(Mark::Taxii(place)) if place.last.is_some_and(|last| last < future)));
 }
 
+/// Sends three objects to a server that answers so, and when it is asked again so; gives what became of them, and
+/// whether anything is odd.
+async fn sent(answer: &'static str, again: &'static [&'static str]) -> (Result<(), Trouble>, Sorted, bool) {
+    let (asked, odd) = (Arc::new(AtomicUsize::new(0)), AtomicBool::new(false));
+    let status = move || {
+        let text = again[asked.fetch_add(1, Ordering::SeqCst).min(again.len() - 1)];
+        async move { text }
+    };
+    let router = Router::new()
+        .route("/api/collections/c/objects/", post(move || async move { answer }))
+        .route("/api/status/7/", get(status));
+    let to = format!("url = '{}'", serve(router).await);
+    let to = Remote::Other(Other::open(&toml::from_str(&to).unwrap()).unwrap());
+    let objects = vec![RawValue::from_string("{}".to_owned()).unwrap(); 3];
+    let mut sorted = Sorted::default();
+    let done = deliver(&to, "", "c", &objects, &mut sorted, |_| odd.store(true, Ordering::SeqCst)).await;
+    (done, sorted, odd.into_inner())
+}
+
+#[tokio::test]
+async fn a_server_that_says_yes_and_nothing_else_has_taken_what_was_sent() {
+    for answer in ["OK", "[]", r#"{"id":"7","status":"complete","success_count":3,"failure_count":null}"#, "\u{1}"] {
+        let (done, sorted, odd) = sent(answer, &[]).await;
+        assert_eq!((done, sorted.counts["pending_there"], odd), (Ok(()), 3, true), "{answer}: {sorted:?}");
+    }
+    for answer in ["", "{}"] {
+        let (done, sorted, odd) = sent(answer, &[]).await;
+        assert_eq!((done, sorted.counts["objects"], odd), (Ok(()), 3, false), "{answer}: {sorted:?}");
+    }
+    // It says later what became of it, after it has said something else.
+    let again = &["<html>", r#"{"pending_count":null}"#, r#"{"status":"complete","failure_count":1}"#];
+    let (done, sorted, _) = sent(r#"{"id":"7","status":"pending"}"#, again).await;
+    assert_eq!((done, sorted.counts["objects"], sorted.counts["refused:there"]), (Ok(()), 2, 1), "{sorted:?}");
+}
+
+#[tokio::test]
+async fn a_page_for_people_is_no_answer_of_a_server() {
+    for page in ["\n<!DOCTYPE html><title>Sign in</title>", "\u{feff}<taxii_11:Status_Message/>"] {
+        let (done, sorted, _) = sent(page, &[]).await;
+        let told = done.unwrap_err().to_string();
+        assert!(
+            told.contains("not as a TAXII 2.1 server") && told.contains(page.trim().trim_matches('\u{feff}')),
+            "{told}"
+        );
+        assert!(sorted.counts.is_empty(), "nothing was taken: {sorted:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_taken_counts_as_waiting_where_nobody_says_what_became_of_it() {
     let pending = r#"{"id":"7","status":"pending","failure_count":1,"failures":[{"id":"x"}]}"#;
@@ -277,7 +326,7 @@ async fn what_was_taken_counts_as_waiting_where_nobody_says_what_became_of_it() 
         let to = Remote::Other(Other::open(&toml::from_str(&text).unwrap()).unwrap());
         let objects = vec![RawValue::from_string("{}".to_owned()).unwrap(); 3];
         let mut sorted = Sorted::default();
-        deliver(&to, "", "c", &objects, &mut sorted).await.unwrap();
+        deliver(&to, "", "c", &objects, &mut sorted, |odd| panic!("{odd}")).await.unwrap();
         let refused = sorted.counts.get("refused:there").copied().unwrap_or_default();
         assert_eq!((sorted.counts["pending_there"], refused), (waiting, 3 - waiting), "{status}: {sorted:?}");
         assert_eq!(sorted.counts.get("objects"), None, "{sorted:?}");
