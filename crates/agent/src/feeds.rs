@@ -1,8 +1,8 @@
 //! Feeds: what other tools hold comes in by itself, and findings go out.
 //!
-//! Each pull and push is one task. It asks, sorts, hands on, and has written down how far it is together with what
-//! came of it; whatever fails in between is done again from there. `remote` speaks HTTPS, `taxii`, `crowdsec` and
-//! `misp` read step by step (`reader`), `sort` decides without I/O, `pull` and `push` join them.
+//! Each pull and push is one task on a thread of its own. It asks, sorts, hands on, and has written down how far it is
+//! together with what came of it; whatever fails in between is done again from there. `remote` speaks HTTPS, `taxii`,
+//! `crowdsec` and `misp` read step by step (`reader`), `sort` decides without I/O, `pull` and `push` join them.
 
 mod beside;
 mod board;
@@ -33,6 +33,7 @@ use remote::Trouble;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
@@ -75,15 +76,30 @@ pub(crate) fn start(
         let (name, every) = (pull.name.clone(), pull.every.to_std());
         let feed = Feed::Pull(Box::new(pull::Pull::open(pull.clone(), mark(&name), around.clone())?));
         around.board.add(&name, "pull", pull.kind.as_str(), pull.every);
-        tasks.push(tokio::spawn(run(feed, name, every, around.clone())));
+        tasks.push(aside(around.inputs.clone(), run(feed, name, every, around.clone())));
     }
     for push in &config.pushes {
         let (name, every) = (push.name.clone(), push.every.to_std());
         let feed = Feed::Push(Box::new(push::Push::open(push.clone(), mark(&name), around.clone())?));
         around.board.add(&name, "push", "taxii", push.every);
-        tasks.push(tokio::spawn(run(feed, name, every, around.clone())));
+        tasks.push(aside(around.inputs.clone(), run(feed, name, every, around.clone())));
     }
     Ok(tasks)
+}
+
+/// A task beside the others, until the agent stops. Between two waits it reads many megabytes of JSON, and whoever
+/// shared a thread with it would wait for that, the core among them.
+fn aside(inputs: Sender<Input>, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let runtime = Handle::current();
+    tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = inputs.closed() => {}
+                () = task => {}
+            }
+        });
+    })
 }
 
 async fn run(mut feed: Feed, name: String, every: Duration, around: Around) {
@@ -110,9 +126,6 @@ async fn run(mut feed: Feed, name: String, every: Duration, around: Around) {
                 }
             }
         };
-        if around.inputs.is_closed() {
-            return;
-        }
         around.board.wait(&name, wait).await;
     }
 }

@@ -3,6 +3,7 @@
 mod http;
 mod taxii;
 
+use super::aside;
 use super::push::Choice;
 use super::sort::{Rules, Sorted, sort};
 use crate::config::{Becomes, PushConfig};
@@ -13,6 +14,8 @@ use serde_json::{Value, json};
 use share::Defaults;
 use share::stix::{Head, Markings, Writer, back, ours};
 use share::taxii::client::Page;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 
 const GREEN: &str = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb";
 const AMBER: &str = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421";
@@ -246,6 +249,25 @@ fn what_is_too_weak_stays_and_what_is_over_is_always_told() {
     assert_eq!(pushed(&finding(3.0, "observed", "green"), "actionable = true").1, names("kept:score"));
     let (kinds, _) = pushed(&finding(0.0, "revoked", "green"), "points_least = 4.0\nactionable = true");
     assert_eq!(kinds, names("indicator observed-data ipv4-addr opinion"));
+}
+
+#[tokio::test]
+async fn a_feed_that_is_busy_holds_nobody_up_and_ends_with_the_agent() {
+    let long = Duration::from_secs(120);
+    let (inputs, inbox) = mpsc::channel(1);
+    let (begun, begins) = oneshot::channel();
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    // As one that reads a page of 32 MiB: it gives way to nobody.
+    let busy = aside(inputs.clone(), async move {
+        begun.send(()).unwrap();
+        ends.recv_timeout(long).unwrap();
+    });
+    begins.await.unwrap();
+    end.send(()).unwrap();
+    busy.await.unwrap();
+    let waits = aside(inputs, std::future::pending());
+    drop(inbox);
+    tokio::time::timeout(long, waits).await.unwrap().unwrap();
 }
 
 fn names(text: &str) -> Vec<String> {
