@@ -5,6 +5,7 @@ use super::state::Record;
 use super::{AlarmKind, Core, Output};
 use model::{Grade, Refusal, Rule, Salt, Sighting, Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use share::misp::feed::Change;
 use share::taxii::Place;
 use std::collections::BTreeMap;
 
@@ -23,6 +24,22 @@ pub enum Mark {
     Alerts(share::crowdsec::alerts::Place),
     /// In a MISP feed.
     Misp(share::misp::feed::Place),
+    /// In a MISP feed, by what has changed. In news alone: what is remembered is whole.
+    MispChange(Change),
+}
+
+impl Mark {
+    /// Goes on to here from where a feed was.
+    pub(crate) fn follow(self, from: &mut Option<Self>) {
+        let change = match self {
+            Self::MispChange(change) => change,
+            whole => return *from = Some(whole),
+        };
+        match from {
+            Some(Self::Misp(place)) => place.change(&change),
+            _ => *from = Some(Self::Misp(share::misp::feed::Place(change.taken))),
+        }
+    }
 }
 
 /// One feed, as it is remembered.
@@ -53,7 +70,7 @@ pub struct FedNews {
 
 impl Fed {
     fn take(&mut self, news: FedNews) {
-        self.mark = Some(news.mark);
+        news.mark.follow(&mut self.mark);
         self.last = Some(news.at);
         for (what, count) in news.counts {
             let full = self.counts.len() >= COUNTERS_MAX && !self.counts.contains_key(&what);

@@ -161,5 +161,6 @@ fn position(mark: &Mark) -> String {
         }
         Mark::Alerts(place) => place.newest.map_or("the beginning".to_owned(), |newest| newest.to_string()),
         Mark::Misp(place) => format!("{} events", place.0.len()),
+        Mark::MispChange(change) => format!("{} more events", change.taken.len()),
     }
 }

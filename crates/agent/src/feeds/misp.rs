@@ -6,7 +6,7 @@ use super::sort::{Rules, Sorted, heard, silent, sort};
 use crate::config::{Becomes, PullConfig};
 use crate::core::{FED_SIGHTINGS_MAX, Mark};
 use serde_json::json;
-use share::misp::feed::{EVENT, Listed, MANIFEST_BYTES_MAX, Place, news, objects, organisation};
+use share::misp::feed::{Change, EVENT, Listed, MANIFEST_BYTES_MAX, News, Place, news, objects, organisation};
 use share::stix::{Kind, Markings};
 use share::taxii::client::Page;
 use std::collections::VecDeque;
@@ -28,13 +28,11 @@ pub(super) async fn step(
     mark: Option<&Mark>,
     rules: &Rules<'_>,
 ) -> Result<Step, Trouble> {
-    let mut place = match mark {
-        Some(Mark::Misp(place)) => place.clone(),
-        _ => Place::default(),
-    };
-    let mut sorted = Sorted::default();
+    let (mut change, mut sorted) = (Change::default(), Sorted::default());
     if waiting.0.is_none() {
-        waiting.0 = Some(listed(remote, config, &mut place, &mut sorted).await?);
+        let none = Place::default();
+        let place = if let Some(Mark::Misp(place)) = mark { place } else { &none };
+        waiting.0 = Some(listed(remote, config, place, &mut change, &mut sorted).await?);
     }
     let queue = waiting.0.get_or_insert_default();
     for _ in 0..EVENTS_MAX {
@@ -49,29 +47,32 @@ pub(super) async fn step(
         let beyond = sorted.sightings.len().saturating_sub(FED_SIGHTINGS_MAX);
         sorted.sightings.truncate(FED_SIGHTINGS_MAX);
         (0..beyond).for_each(|_| sorted.count("refused:too_many"));
-        place.0.insert(event.digest());
+        change.taken.insert(event.digest());
         queue.pop_front();
         if sorted.objects.len().max(sorted.sightings.len()) >= ENOUGH {
             break;
         }
     }
-    Ok(Step { sorted, mark: Mark::Misp(place), more: !queue.is_empty(), odd: Vec::new() })
+    Ok(Step { sorted, mark: Mark::MispChange(change), more: !queue.is_empty(), odd: Vec::new() })
 }
 
-/// What the manifest lists and was not read yet.
+/// What the manifest lists and was not read yet; what it does not list any more is forgotten.
 async fn listed(
     remote: &Remote,
     config: &PullConfig,
-    place: &mut Place,
+    place: &Place,
+    change: &mut Change,
     sorted: &mut Sorted,
 ) -> Result<VecDeque<Listed>, Trouble> {
     let manifest = remote.document("manifest.json", MANIFEST_BYTES_MAX).await?;
     let found = news(&manifest, place).map_err(|error| Trouble::later(format!("no manifest: {error}")))?;
-    for error in &found.1 {
+    let News { listed, gone, wrong } = found;
+    change.gone = gone;
+    for error in &wrong {
         sorted.note("refused:malformed", "manifest.json", error);
     }
     let since = config.since.map(|since| since.as_millis() / 1_000);
-    Ok(found.0.into_iter().filter(|event| since.is_none_or(|since| event.timestamp >= since)).collect())
+    Ok(listed.into_iter().filter(|event| since.is_none_or(|since| event.timestamp >= since)).collect())
 }
 
 /// One event; what cannot be read is counted and not asked for again in this version.

@@ -61,7 +61,7 @@ impl Pull {
         self.around.board.samples(&self.name, std::mem::take(&mut sorted.samples));
         let news = FedNews { feed: self.name.clone(), mark: mark.clone(), at: now(), counts: sorted.counts };
         hear(&self.around, news, sorted.sightings).await?;
-        self.mark = Some(mark);
+        mark.follow(&mut self.mark);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What becomes of a page, object by object.
 
 mod http;
+mod misp;
 mod taxii;
 
 use super::aside;

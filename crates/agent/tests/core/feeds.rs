@@ -40,3 +40,24 @@ fn what_a_feed_brought_and_how_far_it_is_are_remembered_together_or_not_at_all()
     assert_eq!(place.last, Some(8));
     assert_eq!(rig.core.state().feeds["isac"].counts["sightings"], 601);
 }
+
+#[test]
+fn what_a_misp_feed_has_taken_is_remembered_whole_and_written_down_by_what_changed() {
+    use share::misp::feed::{Change, Place};
+    let mut rig = Rig::new();
+    let news = |rig: &Rig, mark: Mark| {
+        let news = FedNews { feed: "misp".to_owned(), mark, at: rig.now, counts: [].into() };
+        Input::Fed { news: Box::new(news), sightings: Vec::new() }
+    };
+    let change = |gone: u64, taken: [u64; 2]| Mark::MispChange(Change { gone: [gone].into(), taken: taken.into() });
+    rig.give(news(&rig, change(9, [1, 2])));
+    rig.give(news(&rig, change(1, [3, 4])));
+    rig.restart();
+    assert_eq!(rig.core.state().feeds["misp"].mark, Some(Mark::Misp(Place([2, 3, 4].into()))));
+    // As agents of before wrote it.
+    let whole: Mark = serde_json::from_str(r#"{"misp":[7,8]}"#).unwrap();
+    rig.give(news(&rig, whole));
+    rig.give(news(&rig, change(7, [5, 6])));
+    rig.restart();
+    assert_eq!(rig.core.state().feeds["misp"].mark, Some(Mark::Misp(Place([5, 6, 8].into()))));
+}

@@ -24,6 +24,35 @@ pub const EVENT: Limits = Limits { bytes: 64 << 20, objects: 100_000, object_byt
 #[serde(transparent)]
 pub struct Place(pub BTreeSet<u64>);
 
+/// What has changed of a [`Place`] since it was written down: little, however many versions it holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// What the manifest does not list any more.
+    pub gone: BTreeSet<u64>,
+    /// What was taken.
+    pub taken: BTreeSet<u64>,
+}
+
+impl Place {
+    /// Takes a change in.
+    pub fn change(&mut self, change: &Change) {
+        self.0.retain(|taken| !change.gone.contains(taken));
+        self.0.extend(&change.taken);
+    }
+}
+
+/// What is new in a manifest.
+#[derive(Debug)]
+pub struct News {
+    /// Events that were not taken yet, the oldest change first.
+    pub listed: Vec<Listed>,
+    /// Versions that were taken and are not listed any more.
+    pub gone: BTreeSet<u64>,
+    /// What is wrong with others.
+    pub wrong: Vec<ParseError>,
+}
+
 /// An event of the manifest.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Listed {
@@ -46,12 +75,11 @@ struct Entry {
     timestamp: crate::loose::Number,
 }
 
-/// The events of a manifest that were not taken yet, the oldest change first, and what is wrong with others.
-/// `place` forgets what the manifest does not list any more.
+/// What a manifest lists beyond what was taken.
 ///
 /// # Errors
 /// No manifest, or one beyond its limits.
-pub fn news(manifest: &[u8], place: &mut Place) -> Result<(Vec<Listed>, Vec<ParseError>), ParseError> {
+pub fn news(manifest: &[u8], place: &Place) -> Result<News, ParseError> {
     let limits = Limits { bytes: MANIFEST_BYTES_MAX, objects: 32 * EVENTS_MAX, ..Limits::FILE };
     let text = limits.json(manifest)?;
     let entries: BTreeMap<Cow<'_, str>, Entry> = fault::read("manifest", text)?;
@@ -64,10 +92,10 @@ pub fn news(manifest: &[u8], place: &mut Place) -> Result<(Vec<Listed>, Vec<Pars
         }
     }
     let here: BTreeSet<u64> = listed.iter().map(Listed::digest).collect();
-    place.0.retain(|digest| here.contains(digest));
+    let gone = place.0.difference(&here).copied().collect();
     listed.retain(|event| !place.0.contains(&event.digest()));
     listed.sort();
-    Ok((listed, wrong))
+    Ok(News { listed, gone, wrong })
 }
 
 /// The organisation whose event a file holds, by UUID in lower case; `None` where it does not say.
@@ -201,15 +229,17 @@ mod tests {
             .to_string()
         };
         let mut place = Place::default();
-        let (first, wrong) = news(manifest(5).as_bytes(), &mut place).unwrap();
-        assert_eq!(first.iter().map(|event| event.timestamp).collect::<Vec<_>>(), [5, 7]);
-        assert_eq!((wrong.len(), first[0].uuid.as_str()), (1, "5b6e8e2d-0000-4000-8000-000000000001"));
-        place.0.extend(first.iter().map(Listed::digest));
-        assert!(news(manifest(5).as_bytes(), &mut place).unwrap().0.is_empty());
-        let (changed, _) = news(manifest(9).as_bytes(), &mut place).unwrap();
-        assert_eq!((changed.len(), changed[0].timestamp, place.0.len()), (1, 9, 1));
+        let News { listed, gone, wrong } = news(manifest(5).as_bytes(), &place).unwrap();
+        assert_eq!(listed.iter().map(|event| event.timestamp).collect::<Vec<_>>(), [5, 7]);
+        assert_eq!((wrong.len(), listed[0].uuid.as_str()), (1, "5b6e8e2d-0000-4000-8000-000000000001"));
+        place.change(&Change { taken: listed.iter().map(Listed::digest).collect(), gone });
+        assert!(news(manifest(5).as_bytes(), &place).unwrap().listed.is_empty());
+        let changed = news(manifest(9).as_bytes(), &place).unwrap();
+        assert_eq!((changed.listed.len(), changed.listed[0].timestamp, changed.gone.len()), (1, 9, 1));
+        place.change(&Change { gone: changed.gone, taken: [7].into() });
+        assert_eq!(place.0, [7, listed[1].digest()].into());
         for none in ["[]", "7", "{\"a\":7}", ""] {
-            assert!(news(none.as_bytes(), &mut place).is_err(), "{none}");
+            assert!(news(none.as_bytes(), &place).is_err(), "{none}");
         }
     }
 }
