@@ -29,7 +29,8 @@ impl Alliance {
 
     /// As [`Alliance::apply`], with the sightings of a report already typed.
     pub fn apply_typed(&mut self, position: u64, entry: &Entry, sightings: Option<&[Sighting]>) {
-        let now = self.ledger.time.map_or(entry.time, |t| t.max(entry.time));
+        let before = self.ledger.time.unwrap_or(entry.time);
+        let now = before.max(entry.time);
         self.ledger.time = Some(now);
         self.ledger.next_position = position + 1;
         *self.ledger.entries.entry(entry.event.kind().to_owned()).or_default() += 1;
@@ -72,6 +73,9 @@ impl Alliance {
         }
         self.ongoing.pass(now);
         self.forget_ended(now);
+        if day(before) < day(now) {
+            self.forget_findings(now, spoken_of(&entry.event));
+        }
     }
 
     pub(crate) fn guards_of(&self, charter: &Charter) -> Result<Guards, Refusal> {
@@ -392,6 +396,42 @@ impl Alliance {
         ledger.proposals.retain(|_, expires| *expires > now);
         let over = |p: &PlanRecord| p.plan.mitigations.iter().all(|m| now.since(m.expires) > REMEMBER_ENDED);
         ledger.plans.retain(|_, record| record.state == PlanState::Proposed || !over(record));
+    }
+
+    /// Findings that ended, once the charter's time to forget has passed without anybody seeing their observable: the
+    /// journal has them, and all that was said of them. Once a day of the journal's time, so that whoever replays it
+    /// forgets the same. `spoken_of`: more of this one may follow in the same turn.
+    fn forget_findings(&mut self, now: Timestamp, spoken_of: Option<FindingId>) {
+        let Some(in_force) = &self.charter else { return };
+        let after = in_force.charter.corroboration.forget_after;
+        let (engine, ledger) = (&self.engine, &mut self.ledger);
+        let open = self.ongoing.open().filter_map(|plan| ledger.plans.get(plan));
+        let planned = open.flat_map(|record| &record.plan.mitigations).map(|mitigation| mitigation.finding);
+        let shown = ledger.mitigations.values().filter(|m| now.since(m.expires) <= REMEMBER_ENDED).map(|m| m.finding);
+        let kept: BTreeSet<FindingId> = planned.chain(shown).chain(spoken_of).collect();
+        ledger.findings.retain(|id, finding| {
+            let over = finding.state != FindingState::Corroborated && now.since(finding.made) > after;
+            let key = || engine.keys().finding(&finding.observable, finding.family);
+            !over || kept.contains(id) || engine.remembers(key(), now)
+        });
+        let known = &ledger.findings;
+        ledger.disputes.retain(|id, _| known.contains_key(id));
+        ledger.objections.retain(|id, _| known.contains_key(id));
+        ledger.held.retain(|id, _| known.contains_key(id));
+    }
+}
+
+/// The day of a time.
+const fn day(time: Timestamp) -> i64 {
+    time.as_millis().div_euclid(Span::days(1).as_millis())
+}
+
+/// The finding that a person speaks of: that it is there was looked at before the entry was made.
+const fn spoken_of(event: &Event) -> Option<FindingId> {
+    match event {
+        Event::Disputed(signed) => Some(signed.dispute.finding),
+        Event::Proposed(signed) => Some(signed.proposal.finding),
+        _ => None,
     }
 }
 

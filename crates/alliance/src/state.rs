@@ -45,7 +45,7 @@ pub struct Ledger {
     pub numbered: Vec<MemberId>,
     /// Each member's submissions.
     pub submissions: BTreeMap<MemberId, Submissions>,
-    /// Findings that were ever more than observed.
+    /// Findings that were ever more than observed, until they have ended and nobody saw the observable for long.
     pub findings: BTreeMap<FindingId, Arc<Finding>>,
     /// When each finding is to be looked at again, because its evidence will have faded by then.
     pub fading: BTreeSet<(Timestamp, FindingId)>,

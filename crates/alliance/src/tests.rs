@@ -183,6 +183,7 @@ mod bad_input;
 mod collections;
 mod contribution;
 mod flow;
+mod forgetting;
 mod handling;
 mod joining;
 mod keys;

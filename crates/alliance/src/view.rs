@@ -176,6 +176,20 @@ pub struct WhyFinding {
     pub held: BTreeSet<Rule>,
 }
 
+impl WhyFinding {
+    /// A finding that the alliance has forgotten, as the journal has it: it ended long ago, and nothing is in force.
+    pub fn forgotten(finding: Finding) -> Self {
+        Self {
+            sentence: finding.state.explains(),
+            mitigations: Vec::new(),
+            disputes: Vec::new(),
+            objections: Vec::new(),
+            held: BTreeSet::new(),
+            finding,
+        }
+    }
+}
+
 impl Alliance {
     /// The alliance in one screen.
     pub fn status(&self, now: Timestamp) -> Status {

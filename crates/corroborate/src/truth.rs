@@ -189,6 +189,11 @@ impl Engine {
         self.stands(key, at, Question::Act)
     }
 
+    /// Is anything held of it? What nobody saw for the forgetting time is not, unless a bar holds it.
+    pub fn remembers(&self, key: ObservableKey, at: Timestamp) -> bool {
+        self.record(key, seconds(at)).is_some()
+    }
+
     /// T for informing; 0 for what nobody reported.
     pub fn truth_score(&self, key: ObservableKey, at: Timestamp) -> f64 {
         let now = seconds(at);

@@ -3,6 +3,7 @@
 
 mod charter;
 mod collections;
+mod forgotten;
 mod guard;
 mod join;
 mod journal;

@@ -5,7 +5,7 @@ use crate::{Alliance, Setup};
 use model::Span;
 use proptest::prelude::*;
 
-fn same(a: &Alliance, b: &Alliance, world: &World) {
+pub fn same(a: &Alliance, b: &Alliance, world: &World) {
     let later = world.now.plus(Span::hours(1));
     assert_eq!(serde_json::to_value(a.status(later)).unwrap(), serde_json::to_value(b.status(later)).unwrap());
     assert_eq!(a.findings(None, None, None, 1_000), b.findings(None, None, None, 1_000));
@@ -16,7 +16,7 @@ fn same(a: &Alliance, b: &Alliance, world: &World) {
     }
 }
 
-fn replayed(world: &World) -> Alliance {
+pub fn replayed(world: &World) -> Alliance {
     let mut alliance = Alliance::new(Setup { seed: [7; 16] }).unwrap();
     for (position, entry) in world.entries.iter().enumerate() {
         alliance.apply(position as u64, entry);

@@ -1,5 +1,6 @@
 //! Reads: findings, plans, mitigations, members, and why something is blocked. Each viewer sees what it may.
 
+use super::forgotten;
 use super::query::{Asked, answer, page};
 use crate::core::{Condition, Core};
 use crate::gate::Caller;
@@ -66,8 +67,7 @@ pub(crate) async fn finding(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id: FindingId = id.parse()?;
-    let view = move |state: &Alliance| state.finding(id, Some(&caller.member)).cloned();
-    let found = core.work(move |core| core.read(view)).await?;
+    let found = core.work(move |core| forgotten::finding(core, &caller.member, id)).await?;
     let none = || Refusal::new(Rule::UnknownFinding, id, "a finding the alliance holds and this member may see");
     Ok(answer(found.ok_or_else(none)?))
 }
@@ -180,7 +180,9 @@ pub(crate) async fn why(
         .work(move |core| {
             let (now, viewer) = (core.clock.now(), Some(&caller.member));
             let observable = observable(core, &caller.member, &value)?;
-            core.read(|state| state.why(&observable, viewer, now, &core.reports))
+            let mut why = core.read(|state| state.why(&observable, viewer, now, &core.reports))?;
+            forgotten::recall(core, &caller.member, &mut why)?;
+            Ok(why)
         })
         .await?;
     Ok(answer(View::of(shown)))
@@ -189,7 +191,7 @@ pub(crate) async fn why(
 /// What a value means: an observable, or a finding that the viewer may see.
 fn observable(core: &Core, viewer: &MemberId, value: &str) -> Result<Observable, Problem> {
     let Ok(id) = value.parse::<FindingId>() else { return Ok(value.parse()?) };
-    let found = core.read(|state| state.finding(id, Some(viewer)).map(|finding| finding.observable.clone()))?;
+    let found = forgotten::finding(core, viewer, id)?.map(|finding| finding.observable);
     let none = || Refusal::new(Rule::UnknownFinding, id, "a finding the alliance holds and this member may see");
     Ok(found.ok_or_else(none)?)
 }

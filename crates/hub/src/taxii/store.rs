@@ -6,10 +6,11 @@ use crate::error::Error;
 use crate::problem::Problem;
 use alliance::{Brief, Entry, Event, Share, objects_of};
 use journal::Journal;
+use model::{Finding, FindingId, Handling};
 use serde_json::value::RawValue;
-use share::stix::{Head, StixTime, back};
+use share::stix::{Head, StixTime, Subject, back};
 use share::taxii::index::print;
-use share::taxii::{Envelope, Index, Known, NewObject, Page, Row, Source, Subjects};
+use share::taxii::{Envelope, Index, Known, NewObject, Page, Row, Seen, Source, Subjects};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -278,6 +279,22 @@ impl Store {
     /// Findings as they are now.
     pub(super) fn findings(&self) -> RwLockReadGuard<'_, Subjects> {
         look(&self.findings)
+    }
+
+    /// A finding as it stood last, from the journal, where the alliance may have forgotten it.
+    ///
+    /// # Errors
+    /// What the journal says.
+    pub(crate) fn finding(&self, seen: &Seen, id: FindingId) -> Result<Option<Finding>, journal::Error> {
+        match self.entry(seen.position())?.event {
+            Event::FindingsChanged { findings } => Ok(findings.into_iter().find(|finding| finding.id == id)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where the latest version of a finding stands that the caller may see.
+    pub(crate) fn latest(&self, id: FindingId, sees: impl Fn(&Handling) -> bool) -> Option<Seen> {
+        self.findings().latest(Subject::from(&id), sees)
     }
 
     /// What a collection of findings or of plans is made of, as it is now.

@@ -3,7 +3,7 @@
 use alliance::Scope;
 use hub::wire::{NewToken, ReportHead, TokenShown};
 use hub::{Config, Directory, Hub, Init, Running, admin};
-use model::{Batch, KeyId, MemberId, Opening, Salt, Sighting, SigningKey, Span, Timestamp};
+use model::{Batch, Handling, KeyId, MemberId, Opening, Salt, Sighting, SigningKey, Span, Timestamp, Tlp};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -156,6 +156,25 @@ impl Bench {
         running.shutdown().await.unwrap();
         let running = hub::Hub::start(config(&dir.path().join("hub"))).await.unwrap();
         let client = client(running.certificate_pem());
+        Self { running, client, tokens, dir }
+    }
+
+    /// As [`Bench::restart`], of a hub whose last entry is that much later: time goes on from there. Tokens go on; that
+    /// the hub's certificate is of a time to come is no fault here.
+    pub async fn restart_after(self, later: Span) -> Self {
+        let Self { running, dir, tokens, .. } = self;
+        let options = journal::Options::new(running.directory().log());
+        running.shutdown().await.unwrap();
+        let root = dir.path().join("hub");
+        let journal = journal::FileJournal::open(&root.join("journal"), options).unwrap();
+        let (v, author, handling) = (alliance::ENTRY_VERSION, alliance::Author::Hub, Handling::alliance(Tlp::Green));
+        let event = alliance::Event::Backlog { waiting: 0 };
+        let entry = alliance::Entry { v, time: now().plus(later), author, handling, event };
+        let entry = journal::Entry::new([1; 32], &entry.to_bytes()).unwrap();
+        journal::Journal::append(&journal, journal::Journal::head(&journal).unwrap(), &[entry]).unwrap();
+        drop(journal);
+        let running = hub::Hub::start(config(&root)).await.unwrap();
+        let client = Client::builder().danger_accept_invalid_certs(true).use_rustls_tls().build().unwrap();
         Self { running, client, tokens, dir }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{Bench, now, sighting};
 use crate::taxii::{SIGHTINGS, get, get_json, ids, indicator, push};
-use model::{Retraction, SignedRetraction};
+use model::{Retraction, SignedRetraction, Span};
 use serde_json::{Value, json};
 
 const FINDINGS: &str = "/taxii2/alliance/collections/findings/objects/";
@@ -275,6 +275,45 @@ async fn objects_are_in_their_members_name_or_in_that_of_somebody_outside() {
     assert!(refused.len() == 2 && told(0, "that of the alliance") && told(1, "that of another member"), "{status}");
     let (_, kept) = get_json(&bench, "bank", &format!("{SIGHTINGS}/objects/")).await;
     assert_eq!(kept["objects"], json!([foreign, objects[3], objects[4]]), "another alliance's with its origin");
+}
+
+/// Both took back what they said, and for forty days nobody saw it: the alliance forgets it, the journal does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_that_the_alliance_forgot_is_answered_for_from_the_journal() {
+    let bench = Bench::start().await;
+    let long = Span::days(90);
+    let token = bench.token("admin", "bank", [alliance::Scope::Read].into(), long).await.unwrap();
+    let mut objects = [indicator(1), indicator(1)];
+    for (n, (member, object)) in ["telecom", "cloud"].into_iter().zip(&mut objects).enumerate() {
+        object["id"] = format!("indicator--0000000{n}-3333-4333-8333-333333333333").into();
+        assert_eq!(push(&bench, member, SIGHTINGS, std::slice::from_ref(object)).await.1["success_count"], 1);
+    }
+    let id = crate::submit::wait_for_item(&bench, "/api/v1/findings").await["id"].as_str().unwrap().to_owned();
+    for (member, object) in ["telecom", "cloud"].into_iter().zip(&mut objects) {
+        object["revoked"] = true.into();
+        object["modified"] = json!(now());
+        assert_eq!(push(&bench, member, SIGHTINGS, std::slice::from_ref(object)).await.1["success_count"], 1);
+    }
+    let path = format!("/api/v1/findings/{id}");
+    let begun = std::time::Instant::now();
+    let last = loop {
+        let (_, finding) = bench.get("bank", &path).await;
+        if finding["state"] == "faded" {
+            break finding;
+        }
+        assert!(begun.elapsed() < crate::support::PATIENCE, "{finding}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let mut bench = bench.restart_after(Span::days(40)).await;
+    bench.tokens.insert("bank".to_owned(), token);
+    assert_eq!(bench.get("bank", "/api/v1/findings").await.1["items"], json!([]));
+    assert_eq!(bench.get("bank", &path).await, (200, last.clone()));
+    for value in ["80.0.0.1", &id] {
+        let (_, why) = bench.get("bank", &format!("/api/v1/why?value={value}")).await;
+        assert_eq!((&why["known"], &why["findings"][0]["finding"]), (&json!(true), &last), "{why}");
+    }
+    let (_, other) = bench.get("bank", "/api/v1/why?value=80.0.0.2").await;
+    assert_eq!((&other["known"], &other["findings"]), (&json!(false), &json!([])));
 }
 
 #[tokio::test(flavor = "multi_thread")]
