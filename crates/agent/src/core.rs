@@ -291,7 +291,9 @@ impl Core {
     fn index(&mut self, held: &Held) {
         let (id, mitigation) = (held.id(), &held.mitigation);
         self.by_finding.entry(mitigation.finding).or_default().insert(id);
-        self.by_lineage.entry(mitigation.lineage()).or_default().insert(id);
+        if held.ending.is_none() {
+            self.by_lineage.entry(mitigation.lineage()).or_default().insert(id);
+        }
         self.by_target.entry(mitigation.measure.target().clone()).or_default().insert(id);
         self.expiries.insert((mitigation.expires, id));
     }

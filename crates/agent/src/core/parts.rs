@@ -333,9 +333,9 @@ impl Core {
         reason: String,
         refusal: Option<Refusal>,
     ) -> bool {
-        if self.state.held.get(id).is_none_or(|held| held.ending.is_some()) {
-            return false;
-        }
+        let Some(held) = self.state.held.get(id).filter(|held| held.ending.is_none()) else { return false };
+        // It takes no room any more, however long a point takes to say that it is gone.
+        super::unindex(&mut self.by_lineage, &held.mitigation.lineage(), id);
         let since = self.now;
         self.change(id, |held| held.ending = Some(Ending { state, reason, since, refusal }));
         self.take_out(id);

@@ -137,6 +137,19 @@ impl Places {
         awake
     }
 
+    /// Of those that a point could say nothing of and that wait, all wake with the last: one question for all of them.
+    pub fn wake_together(&mut self, point: &PointName, ids: impl Iterator<Item = MitigationId>) {
+        let unsure = |place: &Place| matches!(place.stage, Stage::Checking | Stage::Suspending);
+        let wakes = |places: &Self, id: &MitigationId| places.at(id, point).filter(|p| unsure(p))?.wakes;
+        let waiting: Vec<(MitigationId, Timestamp)> = ids.filter_map(|id| Some((id, wakes(self, &id)?))).collect();
+        let Some(last) = waiting.iter().map(|(_, at)| *at).max() else { return };
+        for (id, _) in waiting {
+            if let Some(place) = self.at(&id, point).cloned() {
+                self.set(id, point, Place { wakes: Some(last), ..place });
+            }
+        }
+    }
+
     /// The mitigations at one point whose stage is of a kind.
     pub fn where_stage(&self, point: &PointName, is: impl Fn(Stage) -> bool) -> Vec<MitigationId> {
         let at = |places: &BTreeMap<PointName, Place>| places.get(point).is_some_and(|place| is(place.stage));

@@ -38,15 +38,22 @@ impl Core {
             self.changed.insert(id);
             if held.ending.is_some() {
                 held.points.intersection(&known).for_each(|point| self.order(&id, point, Order::Withdraw));
-            } else if held.is_wanted() {
-                let mut points = self.settings.points_for(&*self.router, &held.mitigation.measure);
-                points.iter().for_each(|point| self.enter(&id, point, Order::Replace));
-                // One that is not configured any more may have it still: that is not forgotten.
-                points.extend(held.points.difference(&known).cloned());
-                if points != held.points {
-                    self.change(&id, |held| held.points = points);
-                }
+            } else {
+                self.restart(&id, &held, &known);
             }
+        }
+    }
+
+    /// The points may have changed, also of what a person is still asked about.
+    fn restart(&mut self, id: &MitigationId, held: &Held, known: &BTreeSet<PointName>) {
+        let mut points = self.settings.points_for(&*self.router, &held.mitigation.measure);
+        if held.is_wanted() {
+            points.iter().for_each(|point| self.enter(id, point, Order::Replace));
+            // One that is not configured any more may have it still: that is not forgotten.
+            points.extend(held.points.difference(known).cloned());
+        }
+        if points != held.points {
+            self.change(id, |held| held.points = points);
         }
     }
 
@@ -154,9 +161,14 @@ impl Core {
     }
 
     fn on_applied(&mut self, id: &MitigationId, point: &PointName, trouble: Option<&Trouble>) {
-        // Ordered out meanwhile: that answer is still to come.
-        if self.places.at(id, point).is_none_or(|place| place.stage != Stage::Ordered) {
-            return;
+        match (self.places.at(id, point).map(|place| place.stage), trouble) {
+            (Some(Stage::Ordered), _) => {}
+            // Put in again because another of its target was taken out, and that took what is there along, maybe.
+            (Some(stage), Some(trouble)) if stage.may_be_in_force() => {
+                return self.not_applied(id, point, &trouble.to_string());
+            }
+            // Ordered out meanwhile: that answer is still to come.
+            _ => return,
         }
         match trouble {
             None => {
@@ -164,12 +176,14 @@ impl Core {
                 self.ask(id, point, Order::ReadBack);
             }
             Some(Trouble::Refused(refusal)) => self.stage(id, point, Stage::Barred, &refusal.to_string()),
-            Some(Trouble::Failed(text)) => {
-                self.again(id, point, Stage::Failed, text);
-                let text = format!("Point {point} does not apply {id}: {text}. It is tried again.");
-                self.alarm(AlarmKind::PointFailed, &text);
-            }
+            Some(Trouble::Failed(text)) => self.not_applied(id, point, text),
         }
+    }
+
+    fn not_applied(&mut self, id: &MitigationId, point: &PointName, trouble: &str) {
+        self.again(id, point, Stage::Failed, trouble);
+        let text = format!("Point {point} does not apply {id}: {trouble}. It is tried again.");
+        self.alarm(AlarmKind::PointFailed, &text);
     }
 
     fn on_withdrawn(&mut self, id: &MitigationId, point: &PointName, trouble: Option<&Trouble>) {
@@ -214,14 +228,19 @@ impl Core {
 
     /// Whoever waited long enough is tried again, and the patrol goes round.
     pub(super) fn retry(&mut self) {
+        let mut unsure = BTreeSet::new();
         for (id, point) in self.places.take_awake(self.now) {
             match self.places.at(&id, &point).map(|place| place.stage) {
                 Some(Stage::Failed) => self.order(&id, &point, Order::Apply),
                 Some(Stage::Lifting) => self.order(&id, &point, Order::Withdraw),
-                Some(Stage::Settling | Stage::Checking | Stage::Suspending) => self.ask(&id, &point, Order::ReadBack),
+                Some(Stage::Settling) => self.ask(&id, &point, Order::ReadBack),
+                Some(Stage::Checking | Stage::Suspending) => {
+                    unsure.insert(point);
+                }
                 _ => {}
             }
         }
+        unsure.iter().for_each(|point| self.ask_unsure(point));
         let due = self.patrol.whole.iter().filter(|(_, (_, at))| *at <= self.now);
         let again: Vec<(PointName, Order)> = due.map(|(point, (order, _))| (point.clone(), *order)).collect();
         again.iter().for_each(|(point, order)| self.order_whole(point, *order));
@@ -320,7 +339,9 @@ impl Core {
             if !lifted || self.state.held.get(id).is_none_or(|held| held.state == MitigationState::Failed) {
                 return;
             }
-            return self.become_state(id, MitigationState::Failed, None, "suspended by this member's kill switch");
+            let doubt = self.unconfirmed(id).map(|doubt| format!("; {doubt}")).unwrap_or_default();
+            let text = format!("suspended by this member's kill switch{doubt}");
+            return self.become_state(id, MitigationState::Failed, None, &text);
         }
         let (state, shown) = if let Some(failed) = find(|s| s == Stage::Failed) {
             (MitigationState::Failed, failed)

@@ -36,20 +36,49 @@ impl Core {
     ) {
         match answer {
             Ok(seen) => {
-                self.patrol.owed.remove(point);
+                self.on_answered(point, &seen);
                 seen.iter().for_each(|(seen, effect)| self.on_seen(point, seen, effect));
+                let unsure = seen.iter().filter(|(seen, _)| seen.presence == Presence::Unknown);
+                self.places.wake_together(point, unsure.map(|(seen, _)| seen.mitigation));
             }
             Err(trouble) => self.on_unanswered(point, asked, &trouble),
         }
     }
 
-    fn on_unanswered(&mut self, point: &PointName, asked: &[MitigationId], trouble: &Trouble) {
+    /// One that can say nothing of anything in force is as one that does not answer: a moment's silence of a resolver
+    /// takes nothing back. Of what has just come or is to be gone it may not know yet; that is no silence.
+    fn on_answered(&mut self, point: &PointName, seen: &[(Seen, Effect)]) {
+        let patrolled = |(seen, _): &&(Seen, Effect)| {
+            self.places.at(&seen.mitigation, point).is_some_and(|place| place.stage.is_patrolled())
+        };
+        let patrolled: Vec<&Seen> = seen.iter().filter(patrolled).map(|(seen, _)| seen).collect();
+        match patrolled.first() {
+            None => self.patrol.owed.entry(point.clone()).or_default().since = None,
+            Some(first) if patrolled.iter().all(|seen| seen.presence == Presence::Unknown) => {
+                self.no_answer(point, &first.evidence);
+            }
+            Some(_) => drop(self.patrol.owed.remove(point)),
+        }
+    }
+
+    /// Asks once about all that is to be gone and that nobody could say is.
+    pub(super) fn ask_unsure(&mut self, point: &PointName) {
+        for id in self.places.where_stage(point, |stage| matches!(stage, Stage::Checking | Stage::Suspending)) {
+            self.ask(&id, point, Order::ReadBack);
+        }
+    }
+
+    fn no_answer(&mut self, point: &PointName, why: &str) {
         let owed = self.patrol.owed.entry(point.clone()).or_default();
         owed.since = None;
         owed.unanswered = owed.unanswered.saturating_add(1);
         if owed.unanswered >= UNANSWERED_MAX {
-            self.nobody_knows(point, &trouble.to_string());
+            self.nobody_knows(point, why);
         }
+    }
+
+    fn on_unanswered(&mut self, point: &PointName, asked: &[MitigationId], trouble: &Trouble) {
+        self.no_answer(point, &trouble.to_string());
         for id in asked {
             match self.places.at(id, point).map(|place| place.stage) {
                 Some(Stage::Settling) if self.is_late(id, point) => {
@@ -85,13 +114,19 @@ impl Core {
     fn on_seen(&mut self, point: &PointName, seen: &Seen, effect: &Effect) {
         let (id, stage) = (&seen.mitigation, self.places.at(&seen.mitigation, point).map(|place| place.stage));
         self.count(id, effect);
+        // An answer from before the point lifted everything says nothing.
+        if stage == Some(Stage::Suspending) && self.patrol.whole.contains_key(point) {
+            return;
+        }
         match (stage, seen.presence) {
             (Some(Stage::Settling | Stage::Shown), Presence::Enforced) => {
                 self.stage(id, point, Stage::Enforced, &seen.evidence);
             }
             (Some(Stage::Settling), Presence::Unknown) => self.stage(id, point, Stage::Shown, &seen.evidence),
             (Some(Stage::Settling), Presence::Absent) => self.not_yet(id, point, &seen.evidence),
-            (Some(Stage::Enforced), Presence::Unknown) => self.not_known(id, point, &seen.evidence),
+            (Some(Stage::Enforced), Presence::Unknown) if !self.is_silent(point) => {
+                self.not_known(id, point, &seen.evidence);
+            }
             (Some(Stage::Enforced | Stage::Shown), Presence::Absent) => self.missing(id, point, &seen.evidence),
             (Some(Stage::Checking), Presence::Enforced) => self.still_there(id, point, &seen.evidence),
             (Some(Stage::Checking), Presence::Absent) => self.stage(id, point, Stage::Lifted, &seen.evidence),
@@ -146,10 +181,6 @@ impl Core {
 
     /// The kill switch: the point has lifted everything, as it says.
     fn on_suspending(&mut self, id: &MitigationId, point: &PointName, presence: Presence, evidence: &str) {
-        // An answer from before the point lifted says nothing.
-        if self.patrol.whole.contains_key(point) {
-            return;
-        }
         if presence == Presence::Absent {
             return self.stage(id, point, Stage::Suspended, evidence);
         }
@@ -200,6 +231,11 @@ impl Core {
         let unsaid =
             || self.places.of(id).map(|(_, place)| &place.evidence).find(|text| text.starts_with(NOT_CONFIRMED));
         gone.or_else(|| unsaid().cloned())
+    }
+
+    /// Did it say nothing of anything when it was asked last?
+    fn is_silent(&self, point: &PointName) -> bool {
+        self.patrol.owed.get(point).is_some_and(|owed| owed.unanswered > 0)
     }
 
     fn reads_back(&self, point: &PointName) -> bool {

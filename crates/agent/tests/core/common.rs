@@ -106,6 +106,8 @@ pub struct Faults {
     pub vague: bool,
     /// Withdrawals and lifting everything are acknowledged and not carried out.
     pub clings: bool,
+    /// So many times applying fails.
+    pub fails_applying: u32,
     /// Applying is acknowledged and not carried out.
     pub forgets: bool,
     /// This target is refused by a rule of the point.
@@ -152,6 +154,10 @@ impl Point for Memory {
 
     fn apply(&self, wanted: &[Protection], _now: Timestamp) -> Result<(), PointError> {
         let faults = self.check(wanted)?;
+        if faults.fails_applying > 0 {
+            self.fault(|faults| faults.fails_applying -= 1);
+            return Err(PointError::Unavailable("it took too long".into()));
+        }
         let mut holds = self.holds.lock().unwrap();
         let mut put: BTreeMap<Target, Protection> = BTreeMap::new();
         for p in wanted.iter().filter(|_| !faults.forgets) {

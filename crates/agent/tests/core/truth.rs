@@ -132,3 +132,94 @@ fn after_a_false_future_everything_is_looked_at_again() {
     assert_eq!(rig.point.targets(), ["9.8.7.6"]);
     assert_eq!(rig.state(&lasting), Some(Verified));
 }
+
+#[test]
+fn moments_silence_of_a_resolver_takes_nothing_back() {
+    let (mut rig, _, id) = enforced();
+    for _ in 0..5 {
+        rig.point.fault(|faults| faults.vague = true);
+        rig.pass(Span::seconds(40));
+        rig.point.fault(|faults| faults.vague = false);
+        rig.pass(Span::seconds(40));
+    }
+    assert_eq!(rig.reported(&id), [Applied, Verified], "no receipt for each time");
+    assert!(!rig.alarmed(AlarmKind::PointFailed));
+}
+
+#[test]
+fn what_ended_and_cannot_be_confirmed_takes_no_room() {
+    let mut rig = Rig::with_room_for_one();
+    let first = part(&rig.world, ME, &[BAD], 1, Span::hours(9));
+    let id = rig.part(first.clone());
+    rig.point.fault(|faults| faults.vague = true);
+    rig.withdraw(&first);
+    rig.pass(Span::hours(1));
+    assert_ne!(rig.reported(&id).last(), Some(&Withdrawn), "nobody knows");
+    rig.world.now = rig.now;
+    let next = rig.part(part(&rig.world, ME, &["9.8.7.6"], 2, Span::hours(1)));
+    assert_eq!((rig.reported(&next), rig.refusals()), (vec![Applied], vec![]));
+    assert_eq!(rig.point.targets(), ["9.8.7.6"]);
+}
+
+#[test]
+fn all_that_cannot_be_confirmed_is_asked_about_at_once() {
+    let mut rig = Rig::new();
+    let all = [BAD, "9.8.7.6", "9.8.7.5", "9.8.7.4"];
+    let parts: Vec<_> = (1..).zip(all).map(|(n, bad)| part(&rig.world, ME, &[bad], n, Span::hours(9))).collect();
+    for part in &parts {
+        rig.part(part.clone());
+    }
+    rig.point.fault(|faults| faults.vague = true);
+    for part in &parts {
+        rig.withdraw(part);
+        rig.pass(Span::minutes(2));
+    }
+    let read_back = |rig: &Rig| rig.orders.iter().filter(|order| order.0 == agent::core::Order::ReadBack).count();
+    let before = read_back(&rig);
+    rig.pass(Span::minutes(10));
+    let asked = read_back(&rig) - before;
+    assert!((9..=12).contains(&asked), "once a minute for all of them: {asked}");
+}
+
+#[test]
+fn what_a_person_accepts_goes_to_the_points_of_today() {
+    let mut rig = Rig::new();
+    let mut settings = crate::common::settings(rig.charter.digest());
+    settings.orders.rules.push(decide::OrderRule::any(decide::Then::Ask));
+    rig.give(Input::SettingsChanged(Box::new(settings)));
+    let id = rig.part(mine(&rig.world, &[BAD]));
+    // As if another point had been there when it came.
+    let mut held = rig.core.state().held[&id].clone();
+    held.points = ["edge-of-before".parse().unwrap()].into();
+    rig.records.push(agent::core::Record::Held(Box::new(held)));
+    rig.restart();
+    rig.give(Input::PersonDecided { mitigation: id, accept: true, reason: String::new() });
+    assert_eq!((rig.reported(&id).last(), rig.point.targets()), (Some(&Verified), vec![BAD.to_owned()]));
+}
+
+#[test]
+fn suspension_that_no_point_can_confirm_says_so() {
+    let (mut rig, _, id) = enforced();
+    let name = "edge".parse().unwrap();
+    rig.points = Some(vec![agent::core::PointSetup { name, shows_only: false, reads_back: false }]);
+    rig.point.fault(|faults| faults.vague = true);
+    rig.restart();
+    kill(&mut rig);
+    let last = rig.receipts.iter().rfind(|receipt| receipt.mitigation == id).unwrap();
+    assert_eq!(last.state, Failed);
+    assert!(last.evidence.contains("kill switch; not confirmed"), "{}", last.evidence);
+}
+
+#[test]
+fn sibling_that_could_not_be_put_back_is_tried_again() {
+    let mut rig = Rig::new();
+    let (a, b) = (mine(&rig.world, &["2600:1:2:3::1"]), part(&rig.world, ME, &["2600:1:2:3::2"], 1, Span::hours(2)));
+    rig.part(a.clone());
+    let second = rig.part(b);
+    rig.point.fault(|faults| faults.fails_applying = 1);
+    rig.withdraw(&a);
+    rig.pass(Span::seconds(2));
+    assert_eq!(rig.point.targets(), ["2600:1:2:3::/64"], "not only at the next patrol");
+    assert_eq!(rig.state(&second), Some(Verified));
+    assert!(rig.alarmed(AlarmKind::PointFailed));
+}
