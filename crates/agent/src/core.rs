@@ -65,6 +65,8 @@ pub struct Core {
     /// The allow-list of the configuration and of persons, ready to be asked.
     allow: AllowList,
     places: Places,
+    /// The disk is full: nothing is taken on that could not be remembered.
+    is_full: bool,
     by_finding: BTreeMap<FindingId, BTreeSet<MitigationId>>,
     by_lineage: BTreeMap<LineageId, BTreeSet<MitigationId>>,
     by_target: BTreeMap<Target, BTreeSet<MitigationId>>,
@@ -118,6 +120,7 @@ impl Core {
             law,
             allow: AllowList::default(),
             places: Places::default(),
+            is_full: false,
             by_finding: BTreeMap::new(),
             by_lineage: BTreeMap::new(),
             by_target: BTreeMap::new(),
@@ -216,6 +219,7 @@ impl Core {
             Input::PeerCheckpoint { peer, note } => self.on_peer_checkpoint(&peer, &note),
             Input::AddCheckpoint(body) => self.on_add_checkpoint(&body),
             Input::ClockAccepted => self.on_clock_accepted(),
+            Input::Room(full) => self.on_room(full),
         }
     }
 
@@ -275,6 +279,20 @@ impl Core {
 
     fn done(&mut self, text: String) {
         self.out.push(Output::Done(text));
+    }
+
+    /// The disk is full, or there is room again.
+    fn on_room(&mut self, full: Option<String>) {
+        self.is_full = full.is_some();
+        if let Some(text) = full {
+            self.alarm(AlarmKind::DiskFull, &text);
+        }
+    }
+
+    /// Why whatever only takes room is refused while the disk is full.
+    fn full(&self) -> Option<Refusal> {
+        let limit = "room on the disk of the agent's state";
+        self.is_full.then(|| Refusal::new(Rule::ReadOnly, "the disk is full", limit))
     }
 
     fn refuse(&mut self, refusal: Refusal) {

@@ -22,6 +22,7 @@ pub mod keys;
 mod packed;
 mod peers;
 mod renew;
+mod room;
 mod running;
 mod sensors;
 mod sse;

@@ -16,7 +16,7 @@ use model::{Digest, Measure, PointName, Refusal, Rule, Salt, Sighting, Timestamp
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -24,6 +24,8 @@ use tokio::task::JoinHandle;
 const INPUTS_MAX: usize = 4_096;
 /// Inputs that become durable with one write.
 const BATCH_MAX: usize = 1_024;
+/// How often room is looked for on a disk that is full.
+const ROOM_EVERY: Duration = Duration::from_secs(10);
 
 /// The library's entrance.
 #[derive(Debug)]
@@ -84,9 +86,11 @@ impl Agent {
             let renewal = crate::renew::Renewal { client: client.clone(), identity, ca, key };
             doors.push(tokio::spawn(crate::renew::keep(renewal, inputs.clone())));
         }
+        let room = watch::Sender::new(true);
         for source in config.sources.clone() {
             let mark = core.state().sources.get(&source.name).cloned();
-            doors.push(tokio::spawn(crate::sensors::follow(source, config.observe.clone(), mark, inputs.clone())));
+            let gate = crate::room::gated(inputs.clone(), room.subscribe());
+            doors.push(tokio::spawn(crate::sensors::follow(source, config.observe.clone(), mark, gate)));
         }
         if let Some(listen) = config.witness.listen {
             doors.push(crate::witness::serve(listen, config.witness.requests_per_minute_max, requests.clone()).await?);
@@ -105,7 +109,9 @@ impl Agent {
         };
         doors.extend(crate::feeds::start(&config, &core.state().feeds, &around)?);
         let clock = Clock::starting(core.state().seen);
-        let main = Main { core, store: Some(store), drivers, client, inputs, resume, clock, heart, board };
+        let looked = Instant::now();
+        let main =
+            Main { core, store: Some(store), drivers, client, inputs, resume, clock, heart, board, room, looked };
         let main = tokio::spawn(main.run(inbox, asked, stopped));
         Ok(Running { requests, directory: config.state.directory, main, stop, doors })
     }
@@ -181,6 +187,10 @@ struct Main {
     clock: Clock,
     heart: Heart,
     board: Arc<crate::feeds::Board>,
+    /// Is there room on the disk, as was said last?
+    room: watch::Sender<bool>,
+    /// When it was looked for last.
+    looked: Instant,
 }
 
 impl Main {
@@ -196,6 +206,7 @@ impl Main {
             if let Some(text) = self.clock.trouble() {
                 self.take(vec![Input::Trouble { kind: AlarmKind::ClockWentBack, text }]).await?;
             }
+            self.look_for_room().await?;
             let wait = self.until_wake();
             self.heart.beat();
             tokio::select! {
@@ -206,6 +217,32 @@ impl Main {
                 () = tokio::time::sleep(wait) => drop(self.take(vec![Input::Tick]).await?),
             }
         }
+    }
+
+    /// A disk that is full is told of at once, and looked at again and again.
+    async fn look_for_room(&mut self) -> Result<(), Error> {
+        let told = *self.room.borrow();
+        let Some(mut store) = self.store.take_if(|store| !store.has_room() || !told) else { return Ok(()) };
+        if !store.has_room() && !told && self.looked.elapsed() >= ROOM_EVERY {
+            store = blocking(move || {
+                store.make_room();
+                store
+            })
+            .await?;
+            self.looked = Instant::now();
+        }
+        let (has, directory) = (store.has_room(), store.directory().display().to_string());
+        self.store = Some(store);
+        if has == told {
+            return Ok(());
+        }
+        self.room.send_replace(has);
+        self.looked = Instant::now();
+        let full = format!(
+            "The disk is full ({directory}). What is in force ends in time; nothing new is accepted, and sensors and \
+             feeds wait, until there is room: that is looked for by itself."
+        );
+        self.take(vec![Input::Room((!has).then_some(full))]).await.map(drop)
     }
 
     fn until_wake(&mut self) -> Duration {

@@ -11,6 +11,7 @@
 
 use crate::core::{Record, State};
 use crate::error::{Broken, Error, failed};
+use crate::room::{Kept, is_full};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -37,6 +38,8 @@ pub struct Store {
     snapshot_bytes: u64,
     /// Set when a write failed: what is on disk is not known any more.
     broken: bool,
+    /// What gives way on a full disk.
+    room: Kept,
     _lock: File,
 }
 
@@ -81,11 +84,12 @@ impl Store {
         }
         file.seek(SeekFrom::Start(good)).map_err(|error| failed("seeking in", &path, &error))?;
         let directory = directory.to_owned();
-        let store = Self { directory, file, bytes: good, snapshot_bytes, broken: false, _lock: lock };
+        let room = Kept::in_directory(&directory);
+        let store = Self { directory, file, bytes: good, snapshot_bytes, broken: false, room, _lock: lock };
         Ok(Opened { store, state, torn_bytes })
     }
 
-    /// Writes records down as one batch; durable when this returns.
+    /// Writes records down as one batch; durable when this returns. On a full disk it takes the room that is kept.
     ///
     /// # Errors
     /// Broken: it is not known what is on disk; the agent must stop.
@@ -98,16 +102,39 @@ impl Store {
             return Err(Broken::Failed(format!("{}: an earlier write failed", path.display())).into());
         }
         let frame = frame(records, &path)?;
-        let written = self.file.write_all(&frame).and_then(|()| self.file.sync_data());
+        let mut written = self.write(&frame);
+        if written.as_ref().is_err_and(is_full) && self.room.give() {
+            written = self.cut_off().and_then(|()| self.write(&frame));
+        }
         self.broken = written.is_err();
         written.map_err(|error| failed("writing", &path, &error))?;
         self.bytes += frame.len() as u64;
         Ok(())
     }
 
-    /// Has the file grown enough to be written anew?
+    fn write(&mut self, frame: &[u8]) -> std::io::Result<()> {
+        self.file.write_all(frame).and_then(|()| self.file.sync_data())
+    }
+
+    /// Cuts off what a write that failed has left.
+    fn cut_off(&mut self) -> std::io::Result<()> {
+        self.file.set_len(self.bytes)?;
+        self.file.seek(SeekFrom::Start(self.bytes)).map(drop)
+    }
+
+    /// Is the room there that is kept for a full disk?
+    pub(crate) const fn has_room(&self) -> bool {
+        self.room.is_there()
+    }
+
+    /// Looks whether there is room again.
+    pub(crate) fn make_room(&mut self) {
+        self.room.take();
+    }
+
+    /// Has the file grown enough to be written anew, and is there room to?
     pub fn wants_compaction(&self) -> bool {
-        self.bytes >= COMPACT_BYTES_MIN.max(COMPACT_TIMES * self.snapshot_bytes)
+        self.has_room() && self.bytes >= COMPACT_BYTES_MIN.max(COMPACT_TIMES * self.snapshot_bytes)
     }
 
     /// Writes the file anew; `state` is what its records, and those not yet appended, come to.

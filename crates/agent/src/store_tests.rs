@@ -112,3 +112,60 @@ proptest! {
         }
     }
 }
+
+/// Runs the test below on a disk of 24 MiB that only it sees.
+#[test]
+fn full_disk_ends_what_is_in_force_and_forgets_nothing() {
+    let inside = |script: &str| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", script]);
+        command
+    };
+    if !inside("mount -t tmpfs none /mnt").status().is_ok_and(|status| status.success()) {
+        println!("skipped: no mount namespaces here, so no disk can be filled");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let output = inside(r#"mount -t tmpfs -o size=24m none "$TMPDIR" && exec "$0" "$@""#)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--ignored", "--nocapture", "store::tests::the_room_that_is_kept"])
+        .env("TMPDIR", dir.path())
+        .output()
+        .unwrap();
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+}
+
+#[test]
+#[ignore = "fills its disk: full_disk_ends_what_is_in_force_and_forgets_nothing runs it on one of its own"]
+fn the_room_that_is_kept_is_written_to_when_there_is_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let mut store = Store::open(&state).unwrap().store;
+    assert!(store.has_room());
+    let filler = dir.path().join("filler");
+    let mut file = File::create(&filler).unwrap();
+    let mut written = 0;
+    while file.write_all(&[1; 4_096]).is_ok() {
+        written += 4_096;
+        assert!(written < 64 << 20, "TMPDIR is no small tmpfs");
+    }
+    let mut count = 0;
+    // Beyond the page that the file has already.
+    while store.has_room() {
+        store.append(&[time(count), Record::Reached(Some(count as u64))]).unwrap();
+        count += 1;
+    }
+    store.append(&[time(count), Record::Reached(Some(count as u64))]).unwrap();
+    store.make_room();
+    assert!(!store.has_room() && !store.wants_compaction(), "there is none");
+    drop(store);
+    let mut opened = Store::open(&state).unwrap();
+    assert_eq!((opened.state.position, opened.torn_bytes), (Some(count as u64), 0));
+    assert!(!opened.store.has_room(), "as after a start");
+    opened.store.append(&[time(count + 1)]).unwrap();
+    drop(file);
+    fs::remove_file(&filler).unwrap();
+    opened.store.make_room();
+    assert!(opened.store.has_room());
+}

@@ -3,7 +3,7 @@
 
 use crate::PointError;
 use domain::base::Serial;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -74,15 +74,37 @@ fn parse(text: &str) -> Option<Serial> {
 }
 
 fn write_durably(path: &Path, serial: Serial) -> std::io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(render(serial).as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
+    let (fresh, text) = (path.with_extension("new"), render(serial));
+    if let Err(error) = write_new(&fresh, path, &text) {
+        // Best effort: half a file would only stand in the way.
+        let _ = fs::remove_file(&fresh);
+        return match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => write_over(path, &text).map_err(|_| error),
+            _ => Err(error),
+        };
+    }
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => File::open(parent)?.sync_all(),
         None => File::open(".")?.sync_all(),
     }
+}
+
+fn write_new(fresh: &Path, path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = File::create(fresh)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(fresh, path)
+}
+
+/// On a full disk: what is as long takes no new room, except where file systems copy on each write. What is torn there
+/// by a crash is damage, and no serial that was served before.
+fn write_over(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    if file.metadata()?.len() != text.len() as u64 {
+        return Err(ErrorKind::StorageFull.into());
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -135,5 +157,43 @@ mod tests {
         let (_dir, path) = temp();
         let mut file = SerialFile::open(&path.join("no-such-directory/x"), 5).unwrap();
         assert!(matches!(file.take(), Err(PointError::Unavailable(_))));
+    }
+
+    /// Runs the test below on a disk of 64 KiB that only it sees.
+    #[test]
+    fn full_disk_keeps_no_zone_from_being_served_anew() {
+        let inside = |script: &str| {
+            let mut command = std::process::Command::new("unshare");
+            command.args(["--mount", "--map-root-user", "sh", "-c", script]);
+            command
+        };
+        if !inside("mount -t tmpfs none /mnt").status().is_ok_and(|status| status.success()) {
+            println!("skipped: no mount namespaces here, so no disk can be filled");
+            return;
+        }
+        let (dir, _) = temp();
+        let output = inside(r#"mount -t tmpfs -o size=64k none "$TMPDIR" && exec "$0" "$@""#)
+            .arg(std::env::current_exe().unwrap())
+            .args(["--ignored", "--nocapture", "rpz::serial::tests::serials_go_on"])
+            .env("TMPDIR", dir.path())
+            .output()
+            .unwrap();
+        let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    }
+
+    #[test]
+    #[ignore = "fills its disk: full_disk_keeps_no_zone_from_being_served_anew runs it on one of its own"]
+    fn serials_go_on_where_a_full_disk_takes_no_new_file() {
+        let (dir, path) = temp();
+        let last = SerialFile::open(&path, 1_700_000_000).unwrap().take().unwrap();
+        let mut filler = File::create(dir.path().join("filler")).unwrap();
+        while filler.write_all(&[1; 64]).is_ok() {}
+        let next = SerialFile::open(&path, 0).unwrap().take().unwrap();
+        assert!(next > last);
+        assert!(SerialFile::open(&path, 0).unwrap().take().unwrap() > next);
+        assert!(!path.with_extension("new").exists());
+        let none = SerialFile::open(&dir.path().join("other"), 5).unwrap().take();
+        assert!(matches!(none, Err(PointError::Unavailable(_))), "a zone that never was is not begun");
     }
 }

@@ -159,6 +159,8 @@ pub enum Input {
     },
     /// A person says that the clock is right, although it went back.
     ClockAccepted,
+    /// The disk is full, with what to do; none: there is room again.
+    Room(Option<String>),
 }
 
 impl Input {
@@ -352,6 +354,8 @@ alarm_kinds! {
     FeedFailed = "feed-failed",
     /// Somebody else numbers submissions for this member, or the hub has lost some.
     SequenceTaken = "sequence-taken",
+    /// The disk is full: nothing new is accepted.
+    DiskFull = "disk-full",
     /// The clock went back.
     ClockWentBack = "clock-went-back",
     /// The kill switch was turned.

@@ -93,6 +93,9 @@ impl Core {
             let limit = format!("{FED_SIGHTINGS_MAX} at once");
             return self.refuse(Refusal::new(Rule::TooLarge, format_args!("{} sightings", sightings.len()), limit));
         }
+        if let Some(full) = self.full() {
+            return self.refuse(full);
+        }
         let grade = sightings.iter().map(|(_, sighting)| sighting.grade).min().unwrap_or(Grade::Analyst);
         let room = self.state.outbox.admit(grade, sightings.len(), self.settings.outbox_sightings_max);
         if let Err(refusal) = room {

@@ -117,6 +117,9 @@ impl Core {
             let limit = "nothing new until a person has looked: epimachia agent history show";
             return refuse(&Refusal::new(Rule::HistoryForked, &forked.fault, limit));
         }
+        if let Some(full) = self.full() {
+            return refuse(&full);
+        }
         if let Some(killed) = &self.state.killed {
             let limit = "nothing until it is turned off: epimachia agent resume";
             return refuse(&Refusal::new(Rule::StandingOrder, format_args!("kill switch: {}", killed.reason), limit));

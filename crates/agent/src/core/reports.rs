@@ -30,6 +30,9 @@ pub(super) struct Sending {
 
 impl Core {
     pub(super) fn on_sightings(&mut self, sightings: Vec<(Salt, Sighting)>) {
+        if let Some(full) = self.full() {
+            return self.refuse(full);
+        }
         if sightings.len() > INPUT_SIGHTINGS_MAX {
             let limit = format!("{INPUT_SIGHTINGS_MAX} at once");
             return self.refuse(Refusal::new(Rule::TooLarge, format_args!("{} sightings", sightings.len()), limit));

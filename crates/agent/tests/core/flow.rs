@@ -466,3 +466,19 @@ fn what_ended_and_comes_back_takes_room_like_anything_else() {
     assert_eq!((rig.reported(&back), rig.refusals()), (vec![Refused], vec![Rule::StandingOrder]));
     assert_eq!(rig.point.targets(), ["9.8.7.6"]);
 }
+
+#[test]
+fn what_could_not_be_remembered_is_refused_and_what_is_in_force_ends_in_time() {
+    let mut rig = Rig::new();
+    let id = rig.part(mine(&rig.world, &[BAD]));
+    rig.give(Input::Room(Some("The disk is full.".to_owned())));
+    assert!(rig.alarmed(agent::core::AlarmKind::DiskFull));
+    let other = rig.part(part(&rig.world, ME, &["9.8.7.6"], 2, Span::hours(1)));
+    assert_eq!((rig.reported(&other), rig.refusals()), (vec![Refused], vec![Rule::ReadOnly]));
+    rig.give(Input::Allow { observable: observable(BAD), note: "ours".into() });
+    assert_eq!(rig.reported(&id).last(), Some(&Withdrawn));
+    assert!(rig.point.targets().is_empty());
+    rig.give(Input::Room(None));
+    let later = rig.part(part(&rig.world, ME, &["9.8.7.5"], 3, Span::hours(1)));
+    assert_eq!(rig.reported(&later).last(), Some(&Verified));
+}
