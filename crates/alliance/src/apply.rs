@@ -46,7 +46,7 @@ impl Alliance {
             }
             Event::PlanProposed(plan) => self.take_plan(position, entry, plan),
             Event::Approved(approval) => self.take_approval(approval),
-            Event::PlanInForce { plan } => self.take_in_force(position, *plan, now),
+            Event::PlanInForce { plan, .. } => self.take_in_force(position, *plan, now),
             Event::PlanClosed { plan, reason } => self.set_plan(*plan, PlanState::Closed { reason: reason.clone() }),
             Event::ReceiptsReported(signed) => self.take_receipts(position, signed, now),
             Event::Disputed(signed) => {

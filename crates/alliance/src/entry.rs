@@ -8,8 +8,8 @@ use crate::proposal::SignedProposal;
 use crate::token::TokenRecord;
 use charter::SignedCharter;
 use model::{
-    Batch, CertificateId, Finding, FindingId, Handling, JoinTokenId, MemberId, Observable, PersonId, Plan, PlanId,
-    Refusal, Rule, Sighting, SignedApproval, SignedDispute, SignedKeyChange, SignedReceipts, SignedRetraction,
+    Batch, CertificateId, Digest, Finding, FindingId, Handling, JoinTokenId, MemberId, Observable, PersonId, Plan,
+    PlanId, Refusal, Rule, Sighting, SignedApproval, SignedDispute, SignedKeyChange, SignedReceipts, SignedRetraction,
     Timestamp, TokenId, Withdrawal,
 };
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,9 @@ pub enum Event {
     PlanInForce {
         /// Which plan.
         plan: PlanId,
+        /// The same in full: whoever makes plans can make two of one identifier. Absent in journals of before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
     },
     /// A plan was voted down or nobody approved it in time.
     PlanClosed {

@@ -12,7 +12,7 @@ impl Alliance {
     /// The messages that an entry, already applied, means for each member's agent.
     pub fn messages(&self, entry: &Entry) -> Vec<(MemberId, StreamMessage)> {
         match &entry.event {
-            Event::PlanInForce { plan } => self.parts_of(*plan),
+            Event::PlanInForce { plan, .. } => self.parts_of(*plan),
             Event::Withdrawn { withdrawals } => by_member(withdrawals),
             Event::FindingsChanged { findings } => self.findings_for_all(findings),
             Event::CharterAdopted(_) => self.charter_for_all(),

@@ -144,11 +144,12 @@ impl Alliance {
         if let Some(fault) = fault {
             return self.held_plan(&plan, handling, fault.refusal);
         }
-        let (id, class) = (plan.id(), plan.header.class);
+        let (digest, class) = (plan.header.digest(), plan.header.class);
+        let id = PlanId::of(&digest);
         *head = Head { plan: Some(id), generation: plan.header.generation };
         let mut drafts = vec![Drafted::hub(handling.clone(), Event::PlanProposed(Box::new(plan)))];
         if class == Class::Automatic {
-            drafts.push(Drafted::hub(handling, Event::PlanInForce { plan: id }));
+            drafts.push(Drafted::hub(handling, Event::PlanInForce { plan: id, digest: Some(digest) }));
         }
         drafts
     }
@@ -214,7 +215,7 @@ impl Alliance {
             }
         };
         match refused {
-            None => Event::PlanInForce { plan },
+            None => Event::PlanInForce { plan, digest: Some(record.plan.header.digest()) },
             Some(reason) => Event::PlanClosed { plan, reason },
         }
     }

@@ -27,7 +27,7 @@ pub fn what(event: &Event) -> String {
             let verb = if signed.approval.verdict == Verdict::Approve { "approves" } else { "rejects" };
             format!("{verb} {}", model::PlanId::of(&signed.approval.plan))
         }
-        Event::PlanInForce { plan } => plan.to_string(),
+        Event::PlanInForce { plan, .. } => plan.to_string(),
         Event::PlanClosed { plan, reason } => format!("{plan}: {reason}"),
         Event::ReceiptsReported(signed) => receipts(signed),
         Event::Disputed(signed) => format!("{}: {}", signed.dispute.finding, signed.dispute.reason),

@@ -81,7 +81,7 @@ impl AgentsConverge {
         let Ok(entry) = Entry::from_bytes(bytes) else { return };
         match entry.event {
             Event::PlanProposed(plan) => drop(self.plans.insert(plan.id(), plan.mitigations)),
-            Event::PlanInForce { plan } => {
+            Event::PlanInForce { plan, .. } => {
                 for mitigation in self.plans.get(&plan).into_iter().flatten() {
                     let lineage = lineage(mitigation);
                     let newest = self.newest.entry(lineage.clone()).or_default();
@@ -166,8 +166,10 @@ mod tests {
         let world = World::new();
         let plan = world.plan(&[world.finding(&"60.1.2.3".parse().unwrap(), Behaviour::Scan)]).plans.remove(0);
         let mine = plan.mitigations.iter().find(|m| m.member == member("telecom")).unwrap().clone();
-        let entries =
-            [entry(Event::PlanProposed(Box::new(plan.clone()))), entry(Event::PlanInForce { plan: plan.id() })];
+        let entries = [
+            entry(Event::PlanProposed(Box::new(plan.clone()))),
+            entry(Event::PlanInForce { plan: plan.id(), digest: None }),
+        ];
         let mut checker = AgentsConverge::new(false);
         checker.see(&Fact::Durable { from: 0, entries: &entries }, at(0)).unwrap();
         (checker, plan, mine)

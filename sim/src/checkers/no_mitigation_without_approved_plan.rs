@@ -57,7 +57,7 @@ impl NoMitigationWithoutApprovedPlan {
                 let mitigations = plan.mitigations.iter().map(model::Mitigation::id).collect();
                 self.plans.insert(plan.id(), (plan.header.class, mitigations));
             }
-            Event::PlanInForce { plan } => {
+            Event::PlanInForce { plan, .. } => {
                 let Some((class, mitigations)) = self.plans.get(&plan) else {
                     return Err(format!("{plan} came into force and was never proposed"));
                 };
@@ -99,7 +99,7 @@ mod tests {
 
     fn in_force(checker: &mut NoMitigationWithoutApprovedPlan, plan: &Plan) -> Result<(), String> {
         let proposed = entry(Event::PlanProposed(Box::new(plan.clone())));
-        let entries = [proposed, entry(Event::PlanInForce { plan: plan.id() })];
+        let entries = [proposed, entry(Event::PlanInForce { plan: plan.id(), digest: None })];
         checker.see(&Fact::Durable { from: 0, entries: &entries }, at(0))
     }
 

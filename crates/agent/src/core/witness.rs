@@ -12,7 +12,7 @@ use super::{AlarmKind, Core, Output, Record};
 use account::{AddCheckpoint, EntryProof, Reply, SignedCheckpoint, VerifierKey, WitnessKey, witness_name};
 use charter::Charter;
 use model::{
-    Digest, Growth, MemberId, Mitigation, PlanHeader, PlanId, PlanPart, PublicKey, Refusal, Rule, Span, Timestamp,
+    Digest, Growth, MemberId, Mitigation, PlanHeader, PlanPart, PublicKey, Refusal, Rule, Span, Statement, Timestamp,
     merkle,
 };
 use serde::Deserialize;
@@ -38,7 +38,7 @@ const TELL_AFTER: Span = Span::seconds(10);
 pub(super) struct Witnessing {
     recent: VecDeque<(u64, Digest)>,
     waiting: VecDeque<Waiting>,
-    proven: VecDeque<PlanId>,
+    proven: VecDeque<Digest>,
     /// More came than may wait: the stream is opened again when there is room.
     missed: bool,
     /// Cosignatures were asked for up to this size.
@@ -67,7 +67,8 @@ struct Waiting {
     proof: Option<Arc<EntryProof>>,
 }
 
-/// What is read of an entry of the journal here: which plan it puts in force.
+/// What is read of an entry of the journal here: which plan it puts in force. Its short identifier alone would say too
+/// little: whoever makes plans can make two of one identifier.
 #[derive(Deserialize)]
 struct Placed {
     event: PlacedEvent,
@@ -76,7 +77,7 @@ struct Placed {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "body")]
 enum PlacedEvent {
-    PlanInForce { plan: PlanId },
+    PlanInForce { digest: Digest },
 }
 
 impl Core {
@@ -93,13 +94,13 @@ impl Core {
 
     /// A part of a plan: dealt with now, or when its proof has come.
     pub(super) fn hold_or_take(&mut self, part: PlanPart) {
-        let plan = part.header.id();
+        let plan = part.header.digest();
         let free = self.cosignatures_wanted() == 0 || self.witnessing.proven.contains(&plan);
         if free || !self.is_hopeful(&part) {
             return self.on_part(&part);
         }
         let waiting = &mut self.witnessing.waiting;
-        if waiting.iter().any(|waiting| waiting.part.header.id() == plan) {
+        if waiting.iter().any(|waiting| waiting.part.header.digest() == plan) {
             return;
         }
         let items: usize = waiting.iter().map(|waiting| waiting.part.items.len()).sum();
@@ -241,30 +242,30 @@ impl Core {
     }
 
     /// Which plan a proof puts in force, in the journal that the hub signed.
-    fn placed(&self, proof: &EntryProof) -> Result<PlanId, String> {
+    fn placed(&self, proof: &EntryProof) -> Result<Digest, String> {
         let proven = proof.verify(&self.hub_key()?).map_err(|fault| fault.to_string())?;
         let placed: Placed = serde_json::from_slice(proven.entry.unwrap_or_default())
             .map_err(|error| format!("the entry puts no plan in force: {error}"))?;
-        let PlacedEvent::PlanInForce { plan } = placed.event;
-        Ok(plan)
+        let PlacedEvent::PlanInForce { digest } = placed.event;
+        Ok(digest)
     }
 
     /// Proofs that waited for their checkpoint.
     fn weigh_all(&mut self) {
         let waiting = self.witnessing.waiting.iter();
         let proofs: Vec<_> =
-            waiting.filter_map(|w| Some((w.part.header.id(), Arc::clone(w.proof.as_ref()?)))).collect();
+            waiting.filter_map(|w| Some((w.part.header.digest(), Arc::clone(w.proof.as_ref()?)))).collect();
         proofs.iter().for_each(|(plan, proof)| self.weigh(*plan, proof));
     }
 
     /// The proof holds: is its checkpoint of our history, and cosigned by enough others?
-    fn weigh(&mut self, plan: PlanId, proof: &Arc<EntryProof>) {
-        if !self.witnessing.waiting.iter().any(|waiting| waiting.part.header.id() == plan) {
+    fn weigh(&mut self, plan: Digest, proof: &Arc<EntryProof>) {
+        if !self.witnessing.waiting.iter().any(|waiting| waiting.part.header.digest() == plan) {
             return;
         }
         let (size, root) = (proof.checkpoint().unverified().size, proof.checkpoint().unverified().root);
         if self.root_at(size) != Some(root) {
-            let waiting = self.witnessing.waiting.iter_mut().find(|waiting| waiting.part.header.id() == plan);
+            let waiting = self.witnessing.waiting.iter_mut().find(|waiting| waiting.part.header.digest() == plan);
             if let Some(waiting) = waiting.filter(|waiting| waiting.proof.as_ref() != Some(proof)) {
                 waiting.proof = Some(Arc::clone(proof));
                 let note = proof.checkpoint().to_string();
@@ -295,13 +296,13 @@ impl Core {
         Ok(others)
     }
 
-    fn release_plan(&mut self, plan: PlanId) {
+    fn release_plan(&mut self, plan: Digest) {
         self.witnessing.proven.push_back(plan);
         if self.witnessing.proven.len() > PROVEN_MAX {
             self.witnessing.proven.pop_front();
         }
         let (ready, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.witnessing.waiting).into_iter().partition(|w| w.part.header.id() == plan);
+            std::mem::take(&mut self.witnessing.waiting).into_iter().partition(|w| w.part.header.digest() == plan);
         self.witnessing.waiting = rest.into();
         ready.iter().for_each(|waiting| self.on_part(&waiting.part));
         self.catch_up();

@@ -5,7 +5,7 @@ use alliance::{Author, ENTRY_VERSION, Entry, Event};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use decide::testing::World;
-use model::{Digest, Growth, Handling, PlanId, SigningKey, StreamMessage, Tlp, merkle};
+use model::{Digest, Growth, Handling, PlanHeader, PlanId, SigningKey, Statement, StreamMessage, Tlp, merkle};
 
 pub const ALLIANCE: &str = "testing.alliance";
 
@@ -28,8 +28,12 @@ impl Log {
     }
 
     /// The entry with which a plan comes into force, as the alliance writes it; gives its position.
-    pub fn put_in_force(&mut self, world: &World, plan: PlanId) -> u64 {
-        let event = Event::PlanInForce { plan };
+    pub fn put_in_force(&mut self, world: &World, plan: &PlanHeader) -> u64 {
+        self.put_in_force_as(world, plan.id(), Some(plan.digest()))
+    }
+
+    pub fn put_in_force_as(&mut self, world: &World, plan: PlanId, digest: Option<Digest>) -> u64 {
+        let event = Event::PlanInForce { plan, digest };
         let handling = Handling::alliance(Tlp::Green);
         let entry = Entry { v: ENTRY_VERSION, time: world.now, author: Author::Hub, handling, event };
         self.push(entry.to_bytes());

@@ -26,7 +26,7 @@ fn waiting(cosignatures: u32) -> (Rig, Log, u64, model::MitigationId) {
     let (mut rig, mut log) = (Rig::asking(cosignatures), Log::of(3));
     rig.message(log.growth(0, false));
     let part = mine(&rig.world, &[BAD]);
-    let position = log.put_in_force(&rig.world, part.header.id());
+    let position = log.put_in_force(&rig.world, &part.header);
     let id = part.items[0].mitigation.id();
     rig.position = position - 1;
     rig.part(part);
@@ -129,7 +129,7 @@ fn a_proof_under_another_history_stops_everything_new() {
     let mut fork = Log::of(2);
     fork.push(b"another third".to_vec());
     let part = mine(&rig.world, &[BAD]);
-    let position = fork.put_in_force(&rig.world, part.header.id());
+    let position = fork.put_in_force(&rig.world, &part.header);
     rig.message(StreamMessage::Witnessed(fork.proof(&rig.world, position, &["cloud", "bank"])));
     assert_eq!(rig.state(&id), None);
     assert!(rig.alarmed(AlarmKind::HistoryForked));
@@ -347,4 +347,21 @@ fn forked_at(at: usize, size: usize) -> Log {
     let mut log = Log::of(at);
     (at..size).for_each(|n| log.push(format!("another {n}").into_bytes()));
     log
+}
+
+#[test]
+fn proof_of_another_plan_of_the_same_identifier_releases_nothing() {
+    for digest in [None, Some(model::Digest::of(&[b"another plan"]))] {
+        let (mut rig, mut log) = (Rig::asking(1), Log::of(3));
+        rig.message(log.growth(0, false));
+        let part = mine(&rig.world, &[BAD]);
+        let position = log.put_in_force_as(&rig.world, part.header.id(), digest);
+        let id = part.items[0].mitigation.id();
+        rig.position = position - 1;
+        rig.part(part);
+        rig.message(log.growth(3, true));
+        rig.message(StreamMessage::Witnessed(log.proof(&rig.world, position, &["cloud", "bank"])));
+        assert_eq!(rig.state(&id), None, "{digest:?}");
+        assert_eq!(rig.alarmed(AlarmKind::CheckpointDoubtful), digest.is_none());
+    }
 }

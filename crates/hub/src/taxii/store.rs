@@ -173,7 +173,7 @@ impl Store {
                 change(&self.findings).add_findings(position, findings);
             }
             Event::PlanProposed(plan) => change(&self.plans).add_plan(position, plan, &entry.handling),
-            Event::PlanInForce { plan } | Event::PlanClosed { plan, .. } => {
+            Event::PlanInForce { plan, .. } | Event::PlanClosed { plan, .. } => {
                 change(&self.plans).change_plan(position, plan, entry.time);
             }
             Event::ObjectsShared(shared) => {
