@@ -189,9 +189,13 @@ impl Core {
         match input {
             Input::Restarted => self.restarted(),
             Input::Tick => {}
-            Input::Message { position, message } => self.on_message(position, *message),
+            Input::Message { position, message } => {
+                self.hub_is_there();
+                self.on_message(position, *message);
+            }
             Input::Charter { signed, lists } => self.on_charter(*signed, &lists),
             Input::CharterAnnounced(version) => {
+                self.hub_is_there();
                 self.ask_for_proofs_soon();
                 self.on_charter_announced(version);
             }
@@ -219,6 +223,7 @@ impl Core {
             Input::PeerCheckpoint { peer, note } => self.on_peer_checkpoint(&peer, &note),
             Input::AddCheckpoint(body) => self.on_add_checkpoint(&body),
             Input::ClockAccepted => self.on_clock_accepted(),
+            Input::HubAway => self.hub_is_away(),
             Input::Room(full) => self.on_room(full),
         }
     }

@@ -42,6 +42,9 @@ pub(crate) async fn keep(
             _ = resume.wait_for(|now| now.epoch != from.epoch) => continue,
         };
         let Err((kind, text)) = ended else { return };
+        if inputs.send(Input::HubAway).await.is_err() {
+            return;
+        }
         attempts = if began.elapsed() >= GOOD { 0 } else { attempts + 1 };
         let first = last.replace(kind) != Some(kind);
         let text = match kind {

@@ -157,6 +157,8 @@ pub enum Input {
         /// What happened and what to do.
         text: String,
     },
+    /// The stream from the hub broke, or does not open: until it speaks again nothing can be asked of it.
+    HubAway,
     /// A person says that the clock is right, although it went back.
     ClockAccepted,
     /// The disk is full, with what to do; none: there is room again.

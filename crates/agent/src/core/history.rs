@@ -33,6 +33,8 @@ pub(super) struct Doubts {
     unproven: Option<Unproven>,
     /// Checkpoints that other members were shown wait for theirs.
     pub(super) peers: BTreeMap<MemberId, Unproven>,
+    /// Since when the hub is away: it owes nothing meanwhile, and gives nothing that could be acted upon.
+    away: Option<Timestamp>,
 }
 
 impl Doubts {
@@ -41,6 +43,7 @@ impl Doubts {
         for unproven in self.unproven.iter_mut().chain(self.peers.values_mut()) {
             (unproven.since, unproven.again) = (unproven.since.min(now), unproven.again.min(now));
         }
+        self.away = self.away.map(|away| away.min(now));
         if let Some((_, until)) = &mut self.awaited {
             *until = (*until).min(now);
         }
@@ -112,9 +115,23 @@ impl Core {
         due.into_iter().for_each(|(by, unproven)| self.press_for(by, unproven));
     }
 
+    pub(super) fn hub_is_away(&mut self) {
+        self.doubts.away.get_or_insert(self.now);
+    }
+
+    /// It speaks again: it owes its proofs as long as it did before.
+    pub(super) fn hub_is_there(&mut self) {
+        let Some(away) = self.doubts.away.take() else { return };
+        for unproven in self.doubts.unproven.iter_mut().chain(self.doubts.peers.values_mut()) {
+            unproven.since = unproven.since.plus(self.now.since(away.max(unproven.since)));
+            unproven.again = self.now;
+        }
+    }
+
     /// A proof has not come: it is asked for again, or it is too late.
     fn press_for(&mut self, by: Option<MemberId>, unproven: Unproven) {
-        if self.now.since(unproven.since) >= self.settings.history_grace {
+        let is_there = self.doubts.away.is_none();
+        if is_there && self.now.since(unproven.since) >= self.settings.history_grace {
             let fault = format!("no proof came within {}", self.settings.history_grace);
             return self.fork(unproven.shown, fault, by.as_ref());
         }
@@ -124,7 +141,9 @@ impl Core {
             Some(peer) => self.doubts.peers.get_mut(peer),
         };
         owed.into_iter().for_each(|owed| owed.again = again);
-        self.ask_consistency(&unproven.shown);
+        if is_there {
+            self.ask_consistency(&unproven.shown);
+        }
     }
 
     pub(super) fn on_charter_announced(&mut self, version: u64) {

@@ -365,3 +365,25 @@ fn proof_of_another_plan_of_the_same_identifier_releases_nothing() {
         assert_eq!(rig.alarmed(AlarmKind::CheckpointDoubtful), digest.is_none());
     }
 }
+
+#[test]
+fn outage_of_the_hub_is_no_fork_and_postpones_no_finding_out() {
+    for withheld in [false, true] {
+        let (mut rig, log) = (Rig::new(), Log::of(6));
+        rig.message(log.growth(0, true));
+        rig.give(Input::HubAway);
+        let ahead = Log::of(9);
+        let note = ahead.cosigned(&rig.world, &["cloud"]).to_string();
+        rig.give(Input::PeerCheckpoint { peer: "cloud".parse().unwrap(), note });
+        rig.pass(Span::hours(1));
+        assert!(!rig.alarmed(AlarmKind::HistoryForked), "it cannot be asked");
+        rig.give(Input::CharterAnnounced(1));
+        rig.pass(Span::seconds(30));
+        assert!(!rig.alarmed(AlarmKind::HistoryForked), "it is asked now");
+        if !withheld {
+            rig.give(Input::Consistency { from: 6, to: 9, path: ahead.path(6) });
+        }
+        rig.pass(Span::minutes(2));
+        assert_eq!(rig.alarmed(AlarmKind::HistoryForked), withheld);
+    }
+}
