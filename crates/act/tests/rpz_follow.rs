@@ -128,6 +128,20 @@ fn address_beside_many_names_is_no_answer_from_when_it_is_read_back() {
 }
 
 #[test]
+fn as_many_mitigations_of_one_address_as_there_may_be_are_all_read_back() {
+    let stage = stage();
+    let one = |n: u8| act::Protection {
+        mitigation: model::MitigationId::of(&model::Digest::of(&[&[n]])),
+        ..deny("192.0.2.7")
+    };
+    let wanted: Vec<_> = (0..16).map(one).collect();
+    stage.point.apply(&wanted, now()).unwrap();
+    assert_enforced(&stage.point, &wanted);
+    stage.point.withdraw(&wanted[..1], now()).unwrap();
+    assert_eq!(presences(&stage.point, &wanted[..2]), [Presence::Absent, Presence::Enforced]);
+}
+
+#[test]
 fn bind_that_applies_policies_only_to_recursive_questions_is_read_back_too() {
     let world = World::start().unwrap();
     let dir = tempfile::tempdir().unwrap();

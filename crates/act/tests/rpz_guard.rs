@@ -6,8 +6,11 @@ mod rpz_support;
 
 use act::rpz::{RpzPoint, Timers};
 use act::{Point, Presence};
-use domain::base::iana::Rtype;
+use domain::base::iana::{Class, Rcode, Rtype};
+use domain::base::{Message, MessageBuilder, Ttl};
+use domain::rdata::Txt;
 use rpz_support::*;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 use testbed::{Bind, BindOptions, Tsig, Unbound, World, ask_until, free_port};
 
@@ -119,6 +122,79 @@ fn read_back_tells_absent_from_unknown_and_never_believes_itself() {
             assert!(seen.evidence.contains(says), "{}", seen.evidence);
         }
     }
+}
+
+/// A resolver that answers everything with this code, and cut off if `truncated`; over TCP nobody is there.
+fn stubborn(rcode: Rcode, truncated: bool) -> SocketAddr {
+    let socket = UdpSocket::bind(local(0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4_096];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            let request = Message::from_octets(&buffer[..length]).unwrap();
+            let mut answer = MessageBuilder::new_vec().start_answer(&request, rcode).unwrap();
+            answer.header_mut().set_tc(truncated);
+            let _ = socket.send_to(&answer.finish(), peer);
+        }
+    });
+    address
+}
+
+#[test]
+fn only_a_whole_answer_without_it_shows_that_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    for (rcode, truncated, presence, says) in [
+        (Rcode::REFUSED, false, Presence::Unknown, "REFUSED"),
+        (Rcode::SERVFAIL, false, Presence::Unknown, "SERVFAIL"),
+        (Rcode::NOERROR, true, Presence::Unknown, "cut off"),
+        (Rcode::NOERROR, false, Presence::Absent, "not in the zone"),
+        (Rcode::NXDOMAIN, false, Presence::Absent, "not in the zone"),
+    ] {
+        let resolver = stubborn(rcode, truncated);
+        let mut settings = settings(dir.path(), Vec::new());
+        settings.resolvers = vec![resolver];
+        settings.read_back_limit = Duration::from_secs(2);
+        let point = RpzPoint::start(settings).unwrap();
+        // Nothing is in force any more: is it gone at the resolver, too?
+        point.replace(&[], now()).unwrap();
+        for seen in point.read_back(&[deny("bad.test"), deny("192.0.2.7")]).unwrap() {
+            assert_eq!(seen.presence, presence, "{rcode}: {}", seen.evidence);
+            assert!(seen.evidence.contains(says), "{rcode}: {}", seen.evidence);
+        }
+        assert_eq!(point.lagging(Duration::from_secs(1)).unwrap().len(), 1);
+    }
+}
+
+/// One that lags, and has no room for what it has at the name.
+#[test]
+fn truncated_answer_about_what_a_lagging_resolver_has_leaves_it_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = UdpSocket::bind(local(0)).unwrap();
+    let mut settings = settings(dir.path(), Vec::new());
+    settings.resolvers = vec![socket.local_addr().unwrap()];
+    settings.read_back_limit = Duration::from_secs(2);
+    let point = RpzPoint::start(settings).unwrap();
+    point.replace(&[deny("bad.test")], now()).unwrap();
+    point.replace(&[], now()).unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4_096];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            let request = Message::from_octets(&buffer[..length]).unwrap();
+            let name = request.sole_question().unwrap().qname().to_string();
+            let mut answer = MessageBuilder::new_vec().start_answer(&request, Rcode::NOERROR).unwrap();
+            match name.contains("bad") {
+                true => answer.header_mut().set_tc(true),
+                false => {
+                    let old: Txt<Vec<u8>> = Txt::build_from_slice(b"serial=1").unwrap();
+                    answer.push((request.sole_question().unwrap().qname(), Class::IN, Ttl::ZERO, old)).unwrap();
+                }
+            }
+            let _ = socket.send_to(&answer.finish(), peer);
+        }
+    });
+    let seen = point.read_back(&[deny("bad.test")]).unwrap().remove(0);
+    assert_eq!(seen.presence, Presence::Unknown, "{seen:?}");
+    assert!(seen.evidence.contains("cut off") && seen.evidence.contains("still has serial 1"), "{seen:?}");
 }
 
 #[test]

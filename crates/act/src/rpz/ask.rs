@@ -1,11 +1,13 @@
-//! Asking resolvers: many questions to one of them over one UDP socket, again and again until a deadline.
+//! Asking resolvers: many questions to one of them over one UDP socket, again and again until a deadline; what is cut
+//! off there, once more over TCP.
 
 use super::notify::random_id;
+use super::wire::UDP_OCTETS_MAX;
 use domain::base::iana::{Rcode, Rtype};
 use domain::base::{Message, MessageBuilder, Name, Serial};
 use domain::rdata::{AllRecordData, Txt};
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// Questions on the way at once: few enough for a resolver's receive buffer.
@@ -14,7 +16,9 @@ const WINDOW: usize = 64;
 const RESEND: Duration = Duration::from_millis(250);
 /// How long one question about a fence may stay without an answer.
 const FENCE_LIMIT: Duration = Duration::from_millis(500);
-/// Longest answer read, in octets.
+/// How long an answer may take to come over TCP, and each step to it.
+const WHOLE_LIMIT: Duration = Duration::from_secs(1);
+/// Longest answer read over UDP, in octets.
 const ANSWER_OCTETS_MAX: usize = 4_096;
 
 /// One question to a resolver.
@@ -38,20 +42,29 @@ pub(super) struct Reply {
     pub(super) rcode: Rcode,
     /// Type and data of each record of the answer section, in order.
     pub(super) records: Vec<(Rtype, String)>,
+    /// There was no room for all of the answer (RFC 1035 §4.1.1, TC).
+    pub(super) truncated: bool,
 }
 
 impl Reply {
+    /// Is this all that there is at the name? Only then does what is missing from it not exist: whoever refuses, fails
+    /// or has no room says nothing of that.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.truncated && matches!(self.rcode, Rcode::NOERROR | Rcode::NXDOMAIN)
+    }
+
     /// In few words, safe to print.
     pub(super) fn summary(&self) -> String {
         match self.records.first() {
             Some((rtype, data)) => format!("{} {rtype} {}", self.rcode, data.escape_debug()),
+            None if self.truncated => format!("{} that is cut off", self.rcode),
             None if self.rcode == Rcode::NOERROR => "NOERROR without records".to_owned(),
             None => self.rcode.to_string(),
         }
     }
 
     /// The serial of a policy zone, where its version marker or a fence was asked for.
-    fn serial(&self) -> Option<Serial> {
+    pub(super) fn serial(&self) -> Option<Serial> {
         let mut texts = self.records.iter().filter(|(rtype, _)| *rtype == Rtype::TXT);
         texts.find_map(|(_, text)| text.strip_prefix("serial=")?.parse().ok().map(Serial))
     }
@@ -78,16 +91,14 @@ impl Asker {
         Instant::now() < self.deadline
     }
 
-    /// The serial of the version of a policy zone whose records the resolver has; `None`: it does not say.
+    /// What the resolver says of the version of a policy zone whose records it has.
     ///
     /// # Errors
     /// No answer before the deadline.
-    pub(super) fn version(&self, marker: &str) -> io::Result<Option<Serial>> {
+    pub(super) fn version(&self, marker: &str) -> io::Result<Reply> {
         let replies = self.ask(&[Question::new(marker.to_owned(), Rtype::TXT)]);
-        let Some(Some(reply)) = replies.first() else {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
-        };
-        Ok(reply.serial())
+        let reply = replies.into_iter().flatten().next();
+        reply.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "no answer"))
     }
 
     /// Is a version's [fence](super::owner::Owner::fence) answered, so that the resolver acts upon all of that version?
@@ -107,7 +118,9 @@ impl Asker {
         let mut replies = vec![None; questions.len()];
         for (index, window) in questions.chunks(WINDOW).enumerate() {
             let start = index * WINDOW;
-            self.ask_window(window, &mut replies[start..start + window.len()], until);
+            let replies = &mut replies[start..start + window.len()];
+            self.ask_window(window, replies, until);
+            self.complete(window, replies, until);
         }
         replies
     }
@@ -124,6 +137,41 @@ impl Asker {
             }
             self.collect(first_id, questions, replies, deadline);
         }
+    }
+
+    /// Asks once more over TCP where an answer was cut off; one that cannot be had stays as it is.
+    fn complete(&self, questions: &[Question], replies: &mut [Option<Reply>], deadline: Instant) {
+        let cut_off = |reply: &Option<Reply>| reply.as_ref().is_some_and(|reply| reply.truncated);
+        for (question, reply) in questions.iter().zip(replies).filter(|(_, reply)| cut_off(reply)) {
+            match self.ask_tcp(question, deadline) {
+                Ok(whole) => *reply = whole.or_else(|| reply.take()),
+                // The others would have to wait as long.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The answer over TCP; `None` where it is no answer to this question.
+    fn ask_tcp(&self, question: &Question, deadline: Instant) -> io::Result<Option<Reply>> {
+        let id = random_id();
+        let Some(octets) = encode(id, question) else { return Ok(None) };
+        let left = deadline.saturating_duration_since(Instant::now()).min(WHOLE_LIMIT);
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut stream = TcpStream::connect_timeout(&self.socket.peer_addr()?, left)?;
+        stream.set_read_timeout(Some(left))?;
+        stream.set_write_timeout(Some(left))?;
+        // A question is far below 65,536 octets.
+        let length = u16::try_from(octets.len()).unwrap_or(u16::MAX).to_be_bytes();
+        stream.write_all(&[&length[..], &octets].concat())?;
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut octets)?;
+        let mut reply = None;
+        accept(&octets, id, std::slice::from_ref(question), std::slice::from_mut(&mut reply));
+        Ok(reply)
     }
 
     fn collect(&self, first_id: u16, questions: &[Question], replies: &mut [Option<Reply>], deadline: Instant) {
@@ -158,7 +206,14 @@ fn encode(id: u16, question: &Question) -> Option<Vec<u8>> {
     builder.header_mut().set_rd(question.recursive);
     let mut section = builder.question();
     section.push((question.name.parse::<Name<Vec<u8>>>().ok()?, question.rtype)).ok()?;
-    Some(section.finish())
+    // RFC 6891: without it five mitigations on one trigger have no room in an answer.
+    let mut more = section.additional();
+    more.opt(|opt| {
+        opt.set_udp_payload_size(UDP_OCTETS_MAX);
+        Ok(())
+    })
+    .ok()?;
+    Some(more.finish())
 }
 
 fn accept(octets: &[u8], first_id: u16, questions: &[Question], replies: &mut [Option<Reply>]) {
@@ -168,7 +223,8 @@ fn accept(octets: &[u8], first_id: u16, questions: &[Question], replies: &mut [O
     let Ok(question) = message.sole_question() else { return };
     let same_name = question.qname().to_string().trim_end_matches('.').eq_ignore_ascii_case(name);
     if message.header().qr() && same_name && question.qtype() == *rtype {
-        replies[index] = Some(Reply { rcode: message.header().rcode(), records: records(&message) });
+        let (rcode, truncated) = (message.header().rcode(), message.header().tc());
+        replies[index] = Some(Reply { rcode, records: records(&message), truncated });
     }
 }
 

@@ -3,6 +3,9 @@
 //! Three questions decide. First the version marker, which only a resolver that works with our zone can answer: it says
 //! which version it has. Then that version's fence: it acts upon all of it. Then each name itself: it may still be let
 //! through by a policy of the member's own.
+//!
+//! A resolver that refuses, fails or cuts its answer off may enforce all the same: such an answer never shows that
+//! something is gone.
 
 use super::ask::{Asker, Question, Reply};
 use super::entry::{Policy, Trigger};
@@ -184,6 +187,11 @@ fn version(resolver: SocketAddr, expected: &Expected, deadline: Instant) -> Resu
                 format!("{resolver} does not show `{}`: it does not follow the zone, or overrides it", expected.marker);
             Err((Presence::Absent, text))
         }
+        Ok(Shown::Unclear(reply)) => {
+            let text =
+                format!("{resolver} answers `{}` with {}: what it enforces is not known", expected.marker, reply);
+            Err((Presence::Unknown, text))
+        }
         Err(error) => Err((Presence::Unknown, format!("{resolver}: {error}"))),
     }
 }
@@ -228,6 +236,8 @@ fn is_settled(object: &Object, seen: &Option<(Presence, String)>) -> bool {
 enum Shown {
     /// It says nothing of the zone.
     Nothing,
+    /// Its answer, in words, shows neither that it has the zone nor that it has not.
+    Unclear(String),
     /// It has an older version than is expected.
     Older(Serial),
     /// It has the records of the expected version or a later one, and does not act upon all of them.
@@ -241,19 +251,23 @@ fn wait_for_version(asker: &Asker, expected: &Expected) -> std::io::Result<Shown
     let mut has_records = None;
     let mut last = None;
     loop {
-        let shown = match (asker.version(&expected.marker), last) {
+        let reply = match (asker.version(&expected.marker), last) {
+            (Ok(reply), _) => reply,
             // What was seen once is better evidence than silence at the deadline.
             (Err(_), Some(shown)) => return Ok(shown),
             (Err(error), None) => return Err(error),
-            (Ok(None), _) => Shown::Nothing,
-            (Ok(Some(serial)), _) if serial >= expected.serial => {
+        };
+        let shown = match reply.serial() {
+            None if reply.is_complete() => Shown::Nothing,
+            None => Shown::Unclear(reply.summary()),
+            Some(serial) if serial >= expected.serial => {
                 let since: Instant = *has_records.get_or_insert_with(Instant::now);
                 if acts_upon(asker, &expected.tag, serial, since.elapsed() >= FENCE_ALONE) {
                     return Ok(Shown::ActsUpon);
                 }
                 Shown::Records(serial)
             }
-            (Ok(Some(serial)), _) => Shown::Older(serial),
+            Some(serial) => Shown::Older(serial),
         };
         std::thread::sleep(pause);
         pause = (pause * 2).min(PAUSE_MAX);
@@ -283,6 +297,9 @@ fn judge(resolver: SocketAddr, object: &Object, reply: Option<Reply>) -> (Presen
         }
         Wanted::Marker(id) if marked(id) => (Presence::Enforced, format!("{resolver} has the trigger: {summary}")),
         Wanted::Gone(id) if marked(id) => (Presence::Enforced, format!("{resolver} still has it: {summary}")),
+        _ if !reply.is_complete() => {
+            (Presence::Unknown, format!("{summary} from {resolver}: whether it has it is not known"))
+        }
         _ => (Presence::Absent, format!("not in the zone that {resolver} has")),
     }
 }
@@ -290,7 +307,7 @@ fn judge(resolver: SocketAddr, object: &Object, reply: Option<Reply>) -> (Presen
 fn follows(policy: &Policy, reply: &Reply) -> bool {
     match policy {
         Policy::NxDomain => reply.rcode == Rcode::NXDOMAIN,
-        Policy::NoData => reply.rcode == Rcode::NOERROR && reply.records.is_empty(),
+        Policy::NoData => reply.rcode == Rcode::NOERROR && reply.records.is_empty() && !reply.truncated,
         Policy::Redirect(to) => {
             reply.records.first().is_some_and(|(rtype, name)| *rtype == Rtype::CNAME && name == to.as_str())
         }
