@@ -3,7 +3,7 @@
 use crate::core::{AlarmKind, Input, Order, Outcome, Trouble};
 use act::{Effect, Point, Protection, Seen};
 use model::{MitigationId, Observable, PointName, Span, Target, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,10 @@ use tokio::sync::mpsc::Sender;
 
 /// When a point that could not take the allow-list is given it again.
 const ALLOW_AGAIN: Duration = Duration::from_secs(5);
+
+/// Calls that change what is in force and may go before a read-back that waits, so that a point which is never idle is
+/// read back, too.
+const OVERTAKEN_MAX: usize = 64;
 
 /// What a point is to do.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ impl Job {
     /// which of several mitigations holds it: a withdrawal of the other one then leaves it alone.
     fn takes(&self, next: &Self) -> bool {
         match (self.order, next.order) {
-            (Order::Withdraw, Order::Withdraw) | (Order::ReadBack, Order::ReadBack) => true,
+            (Order::Withdraw, Order::Withdraw) => true,
             (Order::Apply, Order::Apply) => {
                 let written: BTreeSet<&Target> = self.protections.iter().map(|p| p.measure.target()).collect();
                 !next.protections.iter().any(|p| written.contains(p.measure.target()))
@@ -93,17 +97,11 @@ impl Drivers {
 }
 
 fn drive(point: &dyn Point, tasks: &mpsc::Receiver<Task>, done: &Sender<Input>) {
-    let mut allow: Option<Arc<[Observable]>> = None;
-    while let Ok(waited) = next(tasks, allow.is_some()) {
-        let mut jobs = Vec::new();
-        for task in waited.into_iter().chain(tasks.try_iter()) {
-            match task {
-                Task::Job(job) => jobs.push(job),
-                Task::Allow(list) => allow = Some(list),
-            }
-        }
+    let mut queue = Queue::default();
+    while let Ok(news) = queue.fill(tasks) {
         // First, so that nothing is put in force that the newest list lets through.
-        if let Some(list) = allow.take()
+        if news
+            && let Some(list) = queue.allow.take()
             && let Err(error) = point.set_allowed(&list)
         {
             let text = format!(
@@ -111,16 +109,73 @@ fn drive(point: &dyn Point, tasks: &mpsc::Receiver<Task>, done: &Sender<Input>) 
                  it is tried again.",
                 point.name()
             );
-            allow = Some(list);
+            queue.allow = Some(list);
             if done.blocking_send(Input::Trouble { kind: AlarmKind::PointFailed, text }).is_err() {
                 return;
             }
         }
-        for job in coalesced(jobs) {
-            if done.blocking_send(carry_out(point, job)).is_err() {
-                return;
+        if let Some(job) = queue.pop()
+            && done.blocking_send(carry_out(point, job)).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// What waits for the point. What changes it keeps its order and goes before what is read back: a resolver that is
+/// silent makes each look take seconds, and neither protection nor the kill switch may wait for it.
+#[derive(Default)]
+struct Queue {
+    /// The allow-list that the point has not taken yet.
+    allow: Option<Arc<[Observable]>>,
+    /// Everything else; neighbours of one kind are one call where they can.
+    changes: VecDeque<Job>,
+    /// All that is to be read back, as one call.
+    check: Option<Job>,
+    /// Changes that went before `check`.
+    overtaken: usize,
+}
+
+impl Queue {
+    /// Takes in all that has come, and waits where there is nothing to do; is there news, or is what is owed to be
+    /// tried again?
+    fn fill(&mut self, tasks: &mpsc::Receiver<Task>) -> Result<bool, mpsc::RecvError> {
+        let idle = self.changes.is_empty() && self.check.is_none();
+        let waited = if idle { next(tasks, self.allow.is_some())? } else { None };
+        let mut news = idle;
+        for task in waited.into_iter().chain(tasks.try_iter()) {
+            news = true;
+            match task {
+                Task::Job(job) => self.push(job),
+                Task::Allow(list) => self.allow = Some(list),
             }
         }
+        Ok(news)
+    }
+
+    fn push(&mut self, job: Job) {
+        let before = match job.order {
+            Order::ReadBack => self.check.as_mut(),
+            _ => self.changes.back_mut().filter(|last| last.takes(&job)),
+        };
+        match (before, job.order) {
+            (Some(before), _) => before.protections.extend(job.protections),
+            (None, Order::ReadBack) => self.check = Some(job),
+            (None, _) => self.changes.push_back(job),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        let its_turn = self.changes.is_empty() || self.overtaken >= OVERTAKEN_MAX;
+        if let Some(mut check) = self.check.take_if(|_| its_turn) {
+            self.overtaken = 0;
+            // It may have been asked for many times meanwhile.
+            let mut asked = BTreeSet::new();
+            check.protections.retain(|protection| asked.insert(protection.mitigation));
+            return Some(check);
+        }
+        self.overtaken += usize::from(self.check.is_some());
+        self.changes.pop_front()
     }
 }
 
@@ -134,19 +189,6 @@ fn next(tasks: &mpsc::Receiver<Task>, owes: bool) -> Result<Option<Task>, mpsc::
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(mpsc::RecvError),
         },
     }
-}
-
-/// Jobs that waited while the point was busy: neighbours of one kind become one call where they can. Their order is
-/// kept.
-fn coalesced(jobs: Vec<Job>) -> Vec<Job> {
-    let mut taken: Vec<Job> = Vec::new();
-    for next in jobs {
-        match taken.last_mut() {
-            Some(last) if last.takes(&next) => last.protections.extend(next.protections),
-            _ => taken.push(next),
-        }
-    }
-    taken
 }
 
 fn carry_out(point: &dyn Point, job: Job) -> Input {

@@ -1,4 +1,5 @@
-//! The allow-list reaches every point before its next order, until it is taken; which jobs are one call.
+//! The allow-list reaches every point before its next order, until it is taken; which jobs are one call, and in what
+//! order they come.
 
 use super::*;
 use act::{PointError, Presence};
@@ -11,6 +12,8 @@ struct Recording {
     name: Option<PointName>,
     calls: Mutex<Vec<String>>,
     refusals: AtomicU32,
+    /// Where given: told of each look, which then lasts until it is let go on.
+    look: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
 }
 
 impl Recording {
@@ -38,9 +41,15 @@ impl Point for Recording {
         Ok(())
     }
     fn withdraw(&self, _: &[Protection], _: Timestamp) -> Result<(), PointError> {
+        self.call("withdraw".into());
         Ok(())
     }
     fn read_back(&self, asked: &[Protection]) -> Result<Vec<Seen>, PointError> {
+        self.call(format!("look at {}", asked.len()));
+        if let Some((begun, go_on)) = &*self.look.lock().unwrap() {
+            begun.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
         let seen = |p: &Protection| Seen { mitigation: p.mitigation, presence: Presence::Absent, evidence: "".into() };
         Ok(asked.iter().map(seen).collect())
     }
@@ -48,6 +57,7 @@ impl Point for Recording {
         Ok(vec![Effect::default(); asked.len()])
     }
     fn lift_all(&self) -> Result<(), PointError> {
+        self.call("lift all".into());
         Ok(())
     }
     fn set_allowed(&self, list: &[Observable]) -> Result<(), PointError> {
@@ -101,16 +111,30 @@ fn a_point_that_does_not_take_the_list_is_told_of_and_given_it_again() {
     assert_eq!(*point.calls.lock().unwrap(), ["refused", "allow shop.example", "apply"]);
 }
 
-#[test]
-fn later_order_about_one_target_is_a_call_of_its_own() {
-    let of = |n: u8, target: &str| Protection {
+fn protection(n: u8, target: &str) -> Protection {
+    Protection {
         mitigation: MitigationId::of(&model::Digest::of(&[&[n]])),
         finding: model::FindingId::of(&model::Digest::of(&[&[n]])),
         measure: Measure::deny(&target.parse().unwrap()).unwrap(),
         expires: Timestamp::MIN.plus(Span::hours(i64::from(n))),
-    };
-    let job = |order, protections: &[Protection]| Job::new(order, protections.to_vec(), Timestamp::MIN);
-    let (short, long, other) = (of(1, "45.155.205.233"), of(6, "45.155.205.233"), of(2, "9.8.7.6"));
+    }
+}
+
+fn job(order: Order, protections: &[Protection]) -> Job {
+    Job::new(order, protections.to_vec(), Timestamp::MIN)
+}
+
+/// The calls that these jobs become when all of them waited.
+fn calls(jobs: Vec<Job>) -> Vec<(Order, usize)> {
+    let mut queue = Queue::default();
+    jobs.into_iter().for_each(|job| queue.push(job));
+    std::iter::from_fn(|| queue.pop()).map(|job| (job.order, job.protections.len())).collect()
+}
+
+#[test]
+fn later_order_about_one_target_is_a_call_of_its_own() {
+    let (short, long, other) =
+        (protection(1, "45.155.205.233"), protection(6, "45.155.205.233"), protection(2, "9.8.7.6"));
     // The longer one is withdrawn while the point is busy: the shorter one is given once more, to hold the target.
     let jobs = vec![
         job(Order::Apply, std::slice::from_ref(&other)),
@@ -119,6 +143,54 @@ fn later_order_about_one_target_is_a_call_of_its_own() {
         job(Order::Withdraw, &[long]),
         job(Order::Withdraw, &[other]),
     ];
-    let calls: Vec<(Order, usize)> = coalesced(jobs).iter().map(|j| (j.order, j.protections.len())).collect();
-    assert_eq!(calls, [(Order::Apply, 3), (Order::Apply, 1), (Order::Withdraw, 2)]);
+    assert_eq!(calls(jobs), [(Order::Apply, 3), (Order::Apply, 1), (Order::Withdraw, 2)]);
+}
+
+#[test]
+fn all_that_is_to_be_read_back_is_one_call_after_all_that_changes_something() {
+    let [one, two] = [protection(1, "9.8.7.6"), protection(2, "9.8.7.5")];
+    let jobs = vec![
+        job(Order::ReadBack, std::slice::from_ref(&one)),
+        job(Order::Apply, std::slice::from_ref(&one)),
+        job(Order::ReadBack, &[one.clone(), two.clone()]),
+        job(Order::Withdraw, &[two]),
+        job(Order::ReadBack, &[one]),
+    ];
+    assert_eq!(calls(jobs), [(Order::Apply, 1), (Order::Withdraw, 1), (Order::ReadBack, 2)]);
+}
+
+#[test]
+fn point_that_is_never_idle_is_read_back_all_the_same() {
+    let one = protection(1, "9.8.7.6");
+    let mut queue = Queue::default();
+    queue.push(job(Order::ReadBack, std::slice::from_ref(&one)));
+    let mut orders = Vec::new();
+    for _ in 0..=OVERTAKEN_MAX {
+        queue.push(job(Order::Apply, std::slice::from_ref(&one)));
+        orders.push(queue.pop().unwrap().order);
+    }
+    assert_eq!(orders.iter().position(|order| *order == Order::ReadBack), Some(OVERTAKEN_MAX));
+}
+
+#[test]
+fn protection_allow_list_and_kill_switch_wait_for_one_look_at_most() {
+    let (point, drivers, mut outcomes) = start(0);
+    let ((begun, begins), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
+    *point.look.lock().unwrap() = Some((begun, goes_on));
+    let one = protection(1, "9.8.7.6");
+    let look = || drivers.give(point.name(), job(Order::ReadBack, std::slice::from_ref(&one)));
+    look();
+    begins.recv().unwrap();
+    // All of this comes while the first look lasts.
+    look();
+    drivers.give(point.name(), job(Order::Apply, std::slice::from_ref(&one)));
+    look();
+    drivers.allow(&list(&["shop.example"]));
+    drivers.give(point.name(), job(Order::LiftAll, &[]));
+    (0..2).for_each(|_| go_on.send(()).unwrap());
+    // A third look would fail.
+    drop(go_on);
+    (0..4).for_each(|_| drop(outcomes.blocking_recv().unwrap()));
+    let expected = ["look at 1", "allow shop.example", "apply", "lift all", "look at 1"];
+    assert_eq!(*point.calls.lock().unwrap(), expected);
 }
