@@ -10,6 +10,7 @@ use crate::error::{Broken, Error};
 use crate::heartbeat::Heart;
 use crate::store::{Opened, Store};
 use crate::stream::{Resume, keep, pause};
+use crate::watchdog::FOLLOW_MAX;
 use crate::wishes::{Asked, Requests, Wish, input, outcome};
 use act::Point;
 use model::{Digest, Measure, PointName, Refusal, Rule, Salt, Sighting, Timestamp};
@@ -26,6 +27,8 @@ const INPUTS_MAX: usize = 4_096;
 const BATCH_MAX: usize = 1_024;
 /// How often room is looked for on a disk that is full.
 const ROOM_EVERY: Duration = Duration::from_secs(10);
+/// How long a start waits for the state directory, which a watchdog takes while it lifts.
+const LOCK_WAIT: Duration = FOLLOW_MAX.saturating_add(Duration::from_secs(5));
 
 /// The library's entrance.
 #[derive(Debug)]
@@ -45,10 +48,13 @@ impl Agent {
     /// Starts an agent with the points that its configuration names.
     ///
     /// # Errors
-    /// Broken: a key, token, CA or the state directory cannot be used, or a point cannot work.
+    /// Broken: a key, token, CA or the state directory cannot be used (another process holds it for longer than 20 s),
+    /// or a point cannot work.
     pub async fn start(config: Config) -> Result<Running, Error> {
+        // First: whoever holds the directory may hold the points' addresses, too.
+        let opened = open(&config).await?;
         let points = config.points.iter().map(|point| point.start()).collect::<Result<_, _>>()?;
-        Self::start_with(config, points).await
+        Self::start_on(config, opened, points).await
     }
 
     /// Starts an agent with these points, which must be those that its configuration names.
@@ -56,14 +62,18 @@ impl Agent {
     /// # Errors
     /// As [`Agent::start`].
     pub async fn start_with(config: Config, points: Vec<Arc<dyn Point>>) -> Result<Running, Error> {
+        let opened = open(&config).await?;
+        Self::start_on(config, opened, points).await
+    }
+
+    async fn start_on(config: Config, opened: Opened, points: Vec<Arc<dyn Point>>) -> Result<Running, Error> {
         for source in &config.sources {
             // A sensor that cannot be read as configured must not be found out only when it speaks.
             source.reader(&config.observe).map_err(Refusal::from)?;
         }
         let key = crate::keys::read_key(&config.member.key)?;
         let client = Client::new(&config.hub, &config.member.id)?;
-        let directory = config.state.directory.clone();
-        let Opened { store, state, torn_bytes } = blocking(move || Store::open(&directory)).await??;
+        let Opened { store, state, torn_bytes } = opened;
         if torn_bytes > 0 {
             tracing::warn!(torn_bytes, "the end of the state file was torn and has been cut off");
         }
@@ -433,6 +443,11 @@ impl Main {
             }
         }
     }
+}
+
+async fn open(config: &Config) -> Result<Opened, Error> {
+    let directory = config.state.directory.clone();
+    blocking(move || Store::open_within(&directory, LOCK_WAIT)).await?
 }
 
 /// The guard list files of the charter in the state, if all are at hand.

@@ -16,6 +16,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const MAGIC: &[u8; 16] = b"epimachia agent\n";
 /// The format that this program writes, and the newest that it reads.
@@ -24,6 +25,8 @@ const HEADER_BYTES: usize = 24;
 const FRAME_BYTES: usize = 12;
 /// Largest body of one frame.
 const BODY_BYTES_MAX: usize = 1 << 30;
+/// Between two looks at a lock that another process holds.
+const LOCK_LOOK: Duration = Duration::from_millis(250);
 /// A file is not written anew before it has this size.
 const COMPACT_BYTES_MIN: u64 = 8 << 20;
 /// And not before it is so many times the size of its last snapshot.
@@ -87,6 +90,24 @@ impl Store {
         let room = Kept::in_directory(&directory);
         let store = Self { directory, file, bytes: good, snapshot_bytes, broken: false, room, _lock: lock };
         Ok(Opened { store, state, torn_bytes })
+    }
+
+    /// As [`Store::open`]; waits so long while another process holds the directory. A watchdog may, for a moment.
+    pub(crate) fn open_within(directory: &Path, wait: Duration) -> Result<Opened, Error> {
+        let begun = Instant::now();
+        let mut told = false;
+        loop {
+            match Self::open(directory) {
+                Err(Error::Broken(Broken::Locked { .. })) if begun.elapsed() < wait => {}
+                opened => return opened,
+            }
+            if !told {
+                let (directory, seconds) = (directory.display(), wait.as_secs());
+                tracing::warn!(%directory, "another agent or the watchdog holds it: waiting up to {seconds} s");
+                told = true;
+            }
+            std::thread::sleep(LOCK_LOOK);
+        }
     }
 
     /// Writes records down as one batch; durable when this returns. On a full disk it takes the room that is kept.

@@ -5,7 +5,7 @@ use act::rpz::RpzPoint;
 use act::{Point, Presence, Protection};
 use agent::config::PointConfig;
 use agent::watchdog::{self, Health};
-use agent::{Config, Store};
+use agent::{Agent, Config, Store};
 use model::{Digest, FindingId, Measure, MitigationId, Span, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
@@ -91,11 +91,11 @@ fn a_dead_agents_blocks_are_lifted_at_unbound_and_come_back_with_it() {
     assert!(blocked(&unbound), "without the watchdog it stays so");
     let silence = watchdog::silence_default();
     assert!(matches!(watchdog::look(&config, Span::hours(1)).unwrap(), Health::Alive { .. }));
-    assert!(matches!(watchdog::look(&config, silence).unwrap(), Health::Dead { lifted: false, .. }));
+    assert!(matches!(watchdog::look(&config, silence).unwrap(), Health::Dead { lifted: false, due: true, .. }));
     let lifted = watchdog::lift(&config).unwrap();
     assert_eq!((lifted.len(), &lifted[0].behind), (1, &Vec::new()));
     assert!(!blocked(&unbound));
-    assert!(matches!(watchdog::look(&config, silence).unwrap(), Health::Dead { lifted: true, .. }));
+    assert!(matches!(watchdog::look(&config, silence).unwrap(), Health::Dead { lifted: true, due: false, .. }));
 
     // What is still due is in force again as soon as the agent is back.
     let agent = point(&config);
@@ -116,7 +116,10 @@ fn an_agent_that_is_stuck_or_alive_is_left_alone() {
     assert!(watchdog::lift(&config).is_err(), "never beside a process that holds the lock");
     assert!(!config.state.directory.join("watchdog.lifted").exists());
     drop(store);
-    assert_eq!(watchdog::look(&config, Span::minutes(15)).unwrap(), Health::Dead { last: old, lifted: false });
+    assert_eq!(
+        watchdog::look(&config, Span::minutes(15)).unwrap(),
+        Health::Dead { last: old, lifted: false, due: true }
+    );
     assert!(watchdog::last_look(&config).is_some());
     assert_eq!(watchdog::needs_watchdog(&config).len(), 1);
 }
@@ -127,7 +130,7 @@ fn an_empty_zone_is_served_only_as_long_as_resolvers_need() {
     let (primary, port) = (free_port().unwrap(), free_port().unwrap());
     let config = config(dir.path(), primary, port);
     drop(Store::open(&config.state.directory).unwrap());
-    // Nobody is there to follow: that is said, and the next look tries again.
+    // Nobody is there to follow: that is said.
     let lifted = watchdog::lift(&config).unwrap();
     assert_eq!(lifted[0].behind.len(), 1);
     assert!(!config.state.directory.join("watchdog.lifted").exists());
@@ -140,18 +143,71 @@ fn settings(config: &Config) -> act::rpz::RpzSettings {
 }
 
 #[test]
-fn resolver_that_is_only_told_of_changes_is_asked_too_and_where_nobody_is_nothing_is_claimed() {
+fn resolver_that_is_only_told_of_changes_is_asked_too_and_again_after_a_while_but_not_at_every_look() {
     let dir = tempfile::tempdir().unwrap();
     let (primary, nobody) = (free_port().unwrap(), free_port().unwrap());
     let told = config_with(dir.path(), primary, "", &format!("\"127.0.0.1:{nobody}\""));
     let state = told.state.directory.clone();
     drop(Store::open(&state).unwrap());
-    std::fs::write(state.join("heartbeat"), now().minus(Span::minutes(20)).to_string()).unwrap();
+    let beat = |at: Timestamp| std::fs::write(state.join("heartbeat"), at.to_string()).unwrap();
+    let due = || match watchdog::look(&told, Span::minutes(15)).unwrap() {
+        Health::Dead { lifted: false, due, .. } => due,
+        other => panic!("{other:?}"),
+    };
+    let begun = now();
+    beat(begun.minus(Span::hours(10)));
+    assert!(due());
     let lifted = watchdog::lift(&told).unwrap();
     assert_eq!((lifted[0].asked, lifted[0].behind.len(), lifted[0].is_confirmed()), (1, 1, false));
-    let silent = config_with(dir.path(), primary, "", "");
+    // In memory of what was done: when it is to be done again, and how often it was.
+    let file = state.join("watchdog.lifted");
+    let work = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&file).unwrap()).unwrap();
+    let again = || work()["again"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert!(again() >= begun.plus(Span::minutes(1)));
+    let at = |again: Timestamp, rounds: u32| {
+        let mut work = work();
+        (work["again"], work["rounds"]) = (again.to_string().into(), rounds.into());
+        std::fs::write(&file, work.to_string()).unwrap();
+    };
+    at(now().plus(Span::minutes(10)), 1);
+    assert!(!due(), "not at every look");
+    at(now().plus(Span::hours(10)), 1);
+    assert!(due(), "a clock that was set back does not put it off");
+    at(now(), 30);
+    assert!(due());
+    // A later life is another matter.
+    beat(begun.minus(Span::hours(9)));
+    at(now().plus(Span::minutes(10)), 1);
+    assert!(due());
+}
+
+#[test]
+fn where_nobody_can_be_asked_it_is_done_once_and_nothing_is_claimed() {
+    let dir = tempfile::tempdir().unwrap();
+    let silent = config_with(dir.path(), free_port().unwrap(), "", "");
+    let state = silent.state.directory.clone();
+    drop(Store::open(&state).unwrap());
+    std::fs::write(state.join("heartbeat"), now().minus(Span::minutes(20)).to_string()).unwrap();
     let lifted = watchdog::lift(&silent).unwrap();
     assert_eq!((lifted[0].asked, lifted[0].is_confirmed()), (0, false));
-    assert!(!state.join("watchdog.lifted").exists());
-    assert!(matches!(watchdog::look(&silent, Span::minutes(15)).unwrap(), Health::Dead { lifted: false, .. }));
+    let found = watchdog::look(&silent, Span::minutes(15)).unwrap();
+    assert!(matches!(found, Health::Dead { lifted: false, due: false, .. }), "{found:?}");
+}
+
+/// The watchdog holds the directory and the point's address for a while; the agent that starts then waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn agent_that_starts_while_its_zones_are_served_in_its_place_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), free_port().unwrap(), free_port().unwrap());
+    let held = Store::open(&config.state.directory).unwrap();
+    let point = RpzPoint::start(settings(&config)).unwrap();
+    let letting_go = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(500));
+        drop(point);
+        drop(held);
+    });
+    // It comes as far as its own key, which this test does not give it.
+    let error = Agent::start(config).await.unwrap_err().to_string();
+    letting_go.join().unwrap();
+    assert!(error.contains("/k:"), "{error}");
 }

@@ -88,12 +88,12 @@ fn one_look(config: &Config, after: Span, told: &mut Option<Health>) -> Result<b
             }
             true
         }
-        Health::Dead { last, lifted } => {
+        Health::Dead { last, due, .. } => {
             if is_news {
                 let ago = length(now().since(*last));
                 out::say(format_args!("The agent is dead: its last sign of life is {ago} old ({last})."));
             }
-            if !lifted {
+            if *due {
                 lift(config)?.iter().for_each(tell);
             }
             true
@@ -120,6 +120,8 @@ fn tell(lifted: &Lifted) {
     };
     out::line(format_args!("{}: an empty zone was served; {said}.", lifted.point));
     for (resolver, what) in &lifted.behind {
-        out::say(format_args!("Not followed by {resolver}: {what}. It is told again at the next look."));
+        out::say(format_args!(
+            "Not followed by {resolver}: {what}. It is told again, after a minute at first and every 15 in the end."
+        ));
     }
 }
