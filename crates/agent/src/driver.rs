@@ -36,19 +36,6 @@ impl Job {
         let (at, read) = self.ordered;
         at.plus(Span::millis(i64::try_from(read.elapsed().as_millis()).unwrap_or(i64::MAX)))
     }
-
-    /// May `next` go into the same call? A target that is in both is written twice, so that the later order decides
-    /// which of several mitigations holds it: a withdrawal of the other one then leaves it alone.
-    fn takes(&self, next: &Self) -> bool {
-        match (self.order, next.order) {
-            (Order::Withdraw, Order::Withdraw) => true,
-            (Order::Apply, Order::Apply) => {
-                let written: BTreeSet<&Target> = self.protections.iter().map(|p| p.measure.target()).collect();
-                !next.protections.iter().any(|p| written.contains(p.measure.target()))
-            }
-            _ => false,
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -130,6 +117,8 @@ struct Queue {
     allow: Option<Arc<[Observable]>>,
     /// Everything else; neighbours of one kind are one call where they can.
     changes: VecDeque<Job>,
+    /// The targets of the last of `changes`: what waits may be thousands.
+    written: BTreeSet<Target>,
     /// All that is to be read back, as one call.
     check: Option<Job>,
     /// Changes that went before `check`.
@@ -156,12 +145,20 @@ impl Queue {
     fn push(&mut self, job: Job) {
         let before = match job.order {
             Order::ReadBack => self.check.as_mut(),
-            _ => self.changes.back_mut().filter(|last| last.takes(&job)),
+            order => self.changes.back_mut().filter(|last| last.order == order && takes(&self.written, &job)),
         };
         match (before, job.order) {
-            (Some(before), _) => before.protections.extend(job.protections),
+            (Some(before), order) => {
+                if order == Order::Apply {
+                    self.written.extend(targets(&job).cloned());
+                }
+                before.protections.extend(job.protections);
+            }
             (None, Order::ReadBack) => self.check = Some(job),
-            (None, _) => self.changes.push_back(job),
+            (None, _) => {
+                self.written = targets(&job).cloned().collect();
+                self.changes.push_back(job);
+            }
         }
     }
 
@@ -177,6 +174,21 @@ impl Queue {
         self.overtaken += usize::from(self.check.is_some());
         self.changes.pop_front()
     }
+}
+
+/// May `next` go into a call of its kind about the targets in `written`? A target that is in both is written twice, so
+/// that the later order decides which of several mitigations holds it: a withdrawal of the other one then leaves it
+/// alone.
+fn takes(written: &BTreeSet<Target>, next: &Job) -> bool {
+    match next.order {
+        Order::Withdraw => true,
+        Order::Apply => !targets(next).any(|target| written.contains(target)),
+        Order::ReadBack | Order::LiftAll | Order::Replace => false,
+    }
+}
+
+fn targets(job: &Job) -> impl Iterator<Item = &Target> {
+    job.protections.iter().map(|protection| protection.measure.target())
 }
 
 /// The next task; none when what is owed is to be tried again.

@@ -147,6 +147,18 @@ fn later_order_about_one_target_is_a_call_of_its_own() {
 }
 
 #[test]
+fn thousands_of_orders_that_waited_are_one_call_up_to_the_first_that_comes_twice() {
+    let of = |n: u16| protection(1, &format!("45.155.{}.{}", n >> 8, n & 0xff));
+    let apply = |n: u16| job(Order::Apply, &[of(n)]);
+    // What was withdrawn in between does not stand in the way of what is written after it.
+    let again = [job(Order::Withdraw, &[of(7)]), apply(7), apply(8), apply(8)];
+    let jobs = (0..3_000).map(apply).chain([apply(7), apply(9)]).chain(again);
+    let expected =
+        [(Order::Apply, 3_000), (Order::Apply, 2), (Order::Withdraw, 1), (Order::Apply, 2), (Order::Apply, 1)];
+    assert_eq!(calls(jobs.collect()), expected);
+}
+
+#[test]
 fn all_that_is_to_be_read_back_is_one_call_after_all_that_changes_something() {
     let [one, two] = [protection(1, "9.8.7.6"), protection(2, "9.8.7.5")];
     let jobs = vec![
