@@ -35,10 +35,9 @@ impl Heart {
             return;
         }
         self.next = Instant::now() + BEAT_EVERY;
-        let new = self.path.with_extension("new");
         let text = crate::clock::wall().to_string();
         // Not made durable: after a crash of the machine an old sign is right.
-        if let Err(error) = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path)) {
+        if let Err(error) = crate::room::write_small(&self.path, &text) {
             tracing::warn!(path = %self.path.display(), %error, "no sign of life could be written");
         }
         notify("WATCHDOG=1");

@@ -29,6 +29,7 @@ mod sse;
 mod store;
 mod stream;
 pub mod strip;
+mod submit;
 pub mod watchdog;
 mod wishes;
 mod witness;

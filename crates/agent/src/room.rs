@@ -11,6 +11,8 @@ use tokio::sync::watch;
 /// Room that is kept: receipts of the end of some thousands of mitigations.
 const KEPT_BYTES: usize = 8 << 20;
 const PIECE_BYTES: usize = 1 << 20;
+/// Small files have a multiple of so many characters, and a line's end.
+const PADDED_TO: usize = 32;
 
 /// The file that gives way.
 #[derive(Debug)]
@@ -67,6 +69,22 @@ fn fill(path: &Path) -> io::Result<()> {
     file.sync_data()
 }
 
+/// Writes a small file anew: a reader finds the one before or this one. On a full disk it is written over, which takes
+/// no room where it is as long; blanks at its end make it so.
+pub(crate) fn write_small(path: &Path, text: &str) -> io::Result<()> {
+    let padded = format!("{text:<width$}\n", width = text.chars().count().next_multiple_of(PADDED_TO));
+    let new = path.with_extension("new");
+    let written = fs::write(&new, &padded).and_then(|()| fs::rename(&new, path));
+    let Err(error) = written else { return Ok(()) };
+    // Best effort: half a file would only stand in the way.
+    let _ = fs::remove_file(&new);
+    let same = || fs::metadata(path).is_ok_and(|found| found.len() == padded.len() as u64);
+    match is_full(&error) && same() {
+        true => fs::OpenOptions::new().write(true).open(path)?.write_all(padded.as_bytes()),
+        false => Err(error),
+    }
+}
+
 /// Is this the answer of a disk without room?
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
@@ -105,6 +123,19 @@ mod tests {
         assert_eq!(fs::metadata(&kept.path).unwrap().len(), KEPT_BYTES as u64);
         let nowhere = Kept::in_directory(&dir.path().join("none"));
         assert!(!nowhere.is_there());
+    }
+
+    #[test]
+    fn small_file_is_read_back_with_blanks_and_nothing_stays_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sign");
+        for text in ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.25Z"] {
+            write_small(&path, text).unwrap();
+            let read = fs::read_to_string(&path).unwrap();
+            assert_eq!((read.trim(), read.len()), (text, PADDED_TO + 1));
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(write_small(&dir.path().join("none").join("sign"), "").is_err());
     }
 
     #[tokio::test]

@@ -143,6 +143,8 @@ fn the_room_that_is_kept_is_written_to_when_there_is_no_other() {
     let state = dir.path().join("state");
     let mut store = Store::open(&state).unwrap().store;
     assert!(store.has_room());
+    let sign = dir.path().join("sign");
+    crate::room::write_small(&sign, "before").unwrap();
     let filler = dir.path().join("filler");
     let mut file = File::create(&filler).unwrap();
     let mut written = 0;
@@ -157,6 +159,11 @@ fn the_room_that_is_kept_is_written_to_when_there_is_no_other() {
         count += 1;
     }
     store.append(&[time(count), Record::Reached(Some(count as u64))]).unwrap();
+    let room = file.metadata().unwrap().len();
+    while file.write_all(&[1; 512]).is_ok() {}
+    crate::room::write_small(&sign, "after").unwrap();
+    assert_eq!(fs::read_to_string(&sign).unwrap().trim(), "after", "written over");
+    file.set_len(room).unwrap();
     store.make_room();
     assert!(!store.has_room() && !store.wants_compaction(), "there is none");
     drop(store);

@@ -125,7 +125,10 @@ pub fn lift(config: &Config) -> Result<Vec<Lifted>, Error> {
     work.add(&lifted, failed.is_empty(), crate::clock::wall());
     if work.life.is_some() {
         let text = serde_json::to_string(&work).map_err(|error| Broken::Failed(format!("{LIFTED}: {error}")))?;
-        note(directory, LIFTED, &text)?;
+        // What is not written down is only done once more: that it was done is said all the same.
+        if let Err(error) = note(directory, LIFTED, &text) {
+            tracing::warn!(%error, "what was lifted could not be written down");
+        }
     }
     match failed.into_iter().find_map(Result::err) {
         Some(error) => Err(error),
@@ -226,7 +229,7 @@ fn read(directory: &Path, file: &str) -> Option<String> {
 
 fn note(directory: &Path, file: &str, text: &str) -> Result<(), Error> {
     let path = directory.join(file);
-    match std::fs::write(&path, text) {
+    match crate::room::write_small(&path, text) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         done => done.map_err(|error| failed("writing", &path, &error)),
     }
