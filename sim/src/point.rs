@@ -141,10 +141,12 @@ impl SimPoint {
             return Err(Trouble::Failed("it does not speak".to_owned()));
         }
         let seen = |p: &Protection| {
-            let there = self.holds.contains_key(p.measure.target());
-            let presence = if there { Presence::Enforced } else { Presence::Absent };
+            let held = self.holds.get(p.measure.target());
+            let by_another = held.is_some_and(|held| held.mitigation != p.mitigation);
+            let presence = if held.is_some() { Presence::Enforced } else { Presence::Absent };
             let evidence = format!("{} is {presence}", p.measure.target());
-            (Seen { mitigation: p.mitigation, presence, evidence }, Effect { packets: Some(7), bytes: None })
+            let seen = Seen { by_another, ..Seen::new(p.mitigation, presence, evidence) };
+            (seen, Effect { packets: Some(7), bytes: None })
         };
         Ok(asked.iter().map(seen).collect())
     }

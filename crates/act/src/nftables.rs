@@ -366,5 +366,10 @@ fn seen(listing: &Listing, protection: &Protection) -> Seen {
             (Presence::Enforced, text)
         }
     };
-    Seen { mitigation: protection.mitigation, presence, evidence }
+    let held = held_for(listing, protection).filter(|_| presence == Presence::Enforced);
+    Seen {
+        by_another: held.is_some_and(|held| !held.is_of(&protection.mitigation)),
+        seconds_left: held.and_then(|held| held.seconds_left),
+        ..Seen::new(protection.mitigation, presence, evidence)
+    }
 }

@@ -26,6 +26,17 @@ pub struct Seen {
     pub presence: Presence,
     /// What was read, in the point's own words (`NXDOMAIN from 127.0.0.1:53`), safe to print, at most 200 characters.
     pub evidence: String,
+    /// What is enforced is there for another mitigation of the same target; of this one nothing is left.
+    pub by_another: bool,
+    /// Seconds after which the point ends it by itself; none: it does not say, or never does.
+    pub seconds_left: Option<u64>,
+}
+
+impl Seen {
+    /// What was read, where the point neither ends anything by itself nor shares anything.
+    pub const fn new(mitigation: MitigationId, presence: Presence, evidence: String) -> Self {
+        Self { mitigation, presence, evidence, by_another: false, seconds_left: None }
+    }
 }
 
 /// Whether a protection is enforced, as read back; never as remembered.

@@ -52,11 +52,8 @@ impl Point for Preview {
     }
 
     fn read_back(&self, asked: &[Protection]) -> Result<Vec<Seen>, PointError> {
-        let unknown = |p: &Protection| Seen {
-            mitigation: p.mitigation,
-            presence: Presence::Unknown,
-            evidence: "shown as text only; nobody can read back whether somebody carried it out".to_owned(),
-        };
+        let text = "shown as text only; nobody can read back whether somebody carried it out";
+        let unknown = |p: &Protection| Seen::new(p.mitigation, Presence::Unknown, text.to_owned());
         Ok(asked.iter().map(unknown).collect())
     }
 

@@ -50,7 +50,7 @@ impl Point for Recording {
             begun.send(()).unwrap();
             go_on.recv().unwrap();
         }
-        let seen = |p: &Protection| Seen { mitigation: p.mitigation, presence: Presence::Absent, evidence: "".into() };
+        let seen = |p: &Protection| Seen::new(p.mitigation, Presence::Absent, String::new());
         Ok(asked.iter().map(seen).collect())
     }
     fn effect(&self, asked: &[Protection]) -> Result<Vec<Effect>, PointError> {

@@ -99,7 +99,7 @@ pub(super) fn read_back(
     });
     let all = asked.iter().zip(&expected.objects).enumerate().map(|(i, (protection, object))| {
         let (presence, evidence) = together(&object.wanted, by_resolver.iter().map(|seen| &seen[i]));
-        Seen { mitigation: protection.mitigation, presence, evidence }
+        Seen::new(protection.mitigation, presence, evidence)
     });
     all.collect()
 }

@@ -191,7 +191,6 @@ impl Core {
             return;
         }
         match trouble {
-            None if !self.others_at(id, point).is_empty() => self.stage(id, point, Stage::Lifted, ""),
             None => {
                 self.stage(id, point, Stage::Checking, "");
                 self.ask(id, point, Order::ReadBack);
@@ -234,6 +233,8 @@ impl Core {
                 Some(Stage::Failed) => self.order(&id, &point, Order::Apply),
                 Some(Stage::Lifting) => self.order(&id, &point, Order::Withdraw),
                 Some(Stage::Settling) => self.ask(&id, &point, Order::ReadBack),
+                // The point ends it before its time.
+                Some(Stage::Enforced) => self.order(&id, &point, Order::Apply),
                 Some(Stage::Checking | Stage::Suspending) => {
                     unsure.insert(point);
                 }
@@ -425,7 +426,7 @@ impl Core {
     }
 
     /// The other mitigations that want the same target at the same point.
-    fn others_at(&self, id: &MitigationId, point: &PointName) -> Vec<MitigationId> {
+    pub(super) fn others_at(&self, id: &MitigationId, point: &PointName) -> Vec<MitigationId> {
         let Some(held) = self.state.held.get(id) else { return Vec::new() };
         let siblings = self.by_target.get(held.mitigation.measure.target()).into_iter().flatten();
         let wants = |other: &&MitigationId| {

@@ -1,7 +1,7 @@
 //! What enforcement points say when they are read back, and what follows: nothing is called active, lifted or suspended
 //! on our own word.
 
-use super::places::Stage;
+use super::places::{Place, Stage};
 use super::{AlarmKind, Core, Order, Trouble};
 use act::{Effect, Presence, Seen};
 use model::{MitigationId, MitigationState, PointName, Span, Timestamp};
@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 
 /// The kernel may end a protection this much before we do; that is no fault.
 const EARLY_MAX: Span = Span::seconds(2);
+/// And so much before its time it is put in again.
+const EARLY_MARGIN: Span = Span::seconds(5);
 /// Answers in a row that a point may owe before somebody is told and what it enforces is called unknown.
 const UNANSWERED_MAX: u32 = 3;
 /// How long it may say nothing at all before the same.
@@ -121,13 +123,19 @@ impl Core {
         match (stage, seen.presence) {
             (Some(Stage::Settling | Stage::Shown), Presence::Enforced) => {
                 self.stage(id, point, Stage::Enforced, &seen.evidence);
+                self.renew_in_time(id, point, seen.seconds_left);
             }
+            (Some(Stage::Enforced), Presence::Enforced) => self.renew_in_time(id, point, seen.seconds_left),
             (Some(Stage::Settling), Presence::Unknown) => self.stage(id, point, Stage::Shown, &seen.evidence),
             (Some(Stage::Settling), Presence::Absent) => self.not_yet(id, point, &seen.evidence),
             (Some(Stage::Enforced), Presence::Unknown) if !self.is_silent(point) => {
                 self.not_known(id, point, &seen.evidence);
             }
             (Some(Stage::Enforced | Stage::Shown), Presence::Absent) => self.missing(id, point, &seen.evidence),
+            // What others want there stays.
+            (Some(Stage::Checking), Presence::Enforced) if seen.by_another && self.is_shared(id, point) => {
+                self.stage(id, point, Stage::Lifted, &seen.evidence);
+            }
             (Some(Stage::Checking), Presence::Enforced) => self.still_there(id, point, &seen.evidence),
             (Some(Stage::Checking), Presence::Absent) => self.stage(id, point, Stage::Lifted, &seen.evidence),
             (Some(stage @ (Stage::Checking | Stage::Suspending)), Presence::Unknown) => {
@@ -135,6 +143,24 @@ impl Core {
             }
             (Some(Stage::Suspending), presence) => self.on_suspending(id, point, presence, &seen.evidence),
             _ => {}
+        }
+    }
+
+    fn is_shared(&self, id: &MitigationId, point: &PointName) -> bool {
+        !self.others_at(id, point).is_empty()
+    }
+
+    /// One that the point ends by itself before its time is put in again at half of what is left.
+    fn renew_in_time(&mut self, id: &MitigationId, point: &PointName, seconds_left: Option<u64>) {
+        let Some(left) = seconds_left.and_then(|seconds| i64::try_from(seconds).ok()).map(Span::seconds) else {
+            return;
+        };
+        let Some(ends) = self.state.held.get(id).map(|held| held.mitigation.expires) else { return };
+        let Some(place) = self.places.at(id, point).cloned() else { return };
+        let by_itself = self.now.plus(left).plus(EARLY_MARGIN);
+        if place.wakes.is_none() && ends > by_itself {
+            let half = Span::millis(left.as_millis() / 2).max(EARLY_MAX);
+            self.places.set(*id, point, Place { wakes: Some(self.now.plus(half)), ..place });
         }
     }
 

@@ -106,6 +106,8 @@ pub struct Faults {
     pub vague: bool,
     /// Withdrawals and lifting everything are acknowledged and not carried out.
     pub clings: bool,
+    /// It ends everything by itself so many seconds after it was applied, as it says.
+    pub ends_after: Option<u64>,
     /// So many times applying fails.
     pub fails_applying: u32,
     /// Applying is acknowledged and not carried out.
@@ -199,7 +201,12 @@ impl Point for Memory {
                 true => Presence::Enforced,
                 false => Presence::Absent,
             };
-            Seen { mitigation: p.mitigation, presence, evidence: format!("{} is {presence}", p.measure.target()) }
+            let held = holds.get(p.measure.target());
+            Seen {
+                by_another: held.is_some_and(|held| held.mitigation != p.mitigation),
+                seconds_left: self.faults.lock().unwrap().ends_after,
+                ..Seen::new(p.mitigation, presence, format!("{} is {presence}", p.measure.target()))
+            }
         };
         Ok(asked.iter().map(seen).collect())
     }

@@ -223,3 +223,32 @@ fn sibling_that_could_not_be_put_back_is_tried_again() {
     assert_eq!(rig.state(&second), Some(Verified));
     assert!(rig.alarmed(AlarmKind::PointFailed));
 }
+
+#[test]
+fn one_of_two_of_a_target_is_lifted_when_it_was_read_back_that_only_the_other_is_left() {
+    let mut rig = Rig::new();
+    let (a, b) = (mine(&rig.world, &["2600:1:2:3::1"]), part(&rig.world, ME, &["2600:1:2:3::2"], 1, Span::hours(2)));
+    let (first, second) = (rig.part(a.clone()), rig.part(b));
+    rig.point.fault(|faults| faults.clings = true);
+    // The withdrawal is acknowledged and not carried out, and what is there stays the first one's.
+    rig.point.fault(|faults| faults.forgets = true);
+    rig.withdraw(&a);
+    assert_ne!(rig.reported(&first).last(), Some(&Withdrawn), "it is still there");
+    rig.point.fault(|faults| (faults.clings, faults.forgets) = (false, false));
+    rig.pass(Span::minutes(2));
+    assert_eq!(rig.reported(&first).last(), Some(&Withdrawn));
+    assert_eq!((rig.state(&second), rig.point.targets()), (Some(Verified), vec!["2600:1:2:3::/64".to_owned()]));
+}
+
+#[test]
+fn what_a_point_ends_before_its_time_is_put_in_again_before_it_does() {
+    let mut rig = Rig::new();
+    rig.point.fault(|faults| faults.ends_after = Some(60));
+    let id = rig.part(mine(&rig.world, &[BAD]));
+    let applied = |rig: &Rig| rig.orders.iter().filter(|(order, _)| *order == agent::core::Order::Apply).count();
+    let before = applied(&rig);
+    rig.pass(Span::minutes(10));
+    assert!((18..=21).contains(&(applied(&rig) - before)), "each half minute: {}", applied(&rig) - before);
+    assert_eq!(rig.reported(&id), [Applied, Verified], "and nobody hears of it");
+    assert!(!rig.alarmed(AlarmKind::PointFailed) && !rig.alarmed(AlarmKind::RuleMissing));
+}

@@ -95,6 +95,12 @@ pub struct SeenItem {
     pub enforced: Option<bool>,
     /// In the kernel's words.
     pub evidence: String,
+    /// It is there for another mitigation of the same target.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_another: bool,
+    /// Seconds until the kernel ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<u64>,
 }
 
 impl From<&Protection> for Item {
@@ -118,7 +124,8 @@ impl From<&Seen> for SeenItem {
             Presence::Absent => Some(false),
             Presence::Unknown => None,
         };
-        Self { enforced, evidence: seen.evidence.clone() }
+        let Seen { by_another, seconds_left, .. } = *seen;
+        Self { enforced, evidence: seen.evidence.clone(), by_another, seconds_left }
     }
 }
 
@@ -131,7 +138,8 @@ impl SeenItem {
             None => Presence::Unknown,
         };
         let evidence = model::parse::printable(&self.evidence).chars().take(200).collect();
-        Seen { mitigation, presence, evidence }
+        let Self { by_another, seconds_left, .. } = self;
+        Seen { mitigation, presence, evidence, by_another, seconds_left }
     }
 }
 
