@@ -1,7 +1,6 @@
 //! Events into state: cannot fail, has no effects, and gives the same state whenever it is repeated.
 
 use crate::entry::{Entry, Event, Report};
-use crate::handle::ended;
 use crate::place::Place;
 use crate::state::{Alliance, InForceCharter, MitigationRecord, PlanRecord, PlanState, Protection, Submitted};
 use charter::{Charter, Guards, SignedCharter};
@@ -16,8 +15,6 @@ use std::sync::Arc;
 
 /// Faults for reporting what a guard protects.
 const GUARD_FAULT: f64 = 0.5;
-/// How long an ended mitigation is remembered.
-const REMEMBER_ENDED: Span = Span::days(1);
 /// How many measured times to protection are kept for figures.
 const PROTECTIONS_KEPT: usize = 10_000;
 
@@ -31,6 +28,7 @@ impl Alliance {
     pub fn apply_typed(&mut self, position: u64, entry: &Entry, sightings: Option<&[Sighting]>) {
         let before = self.ledger.time.unwrap_or(entry.time);
         let now = before.max(entry.time);
+        self.ledger.previous = if before < now { Some(before) } else { self.ledger.previous };
         self.ledger.time = Some(now);
         self.ledger.next_position = position + 1;
         *self.ledger.entries.entry(entry.event.kind().to_owned()).or_default() += 1;
@@ -245,7 +243,18 @@ impl Alliance {
                 drop(self.engine.dispute_upheld(key, finding.made));
             }
         }
+        match finding.state != FindingState::Corroborated && self.is_in_force_for(finding.id) {
+            true => self.ledger.unwithdrawn.insert(finding.id),
+            false => self.ledger.unwithdrawn.remove(&finding.id),
+        };
         self.ledger.findings.insert(finding.id, Arc::new(finding.clone()));
+    }
+
+    fn is_in_force_for(&self, finding: FindingId) -> bool {
+        let Some(now) = self.ledger.time else { return false };
+        let newest =
+            self.ledger.lineages.get(&finding).into_iter().flat_map(BTreeMap::values).flat_map(BTreeMap::values);
+        newest.into_iter().any(|id| self.ledger.is_line_live(*id, now))
     }
 
     fn take_plan(&mut self, position: u64, entry: &Entry, plan: &Plan) {
@@ -284,6 +293,8 @@ impl Alliance {
         let Some(plan) = self.ledger.plans.get(&id).map(|record| Arc::clone(&record.plan)) else { return };
         for mitigation in &plan.mitigations {
             let mitigation_id = mitigation.id();
+            // Persons want it although the finding does not stand.
+            self.ledger.unwithdrawn.remove(&mitigation.finding);
             let newest = self.generation_in_force(mitigation);
             let lineage = self.ledger.lineages.entry(mitigation.finding).or_default();
             // Approved after something newer of its lineage came into force: agents refuse it, the newer one goes on.
@@ -362,6 +373,7 @@ impl Alliance {
         let ended = lineage.remove(&withdrawal.member).unwrap_or_default();
         if lineage.is_empty() {
             self.ledger.lineages.remove(&withdrawal.finding);
+            self.ledger.unwithdrawn.remove(&withdrawal.finding);
         }
         let line = |newest: &MitigationId| self.ledger.line(*newest).map(|(id, _)| id).collect::<Vec<_>>();
         let over: BTreeSet<MitigationId> = ended.values().flat_map(line).collect();
@@ -376,48 +388,6 @@ impl Alliance {
     fn take_held(&mut self, finding: FindingId, refusal: &Refusal) {
         *self.ledger.refusals.entry(refusal.rule).or_default() += 1;
         self.ledger.held.entry(finding).or_default().insert(refusal.rule);
-    }
-
-    /// What ended more than a day ago stands in the journal and is needed here no more.
-    fn forget_ended(&mut self, now: Timestamp) {
-        let ledger = &mut self.ledger;
-        if !ledger.next_position.is_multiple_of(1024) {
-            return;
-        }
-        let gone = |m: &MitigationRecord| now.since(m.expires) > REMEMBER_ENDED && (ended(m.state) || m.expires < now);
-        ledger.mitigations.retain(|_, m| !gone(m));
-        let live = &ledger.mitigations;
-        ledger.renewals.retain(|id| live.contains_key(id));
-        ledger.lineages.retain(|_, lineage| {
-            lineage.values_mut().for_each(|newest| newest.retain(|_, id| live.contains_key(id)));
-            lineage.retain(|_, newest| !newest.is_empty());
-            !lineage.is_empty()
-        });
-        ledger.proposals.retain(|_, expires| *expires > now);
-        let over = |p: &PlanRecord| p.plan.mitigations.iter().all(|m| now.since(m.expires) > REMEMBER_ENDED);
-        ledger.plans.retain(|_, record| record.state == PlanState::Proposed || !over(record));
-    }
-
-    /// Findings that ended, once the charter's time to forget has passed without anybody seeing their observable: the
-    /// journal has them, and all that was said of them. Once a day of the journal's time, so that whoever replays it
-    /// forgets the same. `spoken_of`: more of this one may follow in the same turn.
-    fn forget_findings(&mut self, now: Timestamp, spoken_of: Option<FindingId>) {
-        let Some(in_force) = &self.charter else { return };
-        let after = in_force.charter.corroboration.forget_after;
-        let (engine, ledger) = (&self.engine, &mut self.ledger);
-        let open = self.ongoing.open().filter_map(|plan| ledger.plans.get(plan));
-        let planned = open.flat_map(|record| &record.plan.mitigations).map(|mitigation| mitigation.finding);
-        let shown = ledger.mitigations.values().filter(|m| now.since(m.expires) <= REMEMBER_ENDED).map(|m| m.finding);
-        let kept: BTreeSet<FindingId> = planned.chain(shown).chain(spoken_of).collect();
-        ledger.findings.retain(|id, finding| {
-            let over = finding.state != FindingState::Corroborated && now.since(finding.made) > after;
-            let key = || engine.keys().finding(&finding.observable, finding.family);
-            !over || kept.contains(id) || engine.remembers(key(), now)
-        });
-        let known = &ledger.findings;
-        ledger.disputes.retain(|id, _| known.contains_key(id));
-        ledger.objections.retain(|id, _| known.contains_key(id));
-        ledger.held.retain(|id, _| known.contains_key(id));
     }
 }
 

@@ -102,6 +102,16 @@ impl Alliance {
             |f: &&Arc<Finding>| f.actionable && Some(f.made) == last && !self.ledger.lineages.contains_key(&f.id);
         let unplanned: Vec<_> = self.ledger.findings.values().filter(unplanned).map(Arc::clone).collect();
         self.ledger.pending.extend(unplanned.iter().map(|f| ((f.observable.clone(), f.family), f.made)));
+        let Some(last) = last else { return };
+        let since = self.ledger.previous.unwrap_or(last);
+        // Ended, and not withdrawn any more; or not judged any more for fewer, which is done a turn later.
+        let ended = |f: &&Arc<Finding>| {
+            let anew = !crate::judge::stands(f.state) && (backlog || f.made >= since);
+            anew || self.ledger.unwithdrawn.contains(&f.id)
+        };
+        for ended in self.ledger.findings.values().filter(ended) {
+            self.ledger.again.entry((ended.observable.clone(), ended.family)).or_insert(last);
+        }
     }
 
     /// `anew`: something happened to it since it was judged last, or its time has come; otherwise only news counts.
@@ -113,7 +123,8 @@ impl Alliance {
             return;
         }
         let news = is_news(known, finding) || self.faded_by(finding, now);
-        if !news && !anew {
+        let unwithdrawn = self.ledger.unwithdrawn.contains(&finding.id);
+        if !news && !anew && !unwithdrawn {
             return;
         }
         if news {
@@ -125,7 +136,7 @@ impl Alliance {
             FindingState::Corroborated if finding.actionable => plan.push(judged),
             FindingState::Corroborated => {}
             // Once, when it ceases to stand: what persons approve for it later stays.
-            state if news => drafts.extend(self.withdrawals(finding.id, state.explains(), now)),
+            state if news || unwithdrawn => drafts.extend(self.withdrawals(finding.id, state.explains(), now)),
             _ => {}
         }
     }

@@ -181,9 +181,7 @@ impl Alliance {
     /// The withdrawal of everything in force for a finding.
     pub(crate) fn withdrawals(&self, finding: FindingId, reason: &str, now: Timestamp) -> Option<Drafted> {
         let lineage = self.ledger.lineages.get(&finding)?;
-        // Whatever its agent reported last: one that refused it may have taken it later, and ending what is not in
-        // force does no harm.
-        let live = |newest: &MitigationId| self.ledger.line(*newest).any(|(_, m)| m.expires > now);
+        let live = |newest: &MitigationId| self.ledger.is_line_live(*newest, now);
         let withdrawals: Vec<Withdrawal> = (lineage.iter().filter(|(_, newest)| newest.values().any(live)))
             .map(|(member, _)| Withdrawal { member: member.clone(), finding, reason: reason.to_owned(), made: now })
             .collect();

@@ -291,7 +291,7 @@ impl Case<'_> {
 }
 
 /// Is it for somebody to act upon, or held back from that?
-const fn stands(state: FindingState) -> bool {
+pub(crate) const fn stands(state: FindingState) -> bool {
     matches!(state, FindingState::Corroborated | FindingState::Guarded)
 }
 

@@ -14,6 +14,7 @@ mod command;
 pub mod contribution;
 mod entry;
 mod follow;
+mod forget;
 mod handle;
 mod heard;
 pub mod joining;

@@ -39,6 +39,8 @@ pub struct InForceCharter {
 pub struct Ledger {
     /// Time of the latest entry.
     pub time: Option<Timestamp>,
+    /// Time of the turn before that of the latest entry.
+    pub previous: Option<Timestamp>,
     /// Position after the latest entry.
     pub next_position: u64,
     /// Members in the order in which the corroboration table numbers them.
@@ -61,6 +63,9 @@ pub struct Ledger {
     pub plans: BTreeMap<PlanId, PlanRecord>,
     /// The newest mitigation of each lineage, by finding and member.
     pub lineages: BTreeMap<FindingId, BTreeMap<MemberId, BTreeMap<LineageId, MitigationId>>>,
+    /// Findings that ceased to stand while something was in force for them: its withdrawal follows in the same turn,
+    /// or after a start, if that turn was cut off.
+    pub unwithdrawn: BTreeSet<FindingId>,
     /// Mitigations of plans in force, and those that ended within a day.
     pub mitigations: BTreeMap<MitigationId, MitigationRecord>,
     /// Mitigations that took over from an earlier one of their lineage: no new protection, only a longer one.
@@ -109,6 +114,12 @@ impl Ledger {
     pub(crate) fn line(&self, newest: MitigationId) -> impl Iterator<Item = (MitigationId, &MitigationRecord)> {
         let known = |id: MitigationId| self.mitigations.get(&id).map(|record| (id, record));
         std::iter::successors(known(newest), move |(_, record)| known(record.outlasted_by?))
+    }
+
+    /// Is any of it in force? Whatever its agent reported last: one that refused it may have taken it later, and ending
+    /// what is not in force does no harm.
+    pub(crate) fn is_line_live(&self, newest: MitigationId, now: Timestamp) -> bool {
+        self.line(newest).any(|(_, record)| record.expires > now)
     }
 }
 

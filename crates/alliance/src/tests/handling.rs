@@ -100,7 +100,7 @@ const GROUPS: &str = "[[group]]\nid = \"banks\"\nmembers = [\"dns\", \"cloud\"]\
                       [[group]]\nid = \"telcos\"\nmembers = [\"device\", \"cloud\"]";
 
 /// 1.2.3.4 is in force for all members; then others report it within their groups.
-fn in_force_and_reported_in(groups: &[(&str, &str)]) -> World {
+pub fn in_force_and_reported_in(groups: &[(&str, &str)]) -> World {
     let mut world = World::new(GROUPS);
     world.saw("telecom", "1.2.3.4");
     assert!(world.saw("cloud", "1.2.3.4").contains(&"plan-in-force"));

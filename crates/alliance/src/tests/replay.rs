@@ -127,3 +127,78 @@ fn more_than_one_turn_judges_is_said_and_survives_a_start_in_between() {
     let found: usize = followed.drafts.iter().map(found).sum();
     assert_eq!(found, 16, "what was left over and nothing else");
 }
+
+/// A hub that dies before the last entries of this kind are written, and what follows at its next start: from the
+/// journal alone, and from a snapshot of before.
+fn follows_a_cut(world: &mut World, kind: &str, from: usize) -> Vec<&'static str> {
+    let cut = from + world.entries[from..].iter().position(|entry| entry.event.kind() == kind).unwrap();
+    world.entries.truncate(cut);
+    let mut earlier = Alliance::new(Setup { seed: [7; 16] }).unwrap();
+    for (position, entry) in world.entries.iter().enumerate() {
+        if position + 1 == cut {
+            earlier = Alliance::restore(Setup { seed: [7; 16] }, &[], &earlier.snapshot()).unwrap();
+        }
+        earlier.apply(position as u64, entry);
+    }
+    earlier.replayed();
+    let of = |alliance: &Alliance| -> Vec<_> {
+        let followed = alliance.follow(world.now.plus(Span::hours(1)), false, world);
+        followed.drafts.iter().map(|draft| draft.event.kind()).collect()
+    };
+    let kinds = of(&replayed(world));
+    assert_eq!(kinds, of(&earlier));
+    kinds
+}
+
+#[test]
+fn a_turn_that_was_cut_off_before_its_withdrawal_was_written_withdraws_at_the_next_start() {
+    let mut world = super::flow::corroborated("1.2.3.4");
+    world.now = at(20);
+    let from = world.entries.len();
+    assert_eq!(world.took_back("cloud", "1.2.3.4"), ["retracted", "findings-changed", "withdrawn"]);
+    assert!(replayed(&world).follow(at(21), false, &world).drafts.is_empty(), "all was written");
+    assert_eq!(follows_a_cut(&mut world, "withdrawn", from), ["withdrawn"]);
+    // Others were heard meanwhile, and what it waits for is not lost.
+    world.alliance = replayed(&world);
+    world.now = at(30);
+    let sighting = world.sighting("5.6.7.8", "handshake");
+    world.take_in("cloud", &[sighting]);
+    let followed = replayed(&world).follow(at(31), false, &world);
+    assert_eq!(followed.drafts.iter().map(|draft| draft.event.kind()).collect::<Vec<_>>(), ["withdrawn"]);
+}
+
+#[test]
+fn what_persons_approved_for_a_finding_that_faded_stays_when_somebody_reports_it_again() {
+    let mut world = super::flow::corroborated("1.2.3.4");
+    world.now = at(20);
+    world.took_back("cloud", "1.2.3.4");
+    let finding = world.alliance.findings(None, None, None, 1)[0].id;
+    let measure = model::Measure::deny(&"1.2.3.4".parse().unwrap()).unwrap();
+    world.run(super::flow::proposal(&world, "ada@telecom", finding, measure, &["dns"])).unwrap();
+    let plan = super::flow::last_plan(&world);
+    for name in ["telecom", "cloud"] {
+        super::flow::approve(&mut world, &plan, name, model::Verdict::Approve).unwrap();
+    }
+    assert!(replayed(&world).follow(world.now, false, &world).drafts.is_empty());
+    assert_eq!(world.saw("telecom", "1.2.3.4"), ["sightings-reported"]);
+}
+
+#[test]
+fn what_ended_for_all_is_judged_for_fewer_at_the_next_start_if_the_turn_after_is_missing() {
+    let mut world = super::handling::in_force_and_reported_in(&[("dns", "banks")]);
+    world.now = at(20);
+    let from = world.entries.len();
+    world.took_back("telecom", "1.2.3.4");
+    assert!(replayed(&world).follow(at(21), false, &world).drafts.is_empty(), "all was written");
+    let anew = ["findings-changed", "plan-proposed", "plan-in-force"];
+    // The second time that it changes is in the turn after.
+    let withdrawn = from + world.entries[from..].iter().position(|e| e.event.kind() == "withdrawn").unwrap();
+    assert_eq!(follows_a_cut(&mut world, "findings-changed", withdrawn), anew);
+    // That turn may have begun with what somebody else said.
+    world.alliance = replayed(&world);
+    world.now = at(30);
+    let sighting = world.sighting("5.6.7.8", "handshake");
+    world.take_in("cloud", &[sighting]);
+    let followed = replayed(&world).follow(at(31), false, &world);
+    assert_eq!(followed.drafts.iter().map(|draft| draft.event.kind()).collect::<Vec<_>>(), anew);
+}
