@@ -1,8 +1,7 @@
 //! What ended is forgotten after a time: the journal has it, and nothing here needs it any more.
 
-use crate::handle::ended;
 use crate::state::{Alliance, MitigationRecord, PlanRecord, PlanState};
-use model::{FindingId, FindingState, Span, Timestamp};
+use model::{FindingId, FindingState, MitigationId, Span, Timestamp};
 use std::collections::BTreeSet;
 
 /// How long an ended mitigation is remembered.
@@ -15,18 +14,29 @@ impl Alliance {
         if !ledger.next_position.is_multiple_of(1024) {
             return;
         }
-        let gone = |m: &MitigationRecord| now.since(m.expires) > REMEMBER_ENDED && (ended(m.state) || m.expires < now);
-        ledger.mitigations.retain(|_, m| !gone(m));
-        let live = &ledger.mitigations;
-        ledger.renewals.retain(|id| live.contains_key(id));
-        ledger.lineages.retain(|_, lineage| {
-            lineage.values_mut().for_each(|newest| newest.retain(|_, id| live.contains_key(id)));
+        let gone = |m: &MitigationRecord| now.since(m.expires) > REMEMBER_ENDED;
+        let mut lineages = std::mem::take(&mut ledger.lineages);
+        // Where the newest is forgotten, what outlasts it is reached without it.
+        let mut newest_now = Vec::new();
+        let mut outlasts = |id: &mut MitigationId| {
+            let Some((left, _)) = ledger.line(*id).find(|(_, m)| !gone(m)) else { return false };
+            newest_now.extend((left != *id).then_some(left));
+            *id = left;
+            true
+        };
+        lineages.retain(|_, lineage| {
+            lineage.values_mut().for_each(|newest| newest.retain(|_, id| outlasts(id)));
             lineage.retain(|_, newest| !newest.is_empty());
             !lineage.is_empty()
         });
+        ledger.lineages = lineages;
+        ledger.mitigations.retain(|_, m| !gone(m));
+        let live = &ledger.mitigations;
+        ledger.renewals.retain(|id| live.contains_key(id));
         ledger.proposals.retain(|_, expires| *expires > now);
         let over = |p: &PlanRecord| p.plan.mitigations.iter().all(|m| now.since(m.expires) > REMEMBER_ENDED);
         ledger.plans.retain(|_, record| record.state == PlanState::Proposed || !over(record));
+        newest_now.iter().for_each(|id| self.ongoing.note(&self.ledger, id));
     }
 
     /// Findings that ended, once the charter's time to forget has passed without anybody seeing their observable: the

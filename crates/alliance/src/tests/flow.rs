@@ -37,12 +37,24 @@ pub fn approve(
 
 /// A person's proposal, signed now.
 pub fn proposal(world: &World, person: &str, finding: FindingId, measure: Measure, members: &[&str]) -> Command {
+    proposal_for(Span::hours(1), world, person, finding, measure, members)
+}
+
+/// As [`proposal`], of what lasts so long.
+pub fn proposal_for(
+    lasts: Span,
+    world: &World,
+    person: &str,
+    finding: FindingId,
+    measure: Measure,
+    members: &[&str],
+) -> Command {
     let proposal = Proposal {
         person: person.parse().unwrap(),
         finding,
         measure,
         members: members.iter().map(|name| member(name)).collect(),
-        lasts: Span::hours(1),
+        lasts,
         reason: "it scans".to_owned(),
         made: world.now,
         expires: world.now.plus(Span::minutes(10)),

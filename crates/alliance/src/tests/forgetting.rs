@@ -1,10 +1,10 @@
 //! What ended long ago is forgotten by the journal's time: a start from it, or from a snapshot, forgets the same.
 
-use super::flow::{corroborated, dispute, proposal};
+use super::flow::{approve, corroborated, dispute, last_plan, proposal, proposal_for};
 use super::replay::{replayed, same};
 use super::{World, at, member};
-use crate::{Alliance, Command, Setup};
-use model::{FindingId, FindingState, Ground, Measure, Rule, Span};
+use crate::{Alliance, Command, Event, Setup};
+use model::{FindingId, FindingState, Ground, Measure, Rule, Span, Verdict};
 
 const BAD: &str = "1.2.3.4";
 
@@ -84,4 +84,37 @@ fn what_is_barred_stands_or_is_spoken_of_is_not_forgotten() {
     world.now = world.now.plus(Span::days(1));
     let gone = proposal(&world, "ada@telecom", id, Measure::deny(&BAD.parse().unwrap()).unwrap(), &["dns"]);
     assert_eq!(world.run(gone).unwrap_err().rule, Rule::UnknownFinding);
+}
+
+#[test]
+fn what_goes_on_long_after_what_took_over_from_it_has_run_out_can_still_be_withdrawn() {
+    let mut world = World::new("[limits]\nmitigation_max = \"7d\"");
+    world.saw("telecom", BAD);
+    world.saw("cloud", BAD);
+    let id = known(&world)[0];
+    let deny = Measure::deny(&BAD.parse().unwrap()).unwrap();
+    for lasts in [Span::days(6), Span::hours(1)] {
+        world.run(proposal_for(lasts, &world, "ada@telecom", id, deny.clone(), &["dns"])).unwrap();
+        let plan = last_plan(&world);
+        approve(&mut world, &plan, "telecom", Verdict::Approve).unwrap();
+        assert!(approve(&mut world, &plan, "cloud", Verdict::Approve).unwrap().contains(&"plan-in-force"));
+        world.now = world.now.plus(Span::minutes(1));
+    }
+    world.now = world.now.plus(Span::days(2));
+    // Old records go whenever so many entries were written.
+    for n in 0..=1024 {
+        world.saw("telecom", &format!("9.9.{}.{}", n / 200, n % 200));
+    }
+    let shown = world.alliance.mitigations(None, Some(&member("dns")), world.now);
+    assert!(!shown.iter().any(|shown| shown.record.expires < world.now.minus(Span::days(1))), "{shown:?}");
+    same(&world.alliance, &replayed(&world), &world);
+    let from = world.entries.len();
+    drop(world.alliance.follow(world.now, true, &world));
+    dispute(&mut world, "dns", Ground::FalsePositive).unwrap();
+    dispute(&mut world, "device", Ground::FalsePositive).unwrap();
+    let told = world.entries[from..].iter().any(|entry| match &entry.event {
+        Event::Withdrawn { withdrawals } => withdrawals.iter().any(|w| w.member == member("dns")),
+        _ => false,
+    });
+    assert!(told, "what lasts six days is in force");
 }
