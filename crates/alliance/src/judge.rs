@@ -194,9 +194,8 @@ impl Alliance {
             shown.partition(|reporter| is_unnamed(reporter.mark) && !own(reporter));
         let mut lines: Vec<SumLine> = named.into_iter().filter_map(line).collect();
         lines.extend(together(unnamed.into_iter().filter_map(line)));
-        let cut = truth.inform.strong + truth.inform.weak - truth.inform.total;
-        let total = (truth.inform.total - lost(truth, &support.without(), |reporter| reporter.points)).max(0.0);
-        Sum { lines, cut: rounded(cut.max(0.0)), total: rounded(total), threshold: rounded(truth.inform.threshold) }
+        let Left { total, cut } = left(truth, &support.without());
+        Sum { lines, cut: rounded(cut), total: rounded(total), threshold: rounded(truth.inform.threshold) }
     }
 
     fn line(&self, reporter: &Reporter, alone: bool, truth: &TruthSum, support: &Support) -> Option<SumLine> {
@@ -307,8 +306,7 @@ fn state_of(
     without: &BTreeSet<MemberIndex>,
     threshold: f64,
 ) -> FindingState {
-    let lost = lost(truth, without, |reporter| reporter.points);
-    let reaches = |threshold: f64| lost <= 0.0 || truth.inform.total - lost >= threshold;
+    let reaches = |threshold: f64| left(truth, without).total >= threshold;
     match truth.inform.verdict {
         Verdict::Corroborated if reaches(truth.inform.threshold) => FindingState::Corroborated,
         Verdict::Barred => FindingState::Revoked,
@@ -323,13 +321,28 @@ fn state_of(
     }
 }
 
-/// What a sum loses with the reports of these members.
-fn lost(truth: &TruthSum, of: &BTreeSet<MemberIndex>, points: impl Fn(&Reporter) -> f64) -> f64 {
-    truth.reporters.iter().filter(|reporter| of.contains(&reporter.member)).map(points).sum()
+/// What informs without the reports of some.
+struct Left {
+    total: f64,
+    /// What the limit on weak evidence takes of it.
+    cut: f64,
+}
+
+/// The limit on weak evidence is for what is left of it: what others are told in confidence takes no room there.
+fn left(truth: &TruthSum, without: &BTreeSet<MemberIndex>) -> Left {
+    let left = |weak: bool| {
+        let counted = truth.reporters.iter().filter(|reporter| !without.contains(&reporter.member));
+        let counted = counted.filter(|reporter| reporter.inform_limited.is_some() == weak);
+        counted.fold(0.0, |sum, reporter| sum + reporter.points)
+    };
+    let (strong, weak) = (left(false), left(true));
+    let most = weak.min(truth.inform.weak_max);
+    Left { total: strong + most, cut: weak - most }
 }
 
 fn acts(truth: &TruthSum, revoked: &BTreeSet<MemberIndex>) -> bool {
-    let left = truth.act.total - lost(truth, revoked, |reporter| reporter.points_to_act);
+    let lost = truth.reporters.iter().filter(|reporter| revoked.contains(&reporter.member));
+    let left = truth.act.total - lost.map(|reporter| reporter.points_to_act).sum::<f64>();
     truth.act.verdict == Verdict::Corroborated && (revoked.is_empty() || left >= truth.act.threshold)
 }
 

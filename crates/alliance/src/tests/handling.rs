@@ -151,6 +151,23 @@ fn evidence_of_two_groups_does_not_keep_a_finding_of_all_from_ending() {
 }
 
 #[test]
+fn weak_evidence_of_groups_takes_nothing_from_what_all_may_know() {
+    let mut world = in_force_and_reported_in(&[]);
+    let before = why(&world, "newcomer").finding.sum;
+    for (name, group) in [("dns", "banks"), ("device", "telcos")] {
+        let mut sighting = world.sighting("1.2.3.4", "spoofable");
+        sighting.handling.group = Some(group.parse().unwrap());
+        world.report(name, vec![sighting]).unwrap();
+    }
+    let shown = why(&world, "newcomer").finding;
+    assert_eq!(
+        (shown.state, shown.sum),
+        (FindingState::Corroborated, before),
+        "together they are more than is counted"
+    );
+}
+
+#[test]
 fn what_ends_for_all_goes_on_for_the_group_whose_evidence_still_stands() {
     let mut world = in_force_and_reported_in(&[("dns", "banks")]);
     let from = world.entries.len();
