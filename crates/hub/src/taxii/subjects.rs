@@ -91,7 +91,7 @@ fn envelope(page: &Page, after: Option<i64>) -> Response {
 }
 
 /// The versions of one object that are asked for, of all that this caller may see: it may begin with any version of
-/// what it is about, and end with any.
+/// what it is about, and end with any. Which is the first or the last is known once all were written.
 async fn of_one(core: &Arc<Core>, access: Access, id: String, mut filter: Filter) -> Result<Page, Trouble> {
     filter.types.clear();
     filter.ids = [id.clone()].into();
@@ -102,25 +102,48 @@ async fn of_one(core: &Arc<Core>, access: Access, id: String, mut filter: Filter
         specs: filter.specs.clone(),
         ..Filter::default()
     };
-    let (access, mut all) = (Arc::new(access), Vec::new());
+    let access = Arc::new(access);
+    if filter.versions.all {
+        let page = all_of_one(core, &access, filter).await?;
+        // Where nothing is left of it, is it there at all?
+        any.limit = 1;
+        let known = !page.objects.is_empty() || !all_of_one(core, &access, any).await?.objects.is_empty();
+        return if known { Ok(page) } else { Err(Trouble::not_found("an object of this collection", &id)) };
+    }
+    let version = |written: &Written| Version { time: written.time, spec: SpecVersion::V21 };
+    let (mut kept, mut ends) = (Vec::new(), Ends::default());
     loop {
         let found = of(core, Arc::clone(&access), any.clone()).await?;
-        all.extend(found.objects);
+        found.objects.iter().for_each(|written| ends.add(version(written)));
+        kept.extend(found.objects);
+        // What is neither the first nor the last of those so far is not that of all.
+        kept.retain(|written| filter.keeps(version(written), &ends));
         any.next = found.next;
         if any.next.is_none() {
             break;
         }
     }
-    if all.is_empty() {
+    if ends == Ends::default() {
         return Err(Trouble::not_found("an object of this collection", &id));
     }
-    let version = |written: &Written| Version { time: written.time, spec: SpecVersion::V21 };
-    let versions: Ends = all.iter().map(version).collect();
-    let kept = all.into_iter().filter(|written| filter.keeps(version(written), &versions));
     let mut page = Page::default();
     // A full page says where it goes on.
-    let _ = page.take(&filter, kept);
+    let _ = page.take(&filter, kept.into_iter());
     Ok(page)
+}
+
+/// A page of all versions of one object: no more of them are written than it takes.
+async fn all_of_one(core: &Arc<Core>, access: &Arc<Access>, mut filter: Filter) -> Result<Page, Trouble> {
+    let mut page = Page::default();
+    loop {
+        let found = of(core, Arc::clone(access), filter.clone()).await?;
+        filter.limit = filter.limit.saturating_sub(found.objects.len());
+        page.objects.extend(found.objects);
+        (page.next, filter.next) = (found.next, found.next);
+        if page.next.is_none() || filter.limit == 0 {
+            return Ok(page);
+        }
+    }
 }
 
 async fn page(core: &Arc<Core>, access: Access, filter: Filter) -> Result<Page, Trouble> {

@@ -163,6 +163,19 @@ async fn every_version_on_a_page_is_got_by_its_identifier_whichever_versions_hav
         let version = object.get("modified").or_else(|| object.get("created"));
         let versions = versions["versions"].as_array().unwrap();
         assert!(version.is_none_or(|version| versions.contains(version)), "{id}: {version:?} of {versions:?}");
+        let (mut one_by_one, mut next) = (Vec::new(), String::new());
+        loop {
+            let (_, page) = get_json(&bench, "bank", &format!("{FINDINGS}{id}/versions/?limit=1{next}")).await;
+            one_by_one.extend(page["versions"].as_array().unwrap().clone());
+            match page["next"].as_str() {
+                Some(place) => next = format!("&next={place}"),
+                None => break,
+            }
+        }
+        assert_eq!(one_by_one, *versions, "{id}");
+        let beyond = format!("{FINDINGS}{id}/versions/?added_after=2100-01-01T00:00:00Z");
+        let (code, none) = get_json(&bench, "bank", &beyond).await;
+        assert_eq!((code, none["versions"].as_array().is_none_or(Vec::is_empty)), (200, true), "{id}: {none}");
     }
 }
 
