@@ -59,7 +59,14 @@ impl Index {
             return ask.filter.ids.len() <= BRIEF_MAX && rows.take(BRIEF_MAX + 1).count() <= BRIEF_MAX;
         }
         let lists = self.candidates(shelf, ask);
-        lists.iter().map(|list| self.after(list, ask.filter).len()).sum::<usize>() <= BRIEF_MAX
+        let lists: Vec<&[u32]> = lists.iter().map(|list| self.after(list, ask.filter)).collect();
+        if lists.iter().map(|list| list.len()).sum::<usize>() > BRIEF_MAX {
+            return false;
+        }
+        // A row, and the versions of its object if it has several.
+        let looked_at = |row: &Row| 1 + if self.is_alone(row) { 0 } else { self.siblings(row).take(BRIEF_MAX).count() };
+        let rows = lists.iter().flat_map(|list| list.iter()).filter_map(|at| self.row(*at));
+        rows.map(looked_at).sum::<usize>() <= BRIEF_MAX
     }
 
     /// Lists of rows that hold all that can be on the page.
@@ -225,6 +232,19 @@ mod tests {
         assert!(!index.is_brief(&ask));
         let next = Some(Next(Row::sequence_of((objects * versions) as u64 - 9, 0)));
         let filter = Filter { next, ..Filter::default() };
-        assert!(index.is_brief(&Ask { filter: &filter, ..ask }));
+        let ask = Ask { filter: &filter, ..ask };
+        assert!(!index.is_brief(&ask), "nine rows, and a thousand versions of each one's object");
+        let next = Some(Next(Row::sequence_of((objects * versions) as u64 - 1, 0)));
+        for n in 0..9 {
+            let id = format!("ipv4-addr--{n:08x}-2222-4222-8222-222222222222");
+            let position = (objects * versions + n) as u64;
+            let source =
+                Source { collection, author: &members[0], handling: &handling, position, time: Timestamp::MIN };
+            let spec = SpecVersion::V21;
+            index.add(&source, 0, &NewObject { id: &id, spec, version: None, print: 1, bytes: 1, after: 0 });
+        }
+        index.settle();
+        let filter = Filter { next, ..Filter::default() };
+        assert!(index.is_brief(&Ask { collection, public: false, filter: &filter, sees: &sees }));
     }
 }

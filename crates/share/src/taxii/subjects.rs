@@ -17,7 +17,7 @@ const OBJECTS: usize = 6;
 /// Most versions that are looked at for one page.
 const LOOKED_AT_MAX: usize = 20_000;
 /// A page that has to look at no more versions than this is made at once.
-const BRIEF_MAX: u32 = 32;
+const BRIEF_MAX: usize = 32;
 
 /// What was looked through for a page.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -192,7 +192,13 @@ impl Subjects {
 
     /// Is a page made in next to no time?
     pub fn is_brief(&self, filter: &Filter) -> bool {
-        filter.ids.is_empty() && self.shown.saturating_sub(self.first_after(filter)) <= BRIEF_MAX
+        let after = (self.first_after(filter) as usize)..(self.shown as usize);
+        if !filter.ids.is_empty() || after.len() > BRIEF_MAX {
+            return false;
+        }
+        let rows = self.seen.get(after).unwrap_or_default().iter();
+        // A version by itself, and all of its subject.
+        rows.map(|seen| 1 + self.rows(seen.subject).take(BRIEF_MAX).count()).sum::<usize>() <= BRIEF_MAX
     }
 
     /// Up to `max` versions that may have objects for this page, with what they refer to.
@@ -386,6 +392,20 @@ mod tests {
         }
         assert!(pages.len() > 1, "{pages:?}");
         assert_eq!((pages.last(), pages.iter().sum()), (Some(&1), 1));
+    }
+
+    #[test]
+    fn a_page_is_brief_if_few_versions_are_looked_at_for_it() {
+        let mut findings = Subjects::default();
+        (1..=10).for_each(|at| findings.add_findings(at, &[finding(at as u8, 0, Tlp::Clear)]));
+        findings.settle();
+        assert!(findings.is_brief(&Filter::default()));
+        (11..=99).for_each(|at| findings.add_findings(at, &[finding(1, at as i64, Tlp::Clear)]));
+        findings.settle();
+        let next = findings.page(&Filter::default(), &|_: &Handling| true, 99).versions.last().map(Seen::last);
+        let last = Filter { next: next.map(|next| Next(next.0 - 1)), ..Filter::default() };
+        assert_eq!(positions(&findings.page(&last, &|_: &Handling| true, 99)), [99]);
+        assert!(!findings.is_brief(&last), "one version, and all the others of the same finding");
     }
 
     #[test]
