@@ -366,6 +366,8 @@ impl Alliance {
         let Some(finding) = self.ledger.findings.get(&id) else { return };
         let key = self.engine.keys().finding(&finding.observable, finding.family);
         drop(self.engine.dispute_upheld(key, now));
+        // What follows stands behind it; a crash may have cut it off.
+        self.ledger.pending.insert((finding.observable.clone(), finding.family), now);
     }
 
     fn take_withdrawal(&mut self, withdrawal: &Withdrawal) {

@@ -149,7 +149,7 @@ rules! {
     UnknownPlan = "unknown_plan": "What refers to a plan refers to one in the journal that is still open.",
     UnknownFinding = "unknown_finding": "What refers to a finding refers to one the alliance holds.",
     DisputeNotUpheld = "dispute_not_upheld": "A dispute lifts a finding when its owner or a quorum upholds it.",
-    ReadOnly = "read_only": "Whoever cannot write down what it takes on refuses it: a hub serves reads, an agent ends what is in force.",
+    ReadOnly = "read_only": "Where nothing can be written down, a hub serves reads, an agent ends what is in force.",
 }
 
 impl fmt::Display for Rule {

@@ -61,7 +61,7 @@ impl Scene {
         let agent = Agent::start_with(config, vec![point as Arc<dyn Point>]).await.unwrap();
         // A second one finds the first in place.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let scene = Self { world, hub, dir, agent, http: Client::new(), witness: format!("http://{free}") };
+        let scene = Self { world, hub, dir, agent, http: client(), witness: format!("http://{free}") };
         scene.until("ready", |status| status["ready"] == true).await;
         scene
     }
@@ -83,6 +83,11 @@ impl Scene {
         let answer = self.http.post(format!("{}/add-checkpoint", self.witness)).body(body).send().await.unwrap();
         (answer.status(), answer.text().await.unwrap())
     }
+}
+
+/// Each request on a connection of its own: one that is refused before its end takes the connection with it.
+fn client() -> Client {
+    Client::builder().pool_max_idle_per_host(0).build().unwrap()
 }
 
 fn origin_hash() -> Digest {

@@ -202,3 +202,15 @@ fn what_ended_for_all_is_judged_for_fewer_at_the_next_start_if_the_turn_after_is
     let followed = replayed(&world).follow(at(31), false, &world);
     assert_eq!(followed.drafts.iter().map(|draft| draft.event.kind()).collect::<Vec<_>>(), anew);
 }
+
+#[test]
+fn a_dispute_that_was_upheld_and_cut_off_ends_the_finding_at_the_next_start() {
+    let mut world = super::flow::corroborated("1.2.3.4");
+    world.now = at(20);
+    super::flow::dispute(&mut world, "dns", model::Ground::FalsePositive).unwrap();
+    let from = world.entries.len();
+    let followed = super::flow::dispute(&mut world, "device", model::Ground::FalsePositive).unwrap();
+    assert!(followed.contains(&"withdrawn"), "{followed:?}");
+    assert!(replayed(&world).follow(at(21), false, &world).drafts.is_empty(), "all was written");
+    assert_eq!(follows_a_cut(&mut world, "withdrawn", from), ["findings-changed", "withdrawn"]);
+}
