@@ -63,7 +63,7 @@ fn free_bytes(path: &Path) -> Option<u64> {
 /// Random bytes, since some file systems keep no room for zeros or for what can be compressed.
 fn fill(path: &Path) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
-    getrandom::fill(&mut piece).map_err(io::Error::other)?;
+    getrandom::fill(&mut piece).map_err(|error| io::Error::other(error.to_string()))?;
     let mut file = File::create(path)?;
     (0..KEPT_BYTES / PIECE_BYTES).try_for_each(|_| file.write_all(&piece))?;
     file.sync_data()

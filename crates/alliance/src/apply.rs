@@ -371,6 +371,7 @@ impl Alliance {
     }
 
     fn take_withdrawal(&mut self, withdrawal: &Withdrawal) {
+        self.ledger.withdrawn = self.ledger.withdrawn.max(Some(withdrawal.made));
         let Some(lineage) = self.ledger.lineages.get_mut(&withdrawal.finding) else { return };
         let ended = lineage.remove(&withdrawal.member).unwrap_or_default();
         if lineage.is_empty() {

@@ -236,13 +236,7 @@ impl Alliance {
         let mitigation = plan.plan.mitigations.iter().find(|mitigation| mitigation.id() == *id)?;
         let evidence = plan.plan.evidence.get(&mitigation.finding).map_or(&[][..], Vec::as_slice);
         let (class, trust_alone) = (record.class, &BTreeSet::new());
-        let mut rests_on = decide::claimed(class, evidence, &plan.approvals);
-        // Where all that was brought forward is still heard, so is what counted of it, and no signature is verified.
-        if !decide::all_heard(&rests_on, class, charter) {
-            // As it was judged then: under the charter before the one that follows.
-            let (header, before) = (&plan.plan.header, &self.charter.as_ref()?.charter);
-            rests_on = decide::rests_on(header, mitigation, evidence, &plan.approvals, before, record.since);
-        }
+        let rests_on = decide::rests_on(class, evidence, &plan.approvals);
         let asked = decide::Standings { class, mitigation, rests_on: &rests_on, trust_alone };
         decide::still_stands(asked, charter, guards).err()
     }

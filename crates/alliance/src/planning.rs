@@ -8,7 +8,7 @@ use crate::state::{Alliance, PlanRecord, PlanState};
 use charter::{Charter, Guards};
 use decide::{Candidate, CheckContext, Draft, Head, InForce, Input, Lineage, Vote};
 use model::{
-    Class, GroupId, Handling, MemberId, MitigationState, Plan, PlanId, Refusal, Role, Rule, SignedApproval,
+    Class, GroupId, Handling, MemberId, MitigationState, Plan, PlanId, Refusal, Role, Rule, SignedApproval, Span,
     Statement as _, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,7 @@ const PROPOSAL_REASON_CHARS_MAX: usize = 200;
 impl Alliance {
     /// One automatic plan for the findings of the moment, for each audience; in force at once if the checker agrees.
     pub(crate) fn automatic_plans(&self, judged: Vec<Judged>, now: Timestamp) -> Vec<Drafted> {
+        let now = self.after_withdrawals(now);
         let Some(in_force) = &self.charter else { return Vec::new() };
         let Some(guards) = &in_force.guards else { return Vec::new() };
         let mut audiences: BTreeMap<(Option<GroupId>, usize), Vec<Judged>> = BTreeMap::new();
@@ -71,6 +72,12 @@ impl Alliance {
             }
         }
         charter
+    }
+
+    /// A withdrawal ends what was planned up to its moment, also where it arrives after what was planned since: that is
+    /// of a later one.
+    fn after_withdrawals(&self, now: Timestamp) -> Timestamp {
+        if self.ledger.withdrawn == Some(now) { now.plus(Span::millis(1)) } else { now }
     }
 
     fn candidate<'a>(&self, judged: &'a Judged, charter: &Charter, now: Timestamp) -> Candidate<'a> {
@@ -221,6 +228,7 @@ impl Alliance {
     }
 
     pub(crate) fn propose(&self, signed: SignedProposal, now: Timestamp) -> Result<Vec<Drafted>, Refusal> {
+        let now = self.after_withdrawals(now);
         let in_force = self.in_force()?;
         let proposal = &signed.proposal;
         self.require_person(&proposal.person, now)?;

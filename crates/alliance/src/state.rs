@@ -66,6 +66,9 @@ pub struct Ledger {
     /// Findings that ceased to stand while something was in force for them: its withdrawal follows in the same turn,
     /// or after a start, if that turn was cut off.
     pub unwithdrawn: BTreeSet<FindingId>,
+    /// When something was withdrawn last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Timestamp>,
     /// Mitigations of plans in force, and those that ended within a day.
     pub mitigations: BTreeMap<MitigationId, MitigationRecord>,
     /// Mitigations that took over from an earlier one of their lineage: no new protection, only a longer one.

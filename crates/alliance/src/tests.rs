@@ -187,5 +187,6 @@ mod forgetting;
 mod handling;
 mod joining;
 mod keys;
+mod lines;
 mod membership;
 mod replay;

@@ -7,11 +7,10 @@ use crate::check::mitigation::check_mitigation;
 use crate::check::{CheckContext, Faults, check_header};
 use crate::evidence::Verifier;
 use crate::orders::{StandingOrders, Then};
-use crate::still::{RestsOn, counted};
 use charter::{Charter, Guards};
 use model::{
-    Class, Evidence, LineageId, Measure, MemberId, Mitigation, MitigationId, PartItem, PlanPart, PointName, Refusal,
-    Rule, Timestamp,
+    Class, LineageId, Measure, MemberId, Mitigation, MitigationId, PartItem, PlanPart, PointName, Refusal, Rule,
+    Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,8 +50,6 @@ pub struct Judgement {
     pub mitigation: MitigationId,
     /// The decision.
     pub answer: Answer,
-    /// What it rests on; empty where it is refused.
-    pub rests_on: RestsOn,
 }
 
 /// The agent's decision.
@@ -140,7 +137,7 @@ struct Bench<'a> {
     accepted: usize,
 }
 
-impl<'a> Bench<'a> {
+impl Bench<'_> {
     fn judgement(&mut self, item: &PartItem) -> Judgement {
         let answer = match self.decide(item) {
             Ok(answer) => answer,
@@ -149,11 +146,7 @@ impl<'a> Bench<'a> {
         if answer == Answer::Accept && !self.context.held.contains(&item.mitigation.lineage()) {
             self.accepted += 1;
         }
-        let rests_on = match &answer {
-            Answer::Refuse(_) => RestsOn::new(),
-            _ => self.rests_on(&item.mitigation),
-        };
-        Judgement { mitigation: item.mitigation.id(), answer, rests_on }
+        Judgement { mitigation: item.mitigation.id(), answer }
     }
 
     /// Sound by itself first, then signed for, then as the owner wishes.
@@ -185,20 +178,11 @@ impl<'a> Bench<'a> {
 
     /// The checker's rules on this mitigation alone, evidence included.
     fn rules(&mut self, mitigation: &Mitigation) -> Result<(), Refusal> {
-        let evidence = self.evidence(mitigation);
+        let evidence = self.part.evidence.get(&mitigation.finding).map_or(&[][..], Vec::as_slice);
         let mut faults = Faults::default();
         let header = &self.part.header;
         check_mitigation(header, mitigation, evidence, &self.checked, &mut self.verifier, &mut faults);
         faults.first_refusal().cloned().map_or(Ok(()), Err)
-    }
-
-    fn rests_on(&mut self, mitigation: &Mitigation) -> RestsOn {
-        let (class, evidence) = (self.part.header.class, self.evidence(mitigation));
-        counted(class, mitigation, evidence, &self.part.approvals, &mut self.verifier, &self.tally)
-    }
-
-    fn evidence(&self, mitigation: &Mitigation) -> &'a [Evidence] {
-        self.part.evidence.get(&mitigation.finding).map_or(&[][..], Vec::as_slice)
     }
 
     fn as_ordered(&mut self, mitigation: &Mitigation) -> Result<Answer, Refusal> {

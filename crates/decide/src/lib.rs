@@ -28,5 +28,5 @@ pub use judge::{Answer, Context, Judgement, judge, read_part};
 pub use orders::{OrderRule, StandingOrders, Then};
 pub use plan::{Candidate, InForce, Input, Lineage, Planned, Skipped, plan};
 pub use propose::{Draft, propose};
-pub use still::{RestsOn, Standings, all_heard, claimed, rests_on, still_stands};
+pub use still::{RestsOn, Standings, rests_on, still_stands};
 pub use withdraw::withdrawals;

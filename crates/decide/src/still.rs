@@ -1,86 +1,30 @@
 //! Does what is in force still stand under another charter? Asked of every mitigation when the charter changes, by the
 //! hub and by each agent for itself.
 
-use crate::approvals::{Tally, count_when_made};
 use crate::check::Faults;
 use crate::check::mitigation::{able, guarded};
-use crate::evidence::{EVIDENCE_MAX, Verifier};
 use charter::{Charter, Guards};
-use model::{
-    Class, Evidence, KeyId, MemberId, Mitigation, PlanHeader, Refusal, Role, Rule, SignedApproval, Standing, Timestamp,
-    Verdict,
-};
+use model::{Class, Evidence, KeyId, MemberId, Mitigation, Refusal, Role, Rule, SignedApproval, Standing, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
-use std::slice;
 
 /// The members whose evidence or approvals a mitigation rests on, each with the keys that signed; empty where that is
 /// not known.
 pub type RestsOn = BTreeMap<MemberId, BTreeSet<KeyId>>;
 
-/// What is brought forward for a mitigation, whether or not it counts: the authors of the evidence behind it or, where
-/// persons decide, the members whose persons said yes.
-pub fn claimed(class: Class, evidence: &[Evidence], approvals: &[SignedApproval]) -> RestsOn {
-    match class {
-        Class::Automatic => authors(evidence.iter()),
-        _ => approvers(approvals.iter()),
-    }
-}
-
-fn authors<'a>(evidence: impl Iterator<Item = &'a Evidence>) -> RestsOn {
-    by_member(evidence.map(|piece| (piece.header.author.clone(), piece.header.key)))
-}
-
-fn approvers<'a>(approvals: impl Iterator<Item = &'a SignedApproval>) -> RestsOn {
-    let yes = approvals.map(|signed| &signed.approval).filter(|yes| yes.verdict == Verdict::Approve);
-    by_member(yes.map(|yes| (yes.person.member(), yes.key)))
-}
-
-fn by_member(signed: impl Iterator<Item = (MemberId, KeyId)>) -> RestsOn {
-    let mut keys = RestsOn::new();
-    for (member, key) in signed {
-        keys.entry(member).or_default().insert(key);
-    }
-    keys
-}
-
-/// What a mitigation rested on when it was judged at `now`, under this charter: what counted of what is claimed.
-pub fn rests_on(
-    header: &PlanHeader,
-    mitigation: &Mitigation,
-    evidence: &[Evidence],
-    approvals: &[SignedApproval],
-    charter: &Charter,
-    now: Timestamp,
-) -> RestsOn {
-    let mut verifier = Verifier::new(charter, now);
-    let tally = count_when_made(header, Some(&mitigation.member), approvals, charter, now);
-    counted(header.class, mitigation, evidence, approvals, &mut verifier, &tally)
-}
-
-/// The same for whoever has judged it already: signatures that `verifier` knows are not verified again.
-pub(crate) fn counted(
-    class: Class,
-    mitigation: &Mitigation,
-    evidence: &[Evidence],
-    approvals: &[SignedApproval],
-    verifier: &mut Verifier<'_>,
-    tally: &Tally,
-) -> RestsOn {
-    if class != Class::Automatic {
-        return approvers(approvals.iter().filter(|signed| tally.approving.contains(&signed.approval.person)));
-    }
-    let (observable, family) = (&mitigation.observable, mitigation.family);
-    let counts = |piece: &&Evidence| {
-        let alone = verifier.support(observable, family, slice::from_ref(*piece));
-        !alone.members.is_empty()
+/// What a mitigation rests on: the evidence behind it or, where persons decide, their yes.
+pub fn rests_on(class: Class, evidence: &[Evidence], approvals: &[SignedApproval]) -> RestsOn {
+    let mut rests_on = RestsOn::new();
+    let mut rests = |member: MemberId, key: KeyId| {
+        rests_on.entry(member).or_default().insert(key);
     };
-    authors(evidence.iter().take(EVIDENCE_MAX).filter(counts))
-}
-
-/// Are all of these still heard, and do all their keys count?
-pub fn all_heard(rests_on: &RestsOn, class: Class, charter: &Charter) -> bool {
-    let revoked = |keys: &BTreeSet<KeyId>| keys.iter().any(|key| charter.is_revoked(key));
-    rests_on.iter().all(|(member, keys)| is_heard(charter, member, class) && !revoked(keys))
+    match class {
+        Class::Automatic => evidence.iter().for_each(|piece| rests(piece.header.author.clone(), piece.header.key)),
+        _ => {
+            let yes = approvals.iter().map(|signed| &signed.approval).filter(|yes| yes.verdict == Verdict::Approve);
+            yes.for_each(|yes| rests(yes.person.member(), yes.key));
+        }
+    }
+    rests_on
 }
 
 /// What is asked about.
@@ -182,26 +126,6 @@ mod tests {
         let incapable =
             |charter: &mut Charter| charter.members[0].capabilities.retain(|can| *can != Capability::PacketFilter);
         assert_eq!(ended(incapable), Some(Rule::CapabilityMissing));
-    }
-
-    #[test]
-    fn a_piece_of_evidence_that_did_not_count_does_not_carry_what_a_revoked_key_leaves() {
-        let world = World::new();
-        let observable = "60.0.0.1".parse().unwrap();
-        let plan = world.plan(&[world.finding(&observable, Behaviour::Scan)]).plans.remove(0);
-        let mitigation = plan.mitigations.iter().find(|m| m.member.as_str() == "telecom").unwrap();
-        let mut evidence = world.two_witnesses(&observable, Behaviour::Scan);
-        let elsewhere = world.sighting(&"60.0.0.2".parse().unwrap(), Behaviour::Scan);
-        evidence.push(world.evidence("bank", &elsewhere));
-        let rests_on = rests_on(&plan.header, mitigation, &evidence, &[], &world.charter, world.now);
-        let members: Vec<&str> = rests_on.keys().map(MemberId::as_str).collect();
-        assert_eq!(members, ["cloud", "telecom"]);
-        let key = world.agent_key("cloud").public().id();
-        let after = World::with(|charter| charter.revoked.extend([key]));
-        let (class, trust_alone) = (Class::Automatic, &BTreeSet::new());
-        let asked = Standings { class, mitigation, rests_on: &rests_on, trust_alone };
-        let refusal = still_stands(asked, &after.charter, &after.guards).unwrap_err();
-        assert_eq!(refusal.rule, Rule::EvidenceMissing);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::state::{Decision, Ending, Held, Lineage};
 use super::{AlarmKind, Core, Output, Record};
-use decide::{AllowList, Answer, Context, RestsOn};
+use decide::{AllowList, Answer, Context};
 use model::{
     FindingId, LineageId, Measure, Mitigation, MitigationId, MitigationState, PlanPart, Receipt, Refusal, Rule, Span,
     StreamMessage, Timestamp, Withdrawal,
@@ -65,9 +65,7 @@ impl Core {
         }
         let verdicts = self.verdicts(part);
         let judged = part.items.iter().zip(verdicts).filter(|(item, _)| new(item));
-        judged
-            .into_iter()
-            .any(|(item, (judged, _))| !matches!(self.own_rules(&item.mitigation, judged), Answer::Refuse(_)))
+        judged.into_iter().any(|(item, judged)| !matches!(self.own_rules(&item.mitigation, judged), Answer::Refuse(_)))
     }
 
     pub(super) fn on_part(&mut self, part: &PlanPart) {
@@ -87,10 +85,10 @@ impl Core {
         let verdicts = self.verdicts(part);
         for i in new {
             let mitigation = &part.items[i].mitigation;
-            let (judged, rests_on) = verdicts.get(i).cloned().unwrap_or_else(|| refusing(not_judged()));
+            let judged = verdicts.get(i).cloned().unwrap_or_else(|| Answer::Refuse(not_judged()));
             match self.own_rules(mitigation, judged) {
-                Answer::Accept => self.accept(part, mitigation, rests_on, None),
-                Answer::Ask { why: reason } => self.accept(part, mitigation, rests_on, Some(reason)),
+                Answer::Accept => self.accept(part, mitigation, None),
+                Answer::Ask { why: reason } => self.accept(part, mitigation, Some(reason)),
                 Answer::Refuse(refusal) => self.refuse_mitigation(mitigation, refusal),
             }
         }
@@ -103,8 +101,8 @@ impl Core {
         last == Some(id) || self.state.held.contains_key(&id) || self.refused.contains(&id)
     }
 
-    fn verdicts(&self, part: &PlanPart) -> Vec<(Answer, RestsOn)> {
-        let refuse = |refusal: &Refusal| vec![refusing(refusal.clone()); part.items.len()];
+    fn verdicts(&self, part: &PlanPart) -> Vec<Answer> {
+        let refuse = |refusal: &Refusal| vec![Answer::Refuse(refusal.clone()); part.items.len()];
         let Some((charter, guards)) = self.law.as_ref().and_then(|law| Some((&law.charter, law.guards.as_ref()?)))
         else {
             return refuse(&Refusal::new(
@@ -141,7 +139,7 @@ impl Core {
             points: &points,
             now: self.now,
         };
-        decide::judge(part, &context).into_iter().map(|judged| (judged.answer, judged.rests_on)).collect()
+        decide::judge(part, &context).into_iter().map(|judged| judged.answer).collect()
     }
 
     /// The agent's own rules, which no judgement can overrule: generations, the allow-list, persons, limits.
@@ -194,7 +192,7 @@ impl Core {
         }
     }
 
-    fn accept(&mut self, part: &PlanPart, mitigation: &Mitigation, rests_on: RestsOn, asks: Option<String>) {
+    fn accept(&mut self, part: &PlanPart, mitigation: &Mitigation, asks: Option<String>) {
         let id = mitigation.id();
         let lineage_id = mitigation.lineage();
         let keep = self.state.lineages.get(&lineage_id).map_or(Timestamp::MIN, |lineage| lineage.until);
@@ -205,12 +203,13 @@ impl Core {
         };
         self.persist(Record::Lineage(lineage_id, Some(lineage)));
         let points = self.settings.points_for(&*self.router, &mitigation.measure);
+        let evidence = part.evidence.get(&mitigation.finding).map_or(&[][..], Vec::as_slice);
         self.hold(Held {
             mitigation: mitigation.clone(),
             plan: part.header.id(),
             made: part.header.made,
             class: part.header.class,
-            rests_on,
+            rests_on: decide::rests_on(part.header.class, evidence, &part.approvals),
             state: MitigationState::Due,
             since: self.now,
             asks: asks.clone(),
@@ -424,10 +423,6 @@ fn receipt(mitigation: MitigationId, state: MitigationState, at: Timestamp) -> R
 /// A receipt that says why nothing was done yet.
 pub(super) fn due(mitigation: MitigationId, at: Timestamp, evidence: String) -> Receipt {
     Receipt { evidence, ..receipt(mitigation, MitigationState::Due, at) }
-}
-
-fn refusing(refusal: Refusal) -> (Answer, RestsOn) {
-    (Answer::Refuse(refusal), RestsOn::new())
 }
 
 fn not_judged() -> Refusal {

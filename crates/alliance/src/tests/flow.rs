@@ -295,7 +295,7 @@ fn propose_net(world: &mut World, members: &[&str]) -> Result<Vec<&'static str>,
     world.run(command)
 }
 
-fn withdrawn(world: &World, name: &str, after: Option<u64>) -> usize {
+pub fn withdrawn(world: &World, name: &str, after: Option<u64>) -> usize {
     let messages = world.alliance.in_force_for(&member(name), after);
     let count = |(_, message): (u64, model::StreamMessage)| match message {
         model::StreamMessage::Withdraw(withdrawals) => withdrawals.len(),
@@ -447,52 +447,4 @@ fn one_page_of_a_guarded_host_is_held_back_as_the_host_is() {
     world.saw("cloud", "http://famous.org/a/page");
     assert_ne!(world.state("http://famous.org/a/page"), Some(FindingState::Corroborated));
     assert_eq!(world.alliance.status(world.now).refusals.get("guard_never"), Some(&1));
-}
-
-#[test]
-fn what_outlasts_something_newer_of_its_lineage_is_withdrawn_too() {
-    let mut world = corroborated("1.2.3.4");
-    let finding = world.alliance.findings(None, None, None, 1)[0].id;
-    let measure = Measure::deny(&"1.2.3.4".parse().unwrap()).unwrap();
-    let command = proposal(&world, "ada@telecom", finding, measure, &["dns"]);
-    world.run(command).unwrap();
-    let plan = last_plan(&world);
-    approve(&mut world, &plan, "telecom", Verdict::Approve).unwrap();
-    assert!(approve(&mut world, &plan, "cloud", Verdict::Approve).unwrap().contains(&"plan-in-force"));
-    world.now = world.now.plus(Span::hours(2));
-    dispute(&mut world, "dns", Ground::FalsePositive).unwrap();
-    let followed = dispute(&mut world, "device", Ground::FalsePositive).unwrap();
-    assert!(followed.contains(&"withdrawn"), "{followed:?}");
-    let told = world.entries.iter().any(|entry| match &entry.event {
-        Event::Withdrawn { withdrawals } => withdrawals.iter().any(|w| w.member == member("dns")),
-        _ => false,
-    });
-    assert!(told, "the newest has ended, the one before it has not");
-    assert_eq!(withdrawn(&world, "dns", None), 1, "also when it begins anew");
-    let shown = world.alliance.mitigations(None, Some(&member("dns")), world.now);
-    assert!(shown.iter().all(|shown| shown.now.is_final()), "{shown:?}");
-}
-
-#[test]
-fn plans_of_one_moment_do_not_take_the_same_room() {
-    let text = "[limits]\nin_force_per_member_max = 3\n[[group]]\nid = \"pair\"\nmembers = [\"telecom\", \"cloud\"]";
-    let mut world = World::new(text);
-    for name in ["telecom", "cloud"] {
-        for (from, group) in [(10, Some("pair".parse().unwrap())), (20, None)] {
-            let sighting = |n: u8| {
-                let mut sighting = world.sighting(&format!("1.2.3.{n}"), "handshake");
-                sighting.handling.group.clone_from(&group);
-                sighting
-            };
-            let sightings: Vec<_> = (from..from + 3).map(sighting).collect();
-            world.take_in(name, &sightings);
-        }
-    }
-    world.follow(false);
-    let plans = world.entries.iter().filter_map(|entry| match &entry.event {
-        Event::PlanProposed(plan) => Some(plan),
-        _ => None,
-    });
-    let asked: Vec<_> = plans.flat_map(|plan| &plan.mitigations).filter(|m| m.member == member("telecom")).collect();
-    assert_eq!(asked.len(), 3, "{asked:?}");
 }
