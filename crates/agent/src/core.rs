@@ -158,6 +158,7 @@ impl Core {
         self.retry();
         self.settle();
         self.give_orders();
+        self.thin();
         self.seal();
         std::mem::take(&mut self.out)
     }

@@ -337,8 +337,7 @@ impl Alliance {
         record.reported = Some(now);
         record.packets = receipt.packets.or(record.packets);
         record.bytes = receipt.bytes.or(record.bytes);
-        let skips_applied = record.state == MitigationState::Due && receipt.state == MitigationState::Verified;
-        if !record.state.may_become(receipt.state) && !skips_applied {
+        if !record.state.may_be_followed_by(receipt.state) {
             return;
         }
         record.state = receipt.state;

@@ -60,6 +60,12 @@ impl MitigationState {
         )
     }
 
+    /// May a report of `next` follow one of this state? As [`Self::may_become`]; and whoever knows only that it was due
+    /// may hear first that it was read back.
+    pub const fn may_be_followed_by(self, next: Self) -> bool {
+        self.may_become(next) || matches!((self, next), (Self::Due, Self::Verified))
+    }
+
     /// Is this the end?
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Withdrawn | Self::Expired | Self::Refused)
@@ -217,5 +223,6 @@ mod tests {
     #[test]
     fn nothing_becomes_verified_without_having_been_applied() {
         assert!(!Due.may_become(Verified));
+        assert!(Due.may_be_followed_by(Verified), "applied may not have been heard of");
     }
 }

@@ -9,7 +9,8 @@ use model::{
     Retraction, Rule, Signature, SignedReceipts, SignedRetraction, SigningKey, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Most receipts in one submission.
 const RECEIPTS_PART_MAX: usize = 1_000;
@@ -248,6 +249,30 @@ impl Outbox {
         }
     }
 
+    /// The places of waiting receipts that need not be sent: of each mitigation, point and state the first and the
+    /// newest stay. A first read-back and an end are first ones, so whoever takes what stays comes to the same account.
+    pub(super) fn overtaken(&self) -> Vec<usize> {
+        let mut newest = BTreeMap::new();
+        let mut overtaken = Vec::new();
+        for (place, receipt) in self.receipts.iter().enumerate() {
+            let of = (receipt.mitigation, receipt.point.as_ref(), receipt.state);
+            match newest.entry(of) {
+                Entry::Vacant(first) => {
+                    first.insert(None);
+                }
+                Entry::Occupied(mut later) => overtaken.extend(later.insert(Some(place))),
+            }
+        }
+        overtaken.sort_unstable();
+        overtaken
+    }
+
+    /// Drops the waiting receipts at these places, which ascend.
+    pub(super) fn forget(&mut self, places: &[usize]) {
+        let mut place = 0..;
+        self.receipts.retain(|_| place.next().is_none_or(|place| places.binary_search(&place).is_err()));
+    }
+
     /// What is taken back need not be said first: it is dropped from what waits.
     pub(super) fn take_back(&mut self, taken_back: TakenBack) {
         let (observable, family) = (&taken_back.observable, taken_back.behaviour.family());
@@ -284,7 +309,10 @@ fn group(opening: &Opening) -> Option<GroupId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Salt, Sighting};
+    use model::{Digest, MitigationId, MitigationState, Salt, Sighting};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     fn opening(n: u8) -> Opening {
         let json = format!(
@@ -383,5 +411,52 @@ mod tests {
         assert!(outbox.admit(Grade::Handshake, 11, 100).is_err());
         assert!(outbox.admit(Grade::Payload, 25, 100).is_ok());
         assert!(outbox.admit(Grade::Analyst, 26, 100).is_err());
+    }
+    /// What the hub makes of receipts: where the mitigation stands, and when it was first read back.
+    fn account(since: MitigationState, receipts: &[&Receipt]) -> (MitigationState, Option<Timestamp>) {
+        let (mut stands, mut verified) = (since, None);
+        for receipt in receipts.iter().filter(|receipt| receipt.mitigation == mitigation(0)) {
+            if stands.may_be_followed_by(receipt.state) {
+                stands = receipt.state;
+                verified = verified.or_else(|| (stands == MitigationState::Verified).then_some(receipt.at));
+            }
+        }
+        (stands, verified)
+    }
+
+    fn mitigation(n: u8) -> MitigationId {
+        MitigationId::of(&Digest::of(&[&[n]]))
+    }
+
+    fn receipts() -> impl Strategy<Value = Vec<Receipt>> {
+        let any = (0..2_u8, select(vec![None, Some("edge"), Some("dns")]), select(MitigationState::ALL.to_vec()));
+        let receipt = |(at, (of, point, state)): (usize, (u8, Option<&str>, MitigationState))| Receipt {
+            mitigation: mitigation(of),
+            state,
+            point: point.map(|point| point.parse().unwrap()),
+            at: Timestamp::from_millis(at as i64),
+            evidence: String::new(),
+            packets: None,
+            bytes: None,
+            refusal: None,
+        };
+        vec(any, 0..200).prop_map(move |all| all.into_iter().enumerate().map(receipt).collect())
+    }
+
+    proptest! {
+        /// In any order, also those that no agent would send.
+        #[test]
+        fn receipts_that_were_not_overtaken_come_to_the_same_account(
+            all in receipts(),
+            since in select(MitigationState::ALL.to_vec()),
+        ) {
+            let mut outbox = Outbox { receipts: all.clone().into(), ..Outbox::default() };
+            outbox.forget(&outbox.overtaken());
+            let kept: Vec<&Receipt> = outbox.receipts.iter().collect();
+            prop_assert_eq!(account(since, &kept), account(since, &all.iter().collect::<Vec<_>>()));
+            prop_assert_eq!(kept.last().copied(), all.last());
+            prop_assert!(kept.is_sorted_by_key(|receipt| receipt.at) && kept.len() <= 2 * 2 * 3 * 7);
+            prop_assert_eq!(outbox.overtaken(), Vec::<usize>::new(), "and it does not go on");
+        }
     }
 }

@@ -13,6 +13,8 @@ use model::{Grade, Observable, Opening, Refusal, Rule, Salt, Sighting, Span, Tim
 const SEAL_EVERY: Span = Span::millis(20);
 /// A submission with as many does not wait.
 const SEAL_AT_ONCE: usize = 1_000;
+/// So many receipts wait as they are. Of more, those that later ones overtake go.
+const RECEIPTS_WHOLE_MAX: usize = 1_000;
 /// Most retractions that wait.
 const TAKEN_BACK_MAX: usize = 1_000;
 /// Most sightings in one input.
@@ -26,6 +28,8 @@ pub(super) struct Sending {
     agreed: bool,
     /// Was anything acknowledged since the hub last told its count? Then an answer that differs may be older.
     acknowledged: bool,
+    /// Receipts that wait and that no later one overtook, when that was looked at last.
+    receipts_kept: usize,
 }
 
 impl Core {
@@ -139,6 +143,22 @@ impl Core {
         match owner == Some(&self.settings.member) && sighting.grade != Grade::Analyst {
             true => Err(Refusal::new(Rule::OwnSpaceEvidence, &sighting.observable, "what is not this member's own")),
             false => Ok(()),
+        }
+    }
+
+    /// Drops receipts that later ones overtake. While the hub is away, a point that falls silent and speaks again makes
+    /// two each time, for days; looked at whenever there are twice as many as must stay, it costs next to nothing.
+    pub(super) fn thin(&mut self) {
+        let waiting = self.state.outbox.receipts.len();
+        self.sending.receipts_kept = self.sending.receipts_kept.min(waiting);
+        if waiting < RECEIPTS_WHOLE_MAX.max(2 * self.sending.receipts_kept) {
+            return;
+        }
+        let overtaken = self.state.outbox.overtaken();
+        self.sending.receipts_kept = waiting - overtaken.len();
+        if !overtaken.is_empty() {
+            self.counts.receipts_overtaken += overtaken.len() as u64;
+            self.persist(Record::Overtaken(overtaken));
         }
     }
 

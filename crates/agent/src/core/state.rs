@@ -100,6 +100,8 @@ pub enum Record {
     Killed(Option<Killed>),
     /// A receipt waits to be sent.
     Receipt(Box<Receipt>),
+    /// Of the receipts that wait those at these places are overtaken by later ones, and go. The places ascend.
+    Overtaken(Vec<usize>),
     /// Sightings wait to be sent.
     Heard(Vec<Opening>),
     /// What was reported of something is to be taken back.
@@ -335,6 +337,7 @@ impl State {
             Record::Allow(observable, allowed) => put(&mut self.allow, observable, allowed),
             Record::Killed(killed) => self.killed = killed,
             Record::Receipt(receipt) => self.outbox.receipts.push_back(*receipt),
+            Record::Overtaken(places) => self.outbox.forget(&places),
             Record::Heard(openings) => self.outbox.sightings.extend(openings),
             Record::TakenBack(taken_back) => self.outbox.take_back(*taken_back),
             Record::Sealed(sealed) => {

@@ -22,6 +22,8 @@ pub struct Counts {
     pub sightings_acknowledged: u64,
     /// Receipts that the hub has.
     pub receipts_acknowledged: u64,
+    /// Receipts that were not sent, since later ones of the same mitigation, point and state overtook them.
+    pub receipts_overtaken: u64,
     /// Checkpoints that this member's witness cosigned.
     pub cosigned: u64,
     /// Requests that this member's witness answered otherwise, by HTTP status.

@@ -9,6 +9,7 @@
 mod charter_change;
 mod common;
 mod feeds;
+mod flapping;
 mod flow;
 mod hostile_hub;
 mod hub;
