@@ -1,7 +1,8 @@
-//! Real peers for tests: BIND, Unbound, CrowdSec and nftables, started on loopback and stopped.
+//! Real peers for tests: BIND, Unbound, CrowdSec and nftables, started on loopback and stopped; disks that fill up.
 
 pub mod bind;
 pub mod crowdsec;
+pub mod disk;
 pub mod dns;
 pub mod netns;
 pub mod unbound;

@@ -116,24 +116,7 @@ proptest! {
 /// Runs the test below on a disk of 24 MiB that only it sees.
 #[test]
 fn full_disk_ends_what_is_in_force_and_forgets_nothing() {
-    let inside = |script: &str| {
-        let mut command = std::process::Command::new("unshare");
-        command.args(["--mount", "--map-root-user", "sh", "-c", script]);
-        command
-    };
-    if !inside("mount -t tmpfs none /mnt").status().is_ok_and(|status| status.success()) {
-        println!("skipped: no mount namespaces here, so no disk can be filled");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let output = inside(r#"mount -t tmpfs -o size=24m none "$TMPDIR" && exec "$0" "$@""#)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--nocapture", "store::tests::the_room_that_is_kept"])
-        .env("TMPDIR", dir.path())
-        .output()
-        .unwrap();
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    testbed::disk::run_on_disk("store::tests::the_room_that_is_kept", 24 << 10).unwrap();
 }
 
 #[test]

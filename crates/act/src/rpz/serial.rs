@@ -162,24 +162,7 @@ mod tests {
     /// Runs the test below on a disk of 64 KiB that only it sees.
     #[test]
     fn full_disk_keeps_no_zone_from_being_served_anew() {
-        let inside = |script: &str| {
-            let mut command = std::process::Command::new("unshare");
-            command.args(["--mount", "--map-root-user", "sh", "-c", script]);
-            command
-        };
-        if !inside("mount -t tmpfs none /mnt").status().is_ok_and(|status| status.success()) {
-            println!("skipped: no mount namespaces here, so no disk can be filled");
-            return;
-        }
-        let (dir, _) = temp();
-        let output = inside(r#"mount -t tmpfs -o size=64k none "$TMPDIR" && exec "$0" "$@""#)
-            .arg(std::env::current_exe().unwrap())
-            .args(["--ignored", "--nocapture", "rpz::serial::tests::serials_go_on"])
-            .env("TMPDIR", dir.path())
-            .output()
-            .unwrap();
-        let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && told.contains("1 passed"), "{told}");
+        testbed::disk::run_on_disk("rpz::serial::tests::serials_go_on", 64).unwrap();
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::common::{Everywhere, ME, Memory, alliance, settings};
 use act::{Point, PointError};
 use agent::core::{Alarm, AlarmKind, Core, Input, Order, Outcome, Output, Record, State, Submission, Trouble};
-use charter::SignedCharter;
+use charter::{Charter, SignedCharter};
 use decide::testing::World;
 use model::{
     MitigationId, MitigationState, PlanPart, PointName, Receipt, SigningKey, Span, StreamMessage, Timestamp, Withdrawal,
@@ -35,38 +35,33 @@ pub struct Rig {
 impl Rig {
     /// An agent that has adopted its charter.
     pub fn new() -> Self {
-        let mut rig = Self::fresh();
-        let signed = Box::new(rig.charter.clone());
-        rig.give(Input::Charter { signed, lists: Vec::new() });
-        assert!(rig.core.is_ready());
-        rig.give(Input::NextSequence(1));
-        rig
+        Self::fresh().adopting()
     }
 
-    #[allow(dead_code, reason = "each test file uses a part of it")]
     /// The same in an alliance that asks for so many members' cosignatures.
     pub fn asking(cosignatures: u32) -> Self {
-        let mut world = World::with(|charter| charter.witness.cosignatures = cosignatures);
-        world.charter.guards.list.clear();
-        let charter = crate::common::signed(&world, &world.charter, &["telecom", "cloud", "bank"]);
-        let mut rig = Self::fresh_in(world, charter);
-        let signed = Box::new(rig.charter.clone());
-        rig.give(Input::Charter { signed, lists: Vec::new() });
-        rig.give(Input::NextSequence(1));
-        rig
+        Self::under(|charter| charter.witness.cosignatures = cosignatures)
     }
 
-    #[allow(dead_code, reason = "each test file uses a part of it")]
     /// One whose charter lets each member have one mitigation in force.
     pub fn with_room_for_one() -> Self {
-        let mut world = World::with(|charter| charter.limits.in_force_per_member_max = 1);
+        Self::under(|charter| charter.limits.in_force_per_member_max = 1)
+    }
+
+    /// An agent that has adopted a charter that differs in this from the one of the tests.
+    fn under(change: impl FnOnce(&mut Charter)) -> Self {
+        let mut world = World::with(change);
         world.charter.guards.list.clear();
         let charter = crate::common::signed(&world, &world.charter, &["telecom", "cloud", "bank"]);
-        let mut rig = Self::fresh_in(world, charter);
-        let signed = Box::new(rig.charter.clone());
-        rig.give(Input::Charter { signed, lists: Vec::new() });
-        rig.give(Input::NextSequence(1));
-        rig
+        Self::fresh_in(world, charter).adopting()
+    }
+
+    fn adopting(mut self) -> Self {
+        let signed = Box::new(self.charter.clone());
+        self.give(Input::Charter { signed, lists: Vec::new() });
+        assert!(self.core.is_ready());
+        self.give(Input::NextSequence(1));
+        self
     }
 
     /// An agent that knows nothing but its configuration.

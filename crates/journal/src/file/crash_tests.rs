@@ -97,7 +97,9 @@ fn file_size_limit_breaks_the_journal_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     // 64 blocks of 1 KiB; a write beyond fails instead of raising a signal.
     let limits = ["bash", "-c", r#"trap '' XFSZ; ulimit -f 64; exec "$0" "$@""#];
-    run_full_disk_child(dir.path(), &limits);
+    let output = child("child_that_fills_the_disk", dir.path(), &limits).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("it broke and lost nothing"), "{told}");
     let journal = FileJournal::open(dir.path(), options()).unwrap();
     let head = journal.head().unwrap();
     assert_holds(&journal, head);
@@ -106,27 +108,13 @@ fn file_size_limit_breaks_the_journal_and_loses_nothing() {
 
 #[test]
 fn full_disk_breaks_the_journal_and_it_opens_read_only() {
-    let dir = tempfile::tempdir().unwrap();
-    let tmpfs = r#"mount -t tmpfs -o size=256k none "$JOURNAL_CRASH_TEST_DIR" && exec "$0" "$@""#;
-    let limits = ["unshare", "--mount", "--map-root-user", "sh", "-c", tmpfs];
-    let mut probe = Command::new("unshare");
-    if !probe.args(["--mount", "--map-root-user", "true"]).status().is_ok_and(|status| status.success()) {
-        println!("skipped: no mount namespaces here; the file size limit stands in for the full disk");
-        return;
-    }
-    run_full_disk_child(dir.path(), &limits);
-}
-
-fn run_full_disk_child(dir: &Path, limits: &[&str]) {
-    let output = child("child_that_fills_the_disk", dir, limits).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains("it broke and lost nothing"), "{told}");
+    testbed::disk::run_on_disk("file::crash_tests::child_that_fills_the_disk", 256).unwrap();
 }
 
 #[test]
 #[ignore = "the child of the full disk tests"]
 fn child_that_fills_the_disk() {
-    let Some(dir) = std::env::var_os(DIR) else { return };
+    let Some(dir) = std::env::var_os(DIR).or_else(testbed::disk::given) else { return };
     let journal = FileJournal::open(Path::new(&dir), options()).unwrap();
     let mut head = 0;
     let told = loop {
