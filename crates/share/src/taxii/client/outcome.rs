@@ -1,7 +1,7 @@
 //! What a server says became of what it was sent (§4.3), read leniently: servers leave out what they like.
 
 use model::ParseError;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 
 /// Longest status resource that is read, in bytes.
@@ -12,17 +12,19 @@ const BYTES_MAX: usize = 16 << 20;
 #[serde(default)]
 pub struct Outcome<'a> {
     /// Its identifier.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "or_nothing")]
     pub id: Cow<'a, str>,
     /// `complete` or `pending`.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "or_nothing")]
     pub status: Cow<'a, str>,
     /// Objects that were not taken.
+    #[serde(deserialize_with = "or_nothing")]
     pub failure_count: usize,
     /// Which, and why.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "or_nothing")]
     pub failures: Vec<Failed<'a>>,
     /// Objects that wait.
+    #[serde(deserialize_with = "or_nothing")]
     pub pending_count: usize,
 }
 
@@ -31,11 +33,16 @@ pub struct Outcome<'a> {
 #[serde(default)]
 pub struct Failed<'a> {
     /// Its identifier.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "or_nothing")]
     pub id: Cow<'a, str>,
     /// Why.
     #[serde(borrow)]
     pub message: Option<Cow<'a, str>>,
+}
+
+/// Some servers write `null` where there is nothing to say.
+fn or_nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(source: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(source)?.unwrap_or_default())
 }
 
 impl<'a> Outcome<'a> {
@@ -74,6 +81,10 @@ mod tests {
         assert_eq!(outcome.failures[0].message.as_deref(), Some("no \"such\" thing"));
         assert_eq!(Outcome::read(b" \n").unwrap(), Outcome::default());
         assert!(!Outcome::read(b"{}").unwrap().is_pending());
+        let nulls = br#"{"id":null,"status":"complete","failure_count":null,"failures":null,"pending_count":null}"#;
+        assert_eq!(Outcome::read(nulls).unwrap(), Outcome { status: "complete".into(), ..Outcome::default() });
+        let failed = Outcome::read(br#"{"failure_count":1,"failures":[{"id":null,"message":null}]}"#).unwrap();
+        assert_eq!((failed.failure_count, &failed.failures[..]), (1, &[Failed::default()][..]));
         for none in ["[]", "7", r#"{"failure_count":-1}"#, r#"{"failures":7}"#, "{"] {
             assert!(Outcome::read(none.as_bytes()).is_err(), "{none}");
         }
