@@ -108,7 +108,7 @@ pub const BENCHES: &[Task] = &[
     },
     Task {
         name: "share",
-        what: "STIX split, read, into sightings: MB/s and objects/s; patterns/s. Words: bundles to read too",
+        what: "STIX split, read, into sightings: MB/s and objects/s; patterns/s; TAXII pages. Words: bundles to read",
         words: &["run", "--release", "-p", "share", "--example", "share_bench"],
         variables: &[],
         file: "crates/share/examples/share_bench.rs",

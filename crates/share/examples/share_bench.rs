@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program that prints a table")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it reads files")]
 
-use model::{Grade, Handling, Sensor, Tlp};
+use model::{Grade, Handling, Sensor, Timestamp, Tlp};
 use share::pattern::{Pattern, Reduction};
-use share::stix::{Context, Head, Markings, Split, StixTime};
+use share::stix::{Context, Head, Markings, SpecVersion, Split, StixTime};
+use share::taxii::{Ask, CollectionId, Filter, Index, NewObject, Root, Source};
 use share::{Defaults, Limits};
 use std::hint::black_box;
 
@@ -22,6 +23,10 @@ fn main() {
     }
     words(indicators.as_bytes());
     patterns();
+    paging(300, 1_000);
+    for versions in [1, 16] {
+        memory(1_000_000 / versions, versions);
+    }
 }
 
 /// The median of several rounds, in seconds.
@@ -89,6 +94,61 @@ fn patterns() {
         }
     });
     rate("patterns reduced: the standard's 23", bytes * repeat, texts.len() * repeat, seconds);
+}
+
+/// An index of so many versions of so many objects, which came in turns: each page meets many objects.
+fn in_turns(objects: usize, versions: usize, collection: CollectionId) -> Index {
+    let (author, handling) = ("cloud".parse().unwrap(), Handling::alliance(Tlp::Green));
+    let mut index = Index::default();
+    for n in 0..objects * versions {
+        let id = format!("malware--{:08x}-1111-4111-8111-111111111111", n % objects);
+        let (position, time) = (n as u64, Timestamp::MIN);
+        let source = Source { collection, author: &author, handling: &handling, position, time };
+        let version = Some(StixTime::from_micros(n as i64));
+        let object = NewObject { id: &id, spec: SpecVersion::V21, version, print: position, bytes: 700, after: 0 };
+        index.add(&source, 0, &object);
+    }
+    index.settle();
+    index
+}
+
+/// The last version of each object of a TAXII collection, page by page.
+fn paging(objects: usize, versions: usize) {
+    let collection = CollectionId::of("bench", &Root::Alliance, "sightings");
+    let index = in_turns(objects, versions, collection);
+    let (mut filter, mut pages, mut slowest, mut rows) = (Filter::default(), 0_u32, 0.0_f64, 0);
+    let begun = seconds();
+    loop {
+        let asked = seconds();
+        let page = index.page(&Ask { collection, public: false, filter: &filter, sees: &|_, _| true });
+        slowest = slowest.max(seconds() - asked);
+        (pages, rows) = (pages + 1, rows + page.rows.len());
+        filter.next = page.next;
+        if filter.next.is_none() {
+            break;
+        }
+    }
+    let all = (seconds() - begun) * 1e3;
+    println!(
+        "taxii: the last of {versions} versions of {objects} objects in turns: {rows} rows in {pages} pages, \
+         {:.1} ms a page, at most {:.1} ms, {all:.0} ms in all",
+        all / f64::from(pages),
+        slowest * 1e3
+    );
+}
+
+/// What an index takes.
+fn memory(objects: usize, versions: usize) {
+    let before = resident();
+    let index = in_turns(objects, versions, CollectionId::of("bench", &Root::Alliance, "sightings"));
+    let each = (resident() - before) / index.len() as f64;
+    println!("taxii: {versions} versions of {objects} objects: {each:.0} bytes a row");
+}
+
+/// Bytes that this process holds (Linux, proc_pid_statm(5)).
+fn resident() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap() * 4_096.0
 }
 
 fn rate(what: &str, bytes: usize, count: usize, seconds: f64) {

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod collection;
 pub mod cursor;
+mod ends;
 pub mod filter;
 pub mod index;
 mod introduced;

@@ -251,7 +251,7 @@ impl Wanted {
         self.narrowed.wants(viewer, member, handling)
             && (self.since..=self.until).contains(&row.added)
             && self.kind.as_deref().is_none_or(|kind| index.kind_of(row) == Some(kind))
-            && (latest.sees)(row)
+            && (latest.sees)(member, handling)
             && match self.which {
                 Which::All => true,
                 Which::At(time) => row.version == time,
@@ -262,13 +262,13 @@ impl Wanted {
 
 /// The latest version of each object that the caller may see, looked for once each.
 struct Latest<'a> {
-    sees: &'a dyn Fn(&Row) -> bool,
+    sees: &'a dyn Fn(&MemberId, &Handling) -> bool,
     known: BTreeMap<ObjectKey, Option<StixTime>>,
 }
 
 impl Latest<'_> {
     fn of(&mut self, index: &Index, row: &Row) -> Option<StixTime> {
-        let look = || index.siblings(row).filter(|row| (self.sees)(row)).map(|row| row.version).max();
+        let look = || index.latest(row, |handling, author| (self.sees)(author, handling));
         *self.known.entry(row.key()).or_insert_with(look)
     }
 }
@@ -276,9 +276,8 @@ impl Latest<'_> {
 /// The rows that are asked for and that the caller may see, the newest first.
 fn rows(core: &Core, caller: &Caller, wanted: &Wanted, ask: &Ask, id: Option<&str>) -> Found<Row> {
     let (pass, index) = (core.gate.pass(), core.taxii.index());
-    let sees = |row: &Row| match (index.author(row), index.handling(row)) {
-        (Some(author), Some(handling)) => pass.may_see(&caller.member, &Author::Member(author.clone()), handling),
-        _ => false,
+    let sees = |author: &MemberId, handling: &Handling| {
+        pass.may_see(&caller.member, &Author::Member(author.clone()), handling)
     };
     let mut latest = Latest { sees: &sees, known: BTreeMap::new() };
     let Some(id) = id else {

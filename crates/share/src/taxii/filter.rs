@@ -93,6 +93,21 @@ impl Ends {
         *ends = Some(ends.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
     }
 
+    /// Takes all versions that `other` has taken.
+    pub fn merge(&mut self, other: &Self) {
+        for (ends, spec) in [(other.old, SpecVersion::V20), (other.new, SpecVersion::V21)] {
+            if let Some((first, last)) = ends {
+                self.add(Version { time: first, spec });
+                self.add(Version { time: last, spec });
+            }
+        }
+    }
+
+    /// The last of all, whichever standard it follows.
+    pub fn latest(&self) -> Option<StixTime> {
+        [self.old, self.new].into_iter().flatten().map(|(_, last)| last).max()
+    }
+
     const fn of(&self, spec: SpecVersion) -> Option<(StixTime, StixTime)> {
         match spec {
             SpecVersion::V20 => self.old,

@@ -8,6 +8,8 @@ mod settle;
 
 use super::collection::CollectionId;
 use super::cursor::Clock;
+use super::ends::KeptEnds;
+use super::filter::Version;
 use crate::stix::{Kind, SpecVersion, StixTime, id};
 use model::{Handling, MemberId, Timestamp, Tlp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +49,9 @@ pub struct Row {
     handling: u16,
     flags: u8,
 }
+
+/// Who may see a row, and who brought it: their numbers.
+pub(super) type Audience = (u16, u16);
 
 /// STIX 2.0.
 const OLD: u8 = 1;
@@ -90,9 +95,14 @@ impl Row {
         if self.flags & OLD != 0 { SpecVersion::V20 } else { SpecVersion::V21 }
     }
 
-    /// Who may see it, and who brought it: rows with the same two are seen by the same.
-    pub(super) const fn audience(&self) -> (u16, u16) {
+    /// Rows with the same audience are seen by the same.
+    pub(super) const fn audience(&self) -> Audience {
         (self.handling, self.author)
+    }
+
+    /// Its version as filters ask for it.
+    pub(super) const fn dated(&self) -> Version {
+        Version { time: self.version, spec: self.spec() }
     }
 
     pub(super) const fn is_gone(&self) -> bool {
@@ -136,6 +146,7 @@ struct Type {
 pub struct Index {
     rows: Vec<Row>,
     newest: BTreeMap<Key, u32>,
+    ends: KeptEnds<Key, Audience>,
     shelves: Vec<Shelf>,
     /// The standard's first, as [`Kind::ALL`] has them.
     kinds: Vec<Type>,
@@ -218,6 +229,7 @@ impl Default for Index {
         Self {
             rows: Vec::new(),
             newest: BTreeMap::new(),
+            ends: KeptEnds::default(),
             shelves: Vec::new(),
             kinds,
             authors: Vec::new(),
@@ -411,7 +423,7 @@ impl Index {
         Some(Key { uuid, kind: self.kind_number(kind)?, shelf: self.shelf_of(collection)? })
     }
 
-    fn chain(&self, key: Key) -> impl Iterator<Item = &Row> {
+    fn chain(&self, key: Key) -> impl Iterator<Item = &Row> + Clone {
         let newest = self.newest.get(&key).and_then(|at| self.rows.get(*at as usize));
         std::iter::successors(newest, |row| self.rows.get(row.previous as usize))
     }

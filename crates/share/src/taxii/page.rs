@@ -2,8 +2,8 @@
 
 use super::collection::CollectionId;
 use super::cursor::Next;
-use super::filter::{Ends, Filter, Version};
-use super::index::{Index, Key, Row, Shelf};
+use super::filter::{Ends, Filter};
+use super::index::{Audience, Index, Key, Row, Shelf};
 use model::{Handling, MemberId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,8 +63,8 @@ impl Index {
         if lists.iter().map(|list| list.len()).sum::<usize>() > BRIEF_MAX {
             return false;
         }
-        // A row, and the versions of its object if it has several.
-        let looked_at = |row: &Row| 1 + if self.is_alone(row) { 0 } else { self.siblings(row).take(BRIEF_MAX).count() };
+        // A row, and what tells the ends of its object if it has several versions.
+        let looked_at = |row: &Row| 1 + if self.is_alone(row) { 0 } else { self.ends_cost(row) };
         let rows = lists.iter().flat_map(|list| list.iter()).filter_map(|at| self.row(*at));
         rows.map(looked_at).sum::<usize>() <= BRIEF_MAX
     }
@@ -105,7 +105,7 @@ struct Walk<'a> {
     looked_at: usize,
     last: Option<u64>,
     /// What the caller may see: asked once for each handling and author.
-    seen: BTreeMap<(u16, u16), bool>,
+    seen: BTreeMap<Audience, bool>,
     /// Of objects with several versions: what there is of those that the caller may see.
     ends: BTreeMap<Key, Ends>,
 }
@@ -118,36 +118,24 @@ impl<'a> Walk<'a> {
 
     /// Does this version pass, of all that the caller may see?
     fn keeps(&mut self, row: &Row) -> bool {
-        let version = |row: &Row| Version { time: row.version, spec: row.spec() };
-        let filter = self.ask.filter;
+        let (filter, index) = (self.ask.filter, self.index);
         // Nearly all objects have one version.
-        if self.index.is_alone(row) {
-            return filter.keeps(version(row), &[version(row)].into_iter().collect());
+        if index.is_alone(row) {
+            return filter.keeps(row.dated(), &[row.dated()].into_iter().collect());
         }
         if let Some(ends) = self.ends.get(&row.key()) {
-            return filter.keeps(version(row), ends);
+            return filter.keeps(row.dated(), ends);
         }
-        let mut ends = Ends::default();
-        for sibling in self.index.siblings(row) {
-            self.looked_at += 1;
-            if self.sees(sibling) {
-                ends.add(version(sibling));
-            }
-        }
+        let mut looked_at = 0;
+        let ends = index.ends(row, &mut looked_at, |audience| self.sees(audience));
+        self.looked_at += looked_at;
         self.ends.insert(row.key(), ends);
-        filter.keeps(version(row), &ends)
+        filter.keeps(row.dated(), &ends)
     }
 
-    fn sees(&mut self, row: &Row) -> bool {
-        if let Some(seen) = self.seen.get(&row.audience()) {
-            return *seen;
-        }
-        let sees = match (self.index.handling(row), self.index.author(row)) {
-            (Some(handling), Some(author)) => (self.ask.sees)(handling, author),
-            _ => false,
-        };
-        self.seen.insert(row.audience(), sees);
-        sees
+    fn sees(&mut self, audience: Audience) -> bool {
+        let (index, sees) = (self.index, self.ask.sees);
+        *self.seen.entry(audience).or_insert_with(|| index.is_seen(audience, sees))
     }
 
     /// Looks at one more row; false when the page is done.
@@ -163,7 +151,7 @@ impl<'a> Walk<'a> {
         self.looked_at += 1;
         let filter = self.ask.filter;
         let right_type = filter.types.is_empty() || self.index.kind_of(row).is_some_and(|k| filter.types.contains(k));
-        if !right_type || !self.sees(row) || !self.keeps(row) {
+        if !right_type || !self.sees(row.audience()) || !self.keeps(row) {
             self.last = Some(row.sequence);
             return true;
         }
@@ -190,61 +178,4 @@ fn merged(lists: &[&[u32]]) -> impl Iterator<Item = u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::collection::Root;
-    use super::super::index::{NewObject, Source};
-    use super::*;
-    use crate::stix::SpecVersion;
-    use model::{Timestamp, Tlp};
-    use std::cell::Cell;
-
-    #[test]
-    fn a_page_of_many_versions_takes_as_many_steps_as_there_are_rows() {
-        let (objects, versions) = (100, 999);
-        let (collection, mut index) = (CollectionId::of("test", &Root::Alliance, "sightings"), Index::default());
-        let members: Vec<MemberId> = ["cloud", "bank"].iter().map(|name| name.parse().unwrap()).collect();
-        let handling = Handling::alliance(Tlp::Green);
-        for n in 0..objects * versions {
-            let id = format!("ipv4-addr--{:08x}-1111-4111-8111-111111111111", n % objects);
-            let source = Source {
-                collection,
-                author: &members[n % members.len()],
-                handling: &handling,
-                position: n as u64,
-                time: Timestamp::MIN,
-            };
-            let (spec, print) = (SpecVersion::V21, n as u64);
-            index.add(&source, 0, &NewObject { id: &id, spec, version: None, print, bytes: 1, after: 0 });
-        }
-        index.settle();
-        let asked = Cell::new(0);
-        let sees = |_: &Handling, _: &MemberId| {
-            asked.set(asked.get() + 1);
-            true
-        };
-        let filter = Filter::default();
-        let ask = Ask { collection, public: false, filter: &filter, sees: &sees };
-        let mut walk = Walk::new(&index, &ask);
-        assert!(index.shelf(collection).unwrap().all.iter().all(|at| walk.take(*at)));
-        assert_eq!(walk.looked_at, 2 * objects * versions, "each row by itself, and once for its object");
-        assert_eq!(asked.get(), members.len(), "once for each author");
-        assert_eq!((walk.page.rows.len(), walk.page.next), (objects, None), "of each object the last");
-        assert!(!index.is_brief(&ask));
-        let next = Some(Next(Row::sequence_of((objects * versions) as u64 - 9, 0)));
-        let filter = Filter { next, ..Filter::default() };
-        let ask = Ask { filter: &filter, ..ask };
-        assert!(!index.is_brief(&ask), "nine rows, and a thousand versions of each one's object");
-        let next = Some(Next(Row::sequence_of((objects * versions) as u64 - 1, 0)));
-        for n in 0..9 {
-            let id = format!("ipv4-addr--{n:08x}-2222-4222-8222-222222222222");
-            let position = (objects * versions + n) as u64;
-            let source =
-                Source { collection, author: &members[0], handling: &handling, position, time: Timestamp::MIN };
-            let spec = SpecVersion::V21;
-            index.add(&source, 0, &NewObject { id: &id, spec, version: None, print: 1, bytes: 1, after: 0 });
-        }
-        index.settle();
-        let filter = Filter { next, ..Filter::default() };
-        assert!(index.is_brief(&Ask { collection, public: false, filter: &filter, sees: &sees }));
-    }
-}
+mod tests;

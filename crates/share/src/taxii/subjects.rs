@@ -2,6 +2,7 @@
 //! objects are written from the journal when they are asked for. Between them stand the objects that they refer to.
 
 use super::cursor::{Clock, Next};
+use super::ends::KeptEnds;
 use super::filter::{self, Ends, Filter};
 use super::index::Row;
 use super::introduced::{Introduced, Introduction};
@@ -57,6 +58,11 @@ impl Seen {
         Next(self.sequence + u64::from(self.objects) - 1)
     }
 
+    /// Its version as filters ask for it.
+    fn dated(&self) -> filter::Version {
+        filter::Version { time: StixTime::from(self.made), spec: SpecVersion::V21 }
+    }
+
     fn last_added(&self) -> i64 {
         self.added + i64::from(self.objects) - 1
     }
@@ -67,6 +73,8 @@ impl Seen {
 pub struct Subjects {
     seen: Vec<Seen>,
     newest: BTreeMap<Subject, u32>,
+    /// By the number of the handling.
+    ends: KeptEnds<Subject, u16>,
     /// Findings by the beginning of their observable's identifier.
     by_observable: BTreeSet<(u64, Subject)>,
     handlings: Vec<Handling>,
@@ -171,7 +179,15 @@ impl Subjects {
 
     /// All that was added is durable.
     pub fn settle(&mut self) {
+        let new = (self.shown as usize)..self.seen.len();
         self.shown = u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
+        let mut ends = std::mem::take(&mut self.ends);
+        // Of what is the first of its subject the next one takes notice.
+        let new = self.seen.get(new).unwrap_or_default().iter();
+        for seen in new.filter(|seen| seen.previous != u32::MAX) {
+            ends.add(seen.subject, (seen.handling, seen.dated()), self.audiences(seen.subject));
+        }
+        self.ends = ends;
     }
 
     /// Is there anything that is not shown yet?
@@ -197,8 +213,9 @@ impl Subjects {
             return false;
         }
         let rows = self.seen.get(after).unwrap_or_default().iter();
-        // A version by itself, and all of its subject.
-        rows.map(|seen| 1 + self.rows(seen.subject).take(BRIEF_MAX).count()).sum::<usize>() <= BRIEF_MAX
+        // A version by itself, and what tells the ends of its subject.
+        let looked_at = |seen: &Seen| 1 + self.ends.cost(&seen.subject, self.audiences(seen.subject));
+        rows.map(looked_at).sum::<usize>() <= BRIEF_MAX
     }
 
     /// Up to `max` versions that may have objects for this page, with what they refer to.
@@ -215,7 +232,6 @@ impl Subjects {
             let sees = || self.handlings.get(usize::from(number)).is_some_and(sees);
             *asked.borrow_mut().entry(number).or_insert_with(sees)
         };
-        let version = |seen: &Seen| filter::Version { time: StixTime::from(seen.made), spec: SpecVersion::V21 };
         let mut ends: BTreeMap<Subject, Ends> = BTreeMap::new();
         for at in candidates {
             let Some(seen) = self.seen.get(at as usize) else { break };
@@ -228,14 +244,10 @@ impl Subjects {
             if !sees(seen.handling) {
                 continue;
             }
-            let ends = ends.entry(seen.subject).or_insert_with(|| {
-                let count = |version| {
-                    looked_at += 1;
-                    version
-                };
-                self.visible(seen.subject, &sees).map(version).map(count).collect()
-            });
-            if filter.keeps(version(seen), ends) {
+            let ends = ends
+                .entry(seen.subject)
+                .or_insert_with(|| self.ends.seen(&seen.subject, self.audiences(seen.subject), &mut looked_at, sees));
+            if filter.keeps(seen.dated(), ends) {
                 versions += usize::from(!seen.is_introduction);
                 looked.versions.push(*seen);
             }
@@ -266,7 +278,7 @@ impl Subjects {
         rows.into_iter().filter(|at| *at < self.shown).collect()
     }
 
-    fn rows(&self, subject: Subject) -> impl Iterator<Item = u32> {
+    fn rows(&self, subject: Subject) -> impl Iterator<Item = u32> + Clone {
         let newest = self.newest.get(&subject).copied();
         std::iter::successors(newest, |at| {
             self.seen.get(*at as usize).map(|seen| seen.previous).filter(|at| *at != u32::MAX)
@@ -275,6 +287,12 @@ impl Subjects {
 
     fn chain(&self, subject: Subject) -> impl Iterator<Item = &Seen> {
         self.rows(subject).filter_map(|at| self.seen.get(at as usize))
+    }
+
+    /// The versions of a subject that are shown, each with the number of its handling.
+    fn audiences(&self, subject: Subject) -> impl Iterator<Item = (u16, filter::Version)> + Clone {
+        let shown = self.rows(subject).filter(|at| *at < self.shown);
+        shown.filter_map(|at| self.seen.get(at as usize)).map(|seen| (seen.handling, seen.dated()))
     }
 
     /// The versions whose handling, by its number, the caller may see.
@@ -292,6 +310,7 @@ pub(super) fn beginning(id: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ends::MANY;
     use super::*;
     use crate::stix::back;
     use model::{Family, FindingState, Observable, Sum, Tlp, finding_id};
@@ -405,7 +424,31 @@ mod tests {
         let next = findings.page(&Filter::default(), &|_: &Handling| true, 99).versions.last().map(Seen::last);
         let last = Filter { next: next.map(|next| Next(next.0 - 1)), ..Filter::default() };
         assert_eq!(positions(&findings.page(&last, &|_: &Handling| true, 99)), [99]);
-        assert!(!findings.is_brief(&last), "one version, and all the others of the same finding");
+        assert!(findings.is_brief(&last), "one version, and the ends of all of the same finding");
+        let end = 100 + 3 * (MANY as u64 - 1);
+        (100..end).for_each(|at| findings.add_findings(at, &[finding(at as u8 % 3 + 101, at as i64, Tlp::Clear)]));
+        findings.settle();
+        let last = Filter { next: Some(Next(Row::sequence_of(end - 3, 0) - 1)), ..Filter::default() };
+        assert_eq!(positions(&findings.page(&last, &|_: &Handling| true, 99)), [end - 3, end - 2, end - 1]);
+        assert!(!findings.is_brief(&last), "three versions, and each one of their findings, which have few");
+    }
+
+    #[test]
+    fn of_many_versions_each_viewer_has_its_own_first_and_last() {
+        let (mut findings, markings) = (Subjects::default(), [Tlp::Clear, Tlp::Green, Tlp::Amber]);
+        let marking = |at: usize| markings[(at * at + at / 7) % 3];
+        for at in 0..9 * MANY {
+            findings.add_findings(at as u64, &[finding(1, at as i64, marking(at))]);
+            findings.settle();
+            for most in markings {
+                let visible: Vec<u64> = (0..=at).filter(|at| marking(*at) <= most).map(|at| at as u64).collect();
+                let sees = |handling: &Handling| handling.tlp <= most;
+                for (named, wanted) in [("first", visible.first()), ("last", visible.last())] {
+                    let filter = Filter::read([("match[version]", named)]).unwrap();
+                    assert_eq!(positions(&findings.page(&filter, &sees, 9)), Vec::from_iter(wanted.copied()), "{at}");
+                }
+            }
+        }
     }
 
     #[test]
