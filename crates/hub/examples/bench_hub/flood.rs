@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::batches::{Batch, Range};
-use crate::client::Sender;
+use crate::client::{Sender, good};
 use crate::figures::Latencies;
 use crate::ingest::{Sent, all_of};
 use crate::stage::{Alliance, Stage};
@@ -44,7 +44,8 @@ pub async fn run(words: &Words) -> Result<(), Failure> {
     let (quiet, alone) = round(quiet, words.time).await?;
     alone.latencies.print("a quiet member's batch, nobody floods");
     let over = Arc::new(AtomicBool::new(false));
-    let flood = tokio::spawn(flood(flooding(&stage, quiet_members).await?, Arc::clone(&over), words.batch));
+    let flood =
+        tokio::spawn(flood(stage.attested(quiet_members, FLOOD_CONNECTIONS).await?, Arc::clone(&over), words.batch));
     // Its minute's worth goes through at once; what counts is what comes then.
     tokio::time::sleep(Duration::from_secs(u64::from(60 / TIMES) + 4)).await;
     let (_, beside) = round(quiet, words.time).await?;
@@ -100,24 +101,13 @@ async fn evenly(
                 sender.sequence -= 1;
             }
             _ => {
-                crate::client::good(response).await?;
+                good(response).await?;
                 sent.accepted += batch.count();
             }
         }
         due += every;
     }
     Ok((sender, batches, sent))
-}
-
-async fn flooding(stage: &Stage, member: usize) -> Result<Vec<Sender>, Failure> {
-    let mut senders = Vec::new();
-    for _ in 0..FLOOD_CONNECTIONS {
-        let mut sender = stage.sender(member).await?;
-        // Unsigned, so that its connections need not agree on numbers.
-        sender.key = None;
-        senders.push(sender);
-    }
-    Ok(senders)
 }
 
 /// Ten times the quota over all connections, whatever is answered.
@@ -137,9 +127,13 @@ async fn flood(senders: Vec<Sender>, over: Arc<AtomicBool>, batch: usize) -> Res
                     let body = batch.body(&mut sender, false)?;
                     let begun = Instant::now();
                     match sender.report(body, false).await {
-                        Ok(response) if response.status().as_u16() == 200 => sent.accepted += batch.count(),
-                        // Refused, or cut off while it was still sending.
-                        Ok(_) | Err(_) => sent.refused += 1,
+                        Ok(response) if response.status().as_u16() == 429 => sent.refused += 1,
+                        Ok(response) => {
+                            good(response).await?;
+                            sent.accepted += batch.count();
+                        }
+                        // Cut off while it was still sending.
+                        Err(_) => sent.refused += 1,
                     }
                     sent.latencies.add(begun.elapsed());
                 }

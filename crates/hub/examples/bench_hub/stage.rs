@@ -119,18 +119,40 @@ impl Stage {
         joined::sender(&self.admin, &self.authority, member.parse()?, key(&member)).await
     }
 
+    /// As many senders of one member, each with a connection of its own, that show a token and sign nothing: the hub
+    /// attests what they send, and they need not agree on numbers.
+    pub async fn attested(&self, member: usize, connections: usize) -> Result<Vec<Sender>, Failure> {
+        let member: MemberId = format!("member-{member}").parse()?;
+        let wish = json!({ "member": member, "scopes": ["report"], "label": "bench", "valid": "1d" });
+        let shown = self.admin.post("/api/v1/tokens", &wish).await?;
+        let token = shown["token"].as_str().ok_or("no token in the answer")?;
+        let sender = |_| {
+            let (url, token) = (self.url.clone(), Some(token.to_owned()));
+            Ok(Sender {
+                client: client(&self.authority, None)?,
+                url,
+                token,
+                member: member.clone(),
+                key: None,
+                sequence: 1,
+            })
+        };
+        (0..connections).map(sender).collect()
+    }
+
     /// Processor seconds and resident bytes of the hub.
     pub fn taken(&self) -> (f64, u64) {
         let process = self.child.id().map(|id| id.to_string()).unwrap_or_default();
         (figures::processor_seconds(&process), figures::resident(&process))
     }
 
-    /// A figure that the hub itself counts.
-    pub async fn metric(&self, name: &str) -> Result<f64, Failure> {
+    /// A figure that the hub itself counts; none where it has nothing to count yet.
+    pub async fn metric(&self, name: &str) -> Result<Option<f64>, Failure> {
         let text = self.admin.client.get(format!("{}/metrics", self.url)).send().await?.text().await?;
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let named = lines.filter(|line| line.split([' ', '{']).next() == Some(name));
-        Ok(named.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+        let figures = named.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(figures.reduce(|sum, figure| sum + figure))
     }
 
     /// Stops the hub, in good order or as a crash would, and starts it again.

@@ -26,7 +26,12 @@ pub async fn run(words: &Words, observables: u64) -> Result<(), Failure> {
     let (empty_again, mib) = ((stage.taken().1 - empty) as f64 / observables as f64, stage.bytes_of("snapshots") >> 20);
     println!("{:<44} {:12.2} s   ({mib} MiB of snapshots)", "start from a snapshot", stage.started.as_secs_f64());
     println!("{:<44} {empty_again:12.1}", "resident bytes an observable, after the start");
-    println!("{:<44} {:12.2} ms  before the stop", "the sequencer waited for snapshots", stalled * 1e3);
+    match stalled {
+        None => println!("{:<44} {:>12}     before the stop", "the sequencer waited for snapshots", "none made"),
+        Some(stalled) => {
+            println!("{:<44} {:12.2} ms  before the stop", "the sequencer waited for snapshots", stalled * 1e3);
+        }
+    }
     Ok(())
 }
 

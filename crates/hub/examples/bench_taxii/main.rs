@@ -11,6 +11,7 @@ mod allocator;
 mod client;
 #[path = "../bench_hub/figures.rs"]
 mod figures;
+mod floor;
 mod follow;
 #[path = "../bench_hub/joined.rs"]
 mod joined;
@@ -41,10 +42,10 @@ pub struct Words {
 
 fn main() -> Result<(), Failure> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, directory] = words.as_slice()
-        && flag == stage::SERVE
-    {
-        return stage::serve(directory);
+    match words.as_slice() {
+        [flag, directory] if flag == stage::SERVE => return stage::serve(directory),
+        [flag, directory] if flag == floor::SERVE => return floor::serve(directory),
+        _ => {}
     }
     let Some(words) = parse(&words)? else {
         print!("{HELP}");
@@ -54,6 +55,7 @@ fn main() -> Result<(), Failure> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        floor::run(words).await?;
         let stage = stage::Stage::new().await?;
         steps::run(&stage, words).await?;
         if words.follow > 0 {

@@ -100,7 +100,7 @@ impl Stage {
         let root = dir.path().join("hub");
         let directory = Directory::init(&root, &Init { alliance: "bench.alliance".to_owned(), names: Vec::new() })?;
         admin::first_token(&directory, &MEMBERS[0].parse()?)?;
-        let (child, url) = start(&root).await?;
+        let (child, url) = start(SERVE, &root).await?;
         let certificate = std::fs::read_to_string(root.join("ca.pem"))?;
         let first = std::fs::read_to_string(root.join("admin.token"))?.trim().to_owned();
         let mut stage = Self { url, certificate, tokens: vec![first.clone(); MEMBERS.len()], first, child, _dir: dir };
@@ -121,10 +121,7 @@ impl Stage {
     /// A client of a member, with its own connection.
     pub fn talker(&self, n: usize) -> Result<Talker, Failure> {
         let n = n % MEMBERS.len();
-        let certificate = reqwest::Certificate::from_pem(self.certificate.as_bytes())?;
-        let builder = Client::builder().add_root_certificate(certificate).use_rustls_tls().http1_only();
-        let client = builder.pool_max_idle_per_host(1).build()?;
-        Ok(Talker { client, url: self.url.clone(), member: MEMBERS[n], token: self.tokens[n].clone() })
+        Talker::new(&self.url, &self.certificate, MEMBERS[n], &self.tokens[n])
     }
 
     /// A client of a member that has joined as an agent, and shows its certificate.
@@ -137,7 +134,8 @@ impl Stage {
         Ok(Talker { client: sender.client, ..self.talker(n)? })
     }
 
-    fn process(&self) -> String {
+    /// The number of the hub's process.
+    pub fn process(&self) -> String {
         self.child.id().unwrap_or_default().to_string()
     }
 
@@ -152,11 +150,12 @@ impl Stage {
     }
 }
 
-async fn start(root: &Path) -> Result<(Child, String), Failure> {
+/// A second process that serves in this way; it says its address, and ends when its input does.
+pub async fn start(how: &str, root: &Path) -> Result<(Child, String), Failure> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .envs(allocator::settings())
-        .arg(SERVE)
+        .arg(how)
         .arg(root)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -168,6 +167,14 @@ async fn start(root: &Path) -> Result<(Child, String), Failure> {
 }
 
 impl Talker {
+    /// A client with its own connection, which trusts this certificate.
+    pub fn new(url: &str, certificate: &str, member: &'static str, token: &str) -> Result<Self, Failure> {
+        let certificate = reqwest::Certificate::from_pem(certificate.as_bytes())?;
+        let builder = Client::builder().add_root_certificate(certificate).use_rustls_tls().http1_only();
+        let client = builder.pool_max_idle_per_host(1).build()?;
+        Ok(Self { client, url: url.to_owned(), member, token: token.to_owned() })
+    }
+
     fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{COLLECTION}{path}", self.url)).header("accept", TAXII)
     }

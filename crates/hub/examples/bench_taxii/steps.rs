@@ -1,7 +1,7 @@
 //! Objects in, paging, polls, the times of answers, memory.
 
-use crate::figures::Latencies;
-use crate::stage::{Credential, Stage, now};
+use crate::figures::{Latencies, processor_seconds};
+use crate::stage::{Credential, Stage, Talker, now};
 use crate::{Failure, Words, objects};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Writers at a time, and connections that poll.
-const WRITERS: usize = 4;
+pub const WRITERS: usize = 4;
 const POLLERS: usize = 8;
 
 /// A page, as far as it is counted.
@@ -57,12 +57,28 @@ pub async fn run(stage: &Stage, words: Words) -> Result<(), Failure> {
 
 /// Objects in, until there are so many or so much time has gone.
 async fn add(stage: &Stage, numbers: &Arc<AtomicU32>, size: u32, up_to: u32, time: Duration) -> Result<(), Failure> {
-    let (begun, before) = (Instant::now(), stage.processor());
-    let tasks: Vec<_> = (0..WRITERS)
-        .map(|writer| {
-            let (talker, numbers) = (stage.talker(writer), Arc::clone(numbers));
+    let talkers = (0..WRITERS).map(|writer| stage.talker(writer)).collect::<Result<_, _>>()?;
+    let what = format!("in, envelopes of {size}, {WRITERS} writers");
+    write(&what, talkers, &stage.process(), Load { numbers: Arc::clone(numbers), size, up_to, time }).await
+}
+
+/// What is written: envelopes of so many objects, of which each number is taken once.
+#[derive(Clone)]
+pub struct Load {
+    pub numbers: Arc<AtomicU32>,
+    pub size: u32,
+    pub up_to: u32,
+    pub time: Duration,
+}
+
+/// Each writer sends its next envelope when its last one is answered.
+pub async fn write(what: &str, talkers: Vec<Talker>, process: &str, load: Load) -> Result<(), Failure> {
+    let (begun, before) = (Instant::now(), processor_seconds(process));
+    let tasks: Vec<_> = (talkers.into_iter())
+        .map(|talker| {
+            let Load { numbers, size, up_to, time } = load.clone();
             tokio::spawn(async move {
-                let (talker, mut sent) = (talker?, 0);
+                let mut sent = 0;
                 while begun.elapsed() < time && numbers.load(Ordering::Relaxed) < up_to {
                     let from = numbers.fetch_add(size, Ordering::Relaxed);
                     sent += talker.add(objects::envelope(from, size, &now()?)).await?;
@@ -75,12 +91,9 @@ async fn add(stage: &Stage, numbers: &Arc<AtomicU32>, size: u32, up_to: u32, tim
     for task in tasks {
         sent += task.await??;
     }
-    let (took, processor) = (begun.elapsed().as_secs_f64(), stage.processor() - before);
+    let (took, processor) = (begun.elapsed().as_secs_f64(), processor_seconds(process) - before);
     let (rate, per_processor) = (sent as f64 / took, sent as f64 / processor);
-    println!(
-        "{:<44} {rate:10.0} objects/s {per_processor:10.0} a CPU-second",
-        format!("in, envelopes of {size}, {WRITERS} writers")
-    );
+    println!("{what:<44} {rate:10.0} objects/s {per_processor:10.0} a CPU-second");
     Ok(())
 }
 
