@@ -74,10 +74,11 @@ fn fmt() -> Result<(), Failure> {
 
 /// `--locked`: a change that forgot `Cargo.lock` fails here and not on somebody else's machine. `--all-targets`:
 /// examples and benches too. The simulator once more as `cargo xtask sim` builds it: alone, others' packages have fewer
-/// features than beside the whole workspace.
-const CLIPPY: [&[&str]; 2] = [
+/// features than beside the whole workspace. And the fuzz targets, which are a workspace of their own.
+const CLIPPY: &[&[&str]] = &[
     &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
     &["clippy", "-p", "sim", "--locked", "--", "-D", "warnings"],
+    &["clippy", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target", "--locked", "--", "-D", "warnings"],
 ];
 
 fn clippy() -> Result<(), Failure> {
