@@ -93,17 +93,18 @@ impl Alliance {
     /// within that turn. Only what may not have been judged is looked at again, and only news leads to anything: a
     /// start adds nothing to the journal that a hub which went on would not have added.
     pub fn replayed(&mut self) {
-        let (last, backlog) = (self.ledger.time, self.ledger.backlog);
+        let backlog = self.ledger.backlog;
         let mut waiting = std::mem::take(&mut self.ledger.pending);
-        waiting.retain(|_, since| backlog || Some(*since) == last);
+        let Some(last) = self.ledger.time else { return };
+        // The last turn may have been cut off while it did what the one before, cut off as well, had left.
+        let since = self.ledger.previous.unwrap_or(last);
+        waiting.retain(|_, reported| backlog || *reported >= since);
         self.ledger.again.append(&mut waiting);
         // A turn is one write, but a crash may leave half of it: found, and not planned any more.
         let unplanned =
-            |f: &&Arc<Finding>| f.actionable && Some(f.made) == last && !self.ledger.lineages.contains_key(&f.id);
+            |f: &&Arc<Finding>| f.actionable && f.made >= since && !self.ledger.lineages.contains_key(&f.id);
         let unplanned: Vec<_> = self.ledger.findings.values().filter(unplanned).map(Arc::clone).collect();
         self.ledger.pending.extend(unplanned.iter().map(|f| ((f.observable.clone(), f.family), f.made)));
-        let Some(last) = last else { return };
-        let since = self.ledger.previous.unwrap_or(last);
         // Ended, and not withdrawn any more; or not judged any more for fewer, which is done a turn later.
         let ended = |f: &&Arc<Finding>| {
             let anew = !crate::judge::stands(f.state) && (backlog || f.made >= since);

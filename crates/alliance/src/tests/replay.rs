@@ -102,6 +102,27 @@ fn a_turn_that_was_cut_off_before_its_plan_was_written_is_planned_at_the_next_st
 }
 
 #[test]
+fn what_two_turns_in_a_row_were_cut_off_before_is_done_at_the_next_start() {
+    let all = ["findings-changed", "plan-proposed", "plan-in-force"];
+    for (left, missing) in all.iter().enumerate().take(2) {
+        let mut world = World::new("");
+        world.saw("telecom", "1.2.3.4");
+        world.now = at(10);
+        world.saw("cloud", "1.2.3.4");
+        let cut = world.entries.iter().position(|entry| entry.event.kind() == *missing).unwrap();
+        world.entries.truncate(cut);
+        // The first turn after the start gets no further than what somebody else said.
+        world.alliance = replayed(&world);
+        world.now = at(20);
+        let sighting = world.sighting("5.6.7.8", "handshake");
+        world.take_in("cloud", &[sighting]);
+        let followed = replayed(&world).follow(at(21), false, &world);
+        let kinds: Vec<_> = followed.drafts.iter().map(|draft| draft.event.kind()).collect();
+        assert_eq!(kinds, all[left..]);
+    }
+}
+
+#[test]
 fn more_than_one_turn_judges_is_said_and_survives_a_start_in_between() {
     let mut world = World::new("");
     for (members, third) in [(["telecom", "cloud"], 3), (["dns", "device"], 4)] {
