@@ -10,14 +10,19 @@ use act::Protection;
 use agent::core::{Input, Order, Output, Record, Submission};
 use model::{MemberId, PointName, Rule, Span};
 
+/// How many times in two thousand an agent that starts again dies of what it does first.
+const DIES_AGAIN: u64 = 100;
+
 impl Run {
     /// Gives an input to an agent and carries out what it says; it may die at any step of that.
     pub(crate) fn give(&mut self, id: &MemberId, input: Input) -> Result<(), Violation> {
         let Some(member) = self.members.get_mut(id) else { return Ok(()) };
         let clock = member.clock(self.now);
         let Some(core) = &mut member.core else { return Ok(()) };
+        let again = matches!(input, Input::Restarted);
         let outputs = core.handle(input, clock);
-        let dies = self.faults && self.random.chance(1) && self.random.chance(500);
+        let often = if again { DIES_AGAIN } else { 1 };
+        let dies = self.faults && self.random.chance(often) && self.random.chance(500);
         // Everything that must not be forgotten is durable, as one frame of the agent's file, before anything else is
         // done.
         let (records, others): (Vec<Output>, Vec<Output>) =
@@ -278,7 +283,7 @@ impl Run {
         let Some(id) = self.random.pick(&ids).cloned() else { return Ok(()) };
         match self.random.below(8) {
             0 if self.hub.state.is_some() => {
-                self.kill_hub(true);
+                self.kill_hub(0);
                 Ok(())
             }
             1 => self.kill_member(&id),

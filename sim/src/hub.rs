@@ -69,6 +69,8 @@ pub struct Turn {
     pub messages: Vec<(u64, MemberId, StreamMessage)>,
     /// Rules that held something back, from the entries.
     pub held: Vec<Rule>,
+    /// More follows, in a turn of its own.
+    pub more: bool,
     packed: Vec<(Vec<u8>, [u8; 32])>,
 }
 
@@ -139,6 +141,7 @@ impl Hub {
             }
         };
         self.reports.0.clear();
+        self.charters.clear();
         for (position, bytes) in (0..).zip(self.journal.entries()) {
             let entry = Entry::from_bytes(bytes)?;
             if position >= state.next_position() {
@@ -157,9 +160,9 @@ impl Hub {
         Ok(())
     }
 
-    /// The process dies.
-    pub fn crash(&mut self, torn: bool) {
-        self.journal.crash(torn);
+    /// The process dies when this many entries of its turn had reached the disk.
+    pub fn crash(&mut self, reached: usize) {
+        self.journal.crash(reached);
         self.state = None;
     }
 
@@ -227,26 +230,23 @@ impl Hub {
         }
     }
 
-    /// One turn of the sequencer: the command, what follows from it, and from time if it `ticked`. Memory is ahead of
-    /// the disk until [`Journal::sync`].
+    /// One turn of the sequencer: the command, what follows from it, and from time if it `ticked`; if more follows,
+    /// that is for the next turn. Memory is ahead of the disk until [`Journal::sync`].
     pub fn turn(&mut self, command: Option<Command>, ticked: bool, now: Timestamp) -> Turn {
         let Some(mut state) = self.state.take() else { return Turn::default() };
         let now = state.time().map_or(now, |latest| latest.max(now));
         let mut turn = Turn::default();
         turn.outcome = command.map(|command| self.decide(&mut state, &mut turn, command, now));
+        let together = turn.packed.len();
         if ticked && let Ok(drafts) = state.handle(Command::Tick, now) {
             self.enter(&mut state, &mut turn, drafts, now);
         }
-        loop {
-            let mut followed = state.follow(now, ticked, &self.reports);
-            let drafts = std::mem::take(&mut followed.drafts);
-            self.enter(&mut state, &mut turn, drafts, now);
-            state.settled(&followed);
-            if !followed.more {
-                break;
-            }
-        }
-        self.journal.write(std::mem::take(&mut turn.packed));
+        let mut followed = state.follow(now, ticked, &self.reports);
+        let drafts = std::mem::take(&mut followed.drafts);
+        self.enter(&mut state, &mut turn, drafts, now);
+        state.settled(&followed);
+        turn.more = followed.more;
+        self.journal.write(std::mem::take(&mut turn.packed), together);
         self.state = Some(state);
         turn
     }

@@ -1,5 +1,10 @@
-//! The hub's journal in memory: appends count as a whole or not at all, as the file's frames do, and an append that was
-//! not synced may vanish with the process.
+//! The hub's journal in memory, and what a crash leaves of a turn that was not written to its end.
+//!
+//! An append is never there by half: `crates/journal/src/file/scan.rs` counts an entry only once the last frame of its
+//! append is whole, and cuts off the rest ("Appending and recovery" in `docs/journal.md`). A turn is another matter:
+//! what does not fit one append goes into several (`make_room` in `crates/hub/src/sequencer.rs`), each durable before
+//! the next begins, and nobody is told of any before all are. There a command's entries stay together; what follows
+//! from it may be parted between any two. Appends are as short here as they can be, so that a crash parts small turns.
 
 use account::leaf;
 use model::{Digest, merkle};
@@ -10,17 +15,24 @@ pub struct Journal {
     entries: Vec<Vec<u8>>,
     nonces: Vec<[u8; 32]>,
     leaves: Vec<Digest>,
-    /// Written and not synced: the last append.
+    /// Written and not synced: the entries of one turn.
     unsynced: Vec<(Vec<u8>, [u8; 32])>,
+    /// How many of those are the command's, and go into one append.
+    together: usize,
 }
 
 impl Journal {
-    /// Writes one append, not yet durable.
-    pub fn write(&mut self, entries: Vec<(Vec<u8>, [u8; 32])>) {
-        self.unsynced = entries;
+    /// Writes the entries of one turn, not yet durable; the first `together` are those of its command.
+    pub fn write(&mut self, entries: Vec<(Vec<u8>, [u8; 32])>, together: usize) {
+        (self.unsynced, self.together) = (entries, together);
     }
 
-    /// Makes the last append durable; gives the position of its first entry.
+    /// How many entries were written and are not durable.
+    pub fn unsynced(&self) -> usize {
+        self.unsynced.len()
+    }
+
+    /// Makes the last turn durable; gives the position of its first entry.
     pub fn sync(&mut self) -> u64 {
         let from = self.head();
         for (entry, nonce) in std::mem::take(&mut self.unsynced) {
@@ -31,12 +43,12 @@ impl Journal {
         from
     }
 
-    /// The process dies: what was not synced is there as a whole, or torn and cut off at the next start.
-    pub fn crash(&mut self, torn: bool) {
-        match torn {
-            true => self.unsynced.clear(),
-            false => drop(self.sync()),
-        }
+    /// The process dies when this many entries of the turn had reached the disk. The append that was under way is cut
+    /// off at the next start: the turn's first entries are left, and none of a command that is not there as a whole.
+    pub fn crash(&mut self, reached: usize) {
+        let left = if reached < self.together { 0 } else { reached };
+        self.unsynced.truncate(left);
+        self.sync();
     }
 
     /// The position after the last durable entry.
@@ -78,18 +90,20 @@ mod tests {
     fn with(synced: &[&str], unsynced: &[&str]) -> Journal {
         let pack = |texts: &[&str]| texts.iter().map(|text| (text.as_bytes().to_vec(), [1; 32])).collect();
         let mut journal = Journal::default();
-        journal.write(pack(synced));
+        journal.write(pack(synced), 0);
         journal.sync();
-        journal.write(pack(unsynced));
+        journal.write(pack(unsynced), 2);
         journal
     }
 
     #[test]
-    fn a_torn_append_vanishes_as_a_whole_and_nothing_else_does() {
-        for (torn, head) in [(true, 2), (false, 4)] {
-            let mut journal = with(&["a", "b"], &["c", "d"]);
-            journal.crash(torn);
-            assert_eq!((journal.head(), &journal.entries()[..2]), (head, &[b"a".to_vec(), b"b".to_vec()][..]));
+    fn a_crash_leaves_the_beginning_of_a_turn_and_parts_no_command() {
+        let all = ["a", "b", "c", "d", "e", "f"].map(|text| text.as_bytes().to_vec());
+        for (reached, head) in [(0, 2), (1, 2), (2, 4), (3, 5), (4, 6), (9, 6)] {
+            let mut journal = with(&["a", "b"], &["c", "d", "e", "f"]);
+            journal.crash(reached);
+            assert_eq!(journal.entries(), &all[..head], "{reached} reached the disk");
+            assert_eq!((journal.leaves().len(), journal.unsynced()), (head, 0));
         }
     }
 

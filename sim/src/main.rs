@@ -85,6 +85,7 @@ fn table(seeds: u64, tally: &Tally, promises: &BTreeSet<&str>, failed: usize) {
     println!("events           {}, {} facts shown to each checker", tally.steps, tally.facts);
     println!("messages         {} arrived, {} lost", tally.messages, tally.lost);
     println!("crashes          {} of hubs, {} of agents", tally.hub_crashes, tally.agent_crashes);
+    println!("  of hubs        {} amid a turn, {} at once after a start", tally.half_turns, tally.hub_crashes_again);
     println!("entries          {}", tally.entries);
     println!("hostile acts     {}", tally.mischief);
     println!("keys             {} changes taken by agents", tally.keys);

@@ -16,6 +16,10 @@ pub struct Tally {
     pub lost: u64,
     /// How often the hub died.
     pub hub_crashes: u64,
+    /// How often of those it left a turn that was written by half.
+    pub half_turns: u64,
+    /// How often of those it died in its first turn after a start.
+    pub hub_crashes_again: u64,
     /// How often an agent died.
     pub agent_crashes: u64,
     /// Entries in the journal.
@@ -47,6 +51,8 @@ impl Tally {
         self.messages += other.messages;
         self.lost += other.lost;
         self.hub_crashes += other.hub_crashes;
+        self.half_turns += other.half_turns;
+        self.hub_crashes_again += other.hub_crashes_again;
         self.agent_crashes += other.agent_crashes;
         self.entries += other.entries;
         self.keys += other.keys;

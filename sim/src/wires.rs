@@ -9,6 +9,8 @@ use model::{MemberId, Rule, Span, Statement, StreamMessage};
 
 /// When an unanswered question is asked again.
 const AGAIN: Span = Span::seconds(10);
+/// How many times in a thousand a hub that starts again dies in its first turn.
+const DIES_AGAIN: u64 = 100;
 
 impl Run {
     /// How long something is on its way.
@@ -114,12 +116,17 @@ impl Run {
         }
     }
 
-    /// One turn of the hub: decided, applied, written, made durable, told. None if the hub died on the way.
+    /// One turn of the hub, and those that follow from it. None if the hub died before it could answer.
     pub(crate) fn order(&mut self, command: Option<Command>, ticked: bool) -> Result<Option<Outcome>, Violation> {
+        self.turn(command, ticked, if ticked { 10 } else { 4 })
+    }
+
+    /// Decided, applied, written, made durable, told; the hub dies on the way so many times in a thousand.
+    fn turn(&mut self, command: Option<Command>, ticked: bool, dies: u64) -> Result<Option<Outcome>, Violation> {
         let turn = self.hub.turn(command, ticked, self.now);
-        if self.faults && self.random.chance(if ticked { 10 } else { 4 }) {
-            let torn = self.random.chance(500);
-            self.kill_hub(torn);
+        if self.faults && self.random.chance(dies) {
+            let reached = self.reached();
+            self.kill_hub(reached);
             return Ok(None);
         }
         let from = self.hub.journal.sync();
@@ -130,11 +137,25 @@ impl Run {
         }
         turn.held.iter().for_each(|rule| self.tally.refusal(*rule));
         if self.faults && self.random.chance(4) {
-            self.kill_hub(true);
+            self.kill_hub(0);
             return Ok(None);
         }
         self.publish(turn.messages)?;
+        if turn.more {
+            // Its answer is on the way already, whatever becomes of the hub now.
+            self.turn(None, false, dies)?;
+        }
         Ok(turn.outcome)
+    }
+
+    /// How many entries of a turn reach the disk before the hub dies: none, all, or some.
+    fn reached(&mut self) -> usize {
+        let all = self.hub.journal.unsynced();
+        match self.random.below(3) {
+            0 => 0,
+            1 => all,
+            _ => self.random.below(all as u64 + 1) as usize,
+        }
     }
 
     fn publish(&mut self, messages: Vec<(u64, MemberId, StreamMessage)>) -> Result<(), Violation> {
@@ -280,7 +301,8 @@ impl Run {
         Ok(())
     }
 
-    /// The hub starts from its disk.
+    /// The hub starts from its disk, and at once does what it could not end, as the sequencer does: its first turn is a
+    /// tick. Now and then it dies of that again.
     pub(crate) fn start_hub(&mut self) -> Result<(), Violation> {
         if self.hub.state.is_some() || self.gone {
             return Ok(());
@@ -288,14 +310,21 @@ impl Run {
         self.hub.start().map_err(|refusal| self.broken(refusal))?;
         self.note(|| "the hub starts".to_owned());
         let entries = self.hub.journal.entries().to_vec();
-        self.show(&Fact::ReadBack { entries: &entries })
+        self.show(&Fact::ReadBack { entries: &entries })?;
+        let crashes = self.tally.hub_crashes;
+        self.turn(None, true, DIES_AGAIN)?;
+        self.tally.hub_crashes_again += self.tally.hub_crashes - crashes;
+        Ok(())
     }
 
-    /// The hub dies, and starts again after a while.
-    pub(crate) fn kill_hub(&mut self, torn: bool) {
+    /// The hub dies when this many entries of its turn had reached the disk, and starts again after a while.
+    pub(crate) fn kill_hub(&mut self, reached: usize) {
+        let (written, before) = (self.hub.journal.unsynced(), self.hub.journal.head());
+        self.hub.crash(reached);
+        let left = self.hub.journal.head() - before;
         self.tally.hub_crashes += 1;
-        self.hub.crash(torn);
-        self.note(|| format!("the hub dies{}", if torn { ", its last write is torn" } else { "" }));
+        self.tally.half_turns += u64::from(left > 0 && left < written as u64);
+        self.note(|| format!("the hub dies, {left} of the {written} entries of its turn are there"));
         let wait = Span::millis(self.random.between(2_000, 900_000));
         self.after(wait, Event::HubStart);
         let ids: Vec<MemberId> = self.members.keys().cloned().collect();
