@@ -248,8 +248,11 @@ impl Run {
         self.note(|| "the alliance begins".to_owned());
         if let Some(signed) = self.cast.charters.first().cloned() {
             self.sign_charter(&signed)?;
-            let command = alliance::Command::AdoptCharter(Box::new(signed));
-            self.order(Some(command), false)?;
+            // Whoever founds an alliance does not go on before that is answered.
+            let found = || Some(alliance::Command::AdoptCharter(Box::new(signed.clone())));
+            while self.order(found(), false)?.is_none() {
+                self.start_hub()?;
+            }
         }
         let ids: Vec<MemberId> = self.members.keys().cloned().collect();
         for id in ids {
