@@ -206,7 +206,8 @@ async fn pages_are_in_the_order_of_adding_and_hold_every_object_once_by_next_and
 #[tokio::test(flavor = "multi_thread")]
 async fn every_filter_keeps_what_it_says() {
     let bench = Bench::start().await;
-    let at = |minutes: i64| now().minus(Span::minutes(60 - minutes));
+    let begun = now();
+    let at = |minutes: i64| begun.minus(Span::minutes(60 - minutes));
     let (first, second) = (indicator_at(1, at(1)), indicator_at(1, at(2)));
     let mut old = indicator_at(2, at(1));
     old.as_object_mut().unwrap().remove("spec_version");
