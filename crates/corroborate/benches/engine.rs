@@ -21,6 +21,10 @@ use std::time::{Duration, Instant};
 const MEMBERS: u64 = 200;
 const SEED: Seed = Seed(*b"bench, no secret");
 const BATCH: usize = 10_000;
+/// Lines of the cache a sighting needs: 1.5 of the index, 1.75 of the record, 1.2 of the counter, half a report's.
+const LINES: usize = 5;
+/// Sightings whose lines are read ahead at once.
+const AT_ONCE: usize = 32;
 /// 2026-01-01, seconds.
 const START: i64 = 1_767_225_600;
 
@@ -34,7 +38,36 @@ fn main() -> Result<(), Error> {
     memory(&engine, rss);
     steady(&mut engine, &mut load)?;
     verdicts(&engine, &mut load);
+    let bytes = engine.bytes();
+    drop(engine);
+    memory_alone(bytes, &mut load);
     Ok(())
+}
+
+/// What this machine's memory allows: as many bytes as the tables have, read at random, as many lines of the cache as
+/// a sighting needs, and nothing done with them. At once, as in batches; then each where the last one says.
+fn memory_alone(bytes: usize, load: &mut Load) {
+    let mut words: Vec<u64> = (0..bytes as u64 / 8).collect();
+    let places = words.len() as u64;
+    let mut took = Took::default();
+    for _ in 0..500 {
+        let at: Vec<usize> = (0..BATCH * LINES).map(|_| load.below(places) as usize).collect();
+        took.measure(BATCH, || {
+            at.chunks(AT_ONCE * LINES).for_each(|at| {
+                black_box(at.iter().fold(0, |sum: u64, at| sum.wrapping_add(words[*at])));
+            });
+        });
+    }
+    took.print(&format!("memory alone, {LINES} lines a sighting, {AT_ONCE} at once"));
+    words.iter_mut().for_each(|word| *word = load.below(places));
+    let (mut took, mut at) = (Took::default(), 0);
+    for _ in 0..100 {
+        took.measure(BATCH, || {
+            at = (0..(BATCH * LINES) as u64).fold(at, |at: u64, i| (words[at as usize] + i) % places);
+        });
+    }
+    black_box(at);
+    took.print(&format!("memory alone, {LINES} lines, one after another"));
 }
 
 /// Every observable once, then three tenths of them by another member; every other batch at once.
@@ -151,15 +184,15 @@ struct Took {
 }
 
 impl Took {
-    fn measure(&mut self, count: usize, work: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    fn measure<T>(&mut self, count: usize, work: impl FnOnce() -> T) -> T {
         let (wall, processor) = (Instant::now(), on_processor());
-        work()?;
+        let value = work();
         let spent = on_processor().saturating_sub(processor);
         self.processor += spent;
         self.wall += wall.elapsed();
         self.longest = self.longest.max(spent);
         self.count += count as u64;
-        Ok(())
+        value
     }
 
     fn print(&self, name: &str) {

@@ -172,14 +172,15 @@ impl Engine {
     /// # Errors
     /// [`Error::Refused`] for a member that was never added, or a full table (2³² observables).
     pub fn sight(&mut self, sight: &Sight) -> Result<SightOutcome, Error> {
-        self.sight_marked(sight, Mark::NONE)
+        self.known(sight.member)?;
+        self.sight_marked(sight, Mark::NONE, NOWHERE)
     }
 
-    fn sight_marked(&mut self, sight: &Sight, mark: Mark) -> Result<SightOutcome, Error> {
-        self.known(sight.member)?;
+    /// `expected` is where the record may stand; it is looked at before the index is.
+    fn sight_marked(&mut self, sight: &Sight, mark: Mark, expected: u32) -> Result<SightOutcome, Error> {
         let now = seconds(sight.at);
         self.advance(now);
-        let id = self.record_for(sight, now)?;
+        let id = self.record_for(sight, now, expected)?;
         let new_observable = self.records[id].reports == 0;
         self.notice_lapse(id, now);
         let fresh = self.note(id, sight, mark, now);
@@ -215,10 +216,10 @@ impl Engine {
             self.known(sight.member)?;
         }
         for (part, chunk) in sights.chunks(AHEAD).enumerate() {
-            self.touch(chunk);
+            let expected = self.touch(chunk);
             for (i, sight) in chunk.iter().enumerate() {
                 let place = part * AHEAD + i;
-                outcome(place, self.sight_marked(sight, mark(place))?);
+                outcome(place, self.sight_marked(sight, mark(place), expected[i])?);
             }
         }
         Ok(())
@@ -311,8 +312,9 @@ impl Engine {
         }
     }
 
-    fn record_for(&mut self, sight: &Sight, now: u32) -> Result<u32, Error> {
-        if let Some(id) = self.find(sight.observable) {
+    fn record_for(&mut self, sight: &Sight, now: u32, expected: u32) -> Result<u32, Error> {
+        let found = if self.holds(expected, sight.observable) { Some(expected) } else { self.find(sight.observable) };
+        if let Some(id) = found {
             self.before_change(id);
             self.renew_forgotten(id, sight.neighbourhood.0, now);
             if self.records[id].state.has(State::BARRED) && !self.stands_barred(&self.records[id], now) {
@@ -407,24 +409,37 @@ impl Engine {
         self.members[usize::from(member)].may_not_publish_alone(now, &self.rules)
     }
 
-    /// Reads what the sightings of `chunk` will need, layer by layer, so that the misses of one layer overlap.
-    fn touch(&self, chunk: &[Sight]) {
+    /// Whether the place `id` is in use for `key`.
+    fn holds(&self, id: u32, key: ObservableKey) -> bool {
+        id < self.records.places() && self.records[id].key == key.0 && self.records[id].state.has(State::LIVE)
+    }
+
+    /// Reads what the sightings of `chunk` will need, layer by layer, so that the misses of one layer overlap; gives
+    /// the places where their records may stand.
+    fn touch(&self, chunk: &[Sight]) -> [u32; AHEAD] {
         let slots = chunk.iter().map(|s| self.index.touch(s.observable.0) as u32).fold(0, u32::wrapping_add);
         let nets = chunk.iter().map(|s| self.counters.touch(s.neighbourhood.0)).fold(slots, u32::wrapping_add);
-        let mut found = [0; AHEAD];
+        let mut found = [NOWHERE; AHEAD];
         for (id, sight) in found.iter_mut().zip(chunk) {
-            *id = self.index.find(sight.observable.0, |_| true).unwrap_or(0);
+            *id = self.index.find(sight.observable.0, |_| true).unwrap_or(NOWHERE);
         }
         let known = found.iter().take(chunk.len()).filter(|id| **id < self.records.places());
-        let sum = known
-            .map(|id| &self.records[*id])
+        let records = known.clone().map(|id| &self.records[*id]);
+        let sum = records
+            .clone()
             .fold(nets, |sum, record| sum.wrapping_add(record.key as u32).wrapping_add(u32::from(record.state.0)));
+        let further = records.map(|record| self.blocks.get(record.block, record.further()).first());
+        let sum = further.flatten().fold(sum, |sum, report| sum.wrapping_add(report.last));
         std::hint::black_box(sum);
+        found
     }
 }
 
 /// How many sightings of a batch are touched ahead: enough misses in flight, few enough to stay in the cache.
 const AHEAD: usize = 32;
+
+/// No place of the table.
+const NOWHERE: u32 = u32::MAX;
 
 impl Rates {
     pub fn of(rules: &Rules) -> Self {

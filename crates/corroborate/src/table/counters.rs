@@ -2,6 +2,8 @@
 
 const SHARD_BITS: u32 = 10;
 const SHARDS: usize = 1 << SHARD_BITS;
+/// Slots of most runs: a key stands within so many of its home.
+const A_RUN: usize = 4;
 
 /// One counter: its value at its time.
 #[derive(Clone, Copy, Default, Debug)]
@@ -125,10 +127,13 @@ impl Counters {
         slots + SHARDS * size_of::<Shard>()
     }
 
-    /// Reads the slot where `key` would be, so that it is in the cache when it is needed; the value means nothing.
+    /// Reads the slots where `key` would be, so that they are in the cache when they are needed; the value means
+    /// nothing.
     pub fn touch(&self, key: u32) -> u32 {
         let shard = &self.shards[shard_of(key)];
-        shard.slots.get(shard.home(key)).map_or(0, |c| c.at)
+        let home = shard.home(key);
+        let at = |place: usize| shard.slots.get(place).map_or(0, |c| c.at);
+        at(home).wrapping_add(at(home + A_RUN))
     }
 }
 
